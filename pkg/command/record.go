@@ -193,3 +193,8 @@ func Parse(rec []byte) (r Record, err error) {
 	r.Raw = rec
 	return r, nil
 }
+
+// Source returns the sequence that another partition gave the record, and that partition; 0 if none did.
+func Source(rec []byte) (seq uint64, source id.Partition) {
+	return binary.LittleEndian.Uint64(rec[80:]), id.Partition(binary.LittleEndian.Uint16(rec[88:]))
+}
