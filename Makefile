@@ -1,0 +1,34 @@
+# Everything that a developer or the CI does with this tree. `make help` lists it.
+# The work is in scripts/; they are called from here and from nowhere else.
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test test-long check gen bench cluster-up
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## bin/reprise-standalone, bin/reprise-<role>, bin/reprise, bin/reprisectl
+	@scripts/build
+
+run: ## build and start the standalone server (data in ./reprise-data)
+	@scripts/build standalone reprise
+	@exec bin/reprise-standalone
+
+cluster-up: ## the five daemons as eight processes on loopback, until Ctrl-C
+	@scripts/build
+	@exec scripts/cluster-up
+
+test: ## unit tests, end-to-end, crash (3 kills) and conformance tests
+	@scripts/test
+
+test-long: ## what takes longer than CI may: 20 kills of each daemon, fuzzing, races in all suites
+	@scripts/test-long
+
+check: ## format, lint, house rules, generated code, unit tests with the race detector
+	@scripts/check
+
+gen: ## generate code from api/*.proto
+	@scripts/gen
+
+bench: ## a two-minute measurement of a standalone server
+	@scripts/bench

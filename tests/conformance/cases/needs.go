@@ -1,0 +1,52 @@
+package cases
+
+import "reprise/tests/conformance/harness"
+
+// needs says which cases ask more of the admin API than registering deployments: SQL introspection, or
+// the operations on invocations and state. They carry the tags, so that a server that lacks the one or
+// the other yet can leave them out with -skip-tags. The groups introspection and admin are not listed.
+var needs = map[string][]string{
+	"awakeables/resolved-while-suspended": {harness.TagSQL},
+	"cancellation/compensation":           {harness.TagAdmin},
+	"cancellation/of-blocked-handlers":    {harness.TagAdmin},
+	"cancellation/of-completed":           {harness.TagAdmin},
+	"cancellation/of-pending":             {harness.TagSQL, harness.TagAdmin},
+	"cancellation/of-pending-call":        {harness.TagSQL, harness.TagAdmin},
+	"cancellation/of-scheduled":           {harness.TagSQL, harness.TagAdmin},
+	"cancellation/of-suspended":           {harness.TagSQL, harness.TagAdmin},
+	"cancellation/reaches-the-callee":     {harness.TagAdmin},
+	"crash/retrying-and-paused":           {harness.TagSQL, harness.TagAdmin},
+	"crash/waiting-invocations":           {harness.TagSQL},
+	"errors/bad-invocation-id":            {harness.TagAdmin},
+	"idempotency/purge-frees-key":         {harness.TagAdmin},
+	"idempotency/shown":                   {harness.TagSQL},
+	"ingress/keys-escaped":                {harness.TagSQL},
+	"kill/pending-and-scheduled":          {harness.TagSQL, harness.TagAdmin},
+	"kill/retrying":                       {harness.TagAdmin},
+	"kill/running":                        {harness.TagAdmin},
+	"kill/suspended":                      {harness.TagSQL, harness.TagAdmin},
+	"kill/tree":                           {harness.TagAdmin},
+	"long/journal-of-1000":                {harness.TagSQL},
+	"objects/call-exclusive-of-self":      {harness.TagSQL, harness.TagAdmin},
+	"objects/pending-and-inbox":           {harness.TagSQL},
+	"protocol/bidi-failures":              {harness.TagAdmin},
+	"protocol/http1-failures":             {harness.TagAdmin},
+	"protocol/request-response-failures":  {harness.TagAdmin},
+	"retries/endpoint-down":               {harness.TagSQL},
+	"retries/failure-shown":               {harness.TagSQL},
+	"retries/max-attempts-pause":          {harness.TagSQL, harness.TagAdmin},
+	"retries/non-determinism-found":       {harness.TagSQL},
+	"services/call-unknown-service":       {harness.TagSQL},
+	"services/callee-id":                  {harness.TagSQL},
+	"services/delayed-send":               {harness.TagSQL},
+	"state/edit-of-a-service":             {harness.TagAdmin},
+	"state/edit-waits-for-holder":         {harness.TagAdmin},
+	"state/edit-with-stale-version":       {harness.TagAdmin},
+	"state/edited-by-admin":               {harness.TagAdmin},
+	"state/lazy-state":                    {harness.TagSQL},
+	"state/state-table":                   {harness.TagSQL},
+	"suspension/awakeable":                {harness.TagSQL},
+	"suspension/call":                     {harness.TagSQL},
+	"suspension/key-stays-held":           {harness.TagSQL},
+	"workflows/purge-allows-new-run":      {harness.TagAdmin},
+}
