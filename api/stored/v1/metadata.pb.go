@@ -480,6 +480,7 @@ func (x *Epoch) GetReplicas() []uint32 {
 type Chain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Segments      []*Segment             `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"` // oldest first; the last one may be open
+	Pages         uint32                 `protobuf:"varint,2,opt,name=pages,proto3" json:"pages,omitempty"`      // in the key of the chain: pages of older segments that lie in keys of their own
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -519,6 +520,13 @@ func (x *Chain) GetSegments() []*Segment {
 		return x.Segments
 	}
 	return nil
+}
+
+func (x *Chain) GetPages() uint32 {
+	if x != nil {
+		return x.Pages
+	}
+	return 0
 }
 
 type Segment struct {
@@ -1486,9 +1494,10 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x03 \x01(\rR\n" +
 	"generation\x12\x1a\n" +
-	"\breplicas\x18\x04 \x03(\rR\breplicas\"7\n" +
+	"\breplicas\x18\x04 \x03(\rR\breplicas\"M\n" +
 	"\x05Chain\x12.\n" +
-	"\bsegments\x18\x01 \x03(\v2\x12.stored.v1.SegmentR\bsegments\"\x82\x01\n" +
+	"\bsegments\x18\x01 \x03(\v2\x12.stored.v1.SegmentR\bsegments\x12\x14\n" +
+	"\x05pages\x18\x02 \x01(\rR\x05pages\"\x82\x01\n" +
 	"\aSegment\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12)\n" +

@@ -1,0 +1,170 @@
+package metastore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"go.uber.org/zap"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/host"
+)
+
+// EmbedConfig describes this process's member of the etcd cluster.
+type EmbedConfig struct {
+	Name string // of the member: the node name
+	Dir  string
+	// PeerURL is where other members will find this one, also while it is alone and listens nowhere:
+	// it can not be changed afterwards.
+	PeerURL string
+	// ListenPeer and ListenClient are host:port; both empty: no listener, for a lone member.
+	ListenPeer, ListenClient string
+	ClientURL                string        // advertised to clients; needed if it listens
+	InitialCluster           []string      // name=peer URL of all members of a new cluster; empty: this one alone
+	Join                     bool          // the cluster exists already
+	Token                    string        // the cluster's name: members of two clusters never talk
+	Tick, Election           time.Duration // 0: 20 ms and 200 ms. Equal on all members
+	SnapshotCount            uint64        // 0: etcd's own
+	RequestBytesMax          uint          // 0: 32 MiB
+	ReadyTimeout             time.Duration // 0: 60 s
+}
+
+const (
+	defaultTick            = 20 * time.Millisecond
+	defaultElection        = 200 * time.Millisecond
+	defaultRequestBytesMax = 32 << 20
+	defaultReadyTimeout    = time.Minute
+	// compactRevisions is how much history is kept: a watch further behind reads everything again.
+	// Without compaction a full quota would forbid every write, so every election of ours.
+	compactRevisions = "10000"
+	quotaBytes       = 4 << 30
+)
+
+// Embedded is an etcd server in this process.
+type Embedded struct {
+	etcd   *embed.Etcd
+	client *clientv3.Client
+	kv     *Etcd
+}
+
+// OpenEmbedded starts the server and returns once it has a leader. A member of a new cluster of
+// several waits for its peers.
+func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded, error) {
+	ec, err := embedConfig(cfg, h)
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "embedded etcd: %w", err)
+	}
+	e, err := embed.StartEtcd(ec)
+	if err != nil {
+		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
+	}
+	wait := cfg.ReadyTimeout
+	if wait == 0 {
+		wait = defaultReadyTimeout
+	}
+	timer := h.Clock.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-e.Server.ReadyNotify():
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	case <-e.Server.StopNotify():
+		err = errors.New("the server stopped")
+	case <-timer.C():
+		err = errs.Newf(errs.Unavailable, "no quorum of %s within %s", ec.InitialCluster, wait)
+	}
+	if err != nil {
+		e.Close()
+		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
+	}
+	c := v3client.New(e.Server)
+	return &Embedded{etcd: e, client: c, kv: &Etcd{client: c}}, nil
+}
+
+// KV reads and writes by direct call, without a socket.
+func (e *Embedded) KV() KV { return e.kv }
+
+// Run watches the server until ctx ends; a server that stops by itself ends the process.
+func (e *Embedded) Run(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-e.etcd.Err():
+		return fmt.Errorf("embedded etcd: %w", err)
+	case <-e.etcd.Server.StopNotify():
+		return errors.New("embedded etcd: the server stopped by itself")
+	}
+}
+
+// HandOver moves the leadership of the etcd cluster to another member, if this one has it and is not
+// alone: before a planned stop, so that nobody has to notice a death.
+func (e *Embedded) HandOver(ctx context.Context) error {
+	if err := e.etcd.Server.TryTransferLeadershipOnShutdown(); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("hand over etcd leadership: %w", err)
+	}
+	return nil
+}
+
+// Close stops the server, after it handed its leadership over.
+func (e *Embedded) Close() error {
+	err := e.kv.Close()
+	e.etcd.Close()
+	return err
+}
+
+func embedConfig(cfg EmbedConfig, h host.Host) (*embed.Config, error) {
+	ec := embed.NewConfig()
+	ec.Name, ec.Dir = cfg.Name, cfg.Dir
+	ec.InitialClusterToken = cfg.Token
+	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(newZapCore(h.Log)))
+	ec.TickMs, ec.ElectionMs = millis(cfg.Tick, defaultTick), millis(cfg.Election, defaultElection)
+	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModeRevision, compactRevisions
+	ec.QuotaBackendBytes = quotaBytes
+	ec.MaxTxnOps = TxnOpsMax
+	ec.MaxRequestBytes = defaultRequestBytesMax
+	if cfg.RequestBytesMax > 0 {
+		ec.MaxRequestBytes = cfg.RequestBytesMax
+	}
+	if cfg.SnapshotCount > 0 {
+		ec.SnapshotCount = cfg.SnapshotCount
+	}
+	ec.ListenPeerUrls, ec.ListenClientUrls, ec.AdvertiseClientUrls = nil, nil, nil
+	peer, err := url.Parse(cfg.PeerURL)
+	if err != nil || peer.Host == "" {
+		return nil, fmt.Errorf("peer URL %q", cfg.PeerURL)
+	}
+	ec.AdvertisePeerUrls = []url.URL{*peer}
+	if cfg.ListenPeer != "" {
+		ec.ListenPeerUrls = []url.URL{{Scheme: "http", Host: cfg.ListenPeer}}
+	}
+	if cfg.ListenClient != "" {
+		client, err := url.Parse(cfg.ClientURL)
+		if err != nil || client.Host == "" {
+			return nil, fmt.Errorf("client URL %q", cfg.ClientURL)
+		}
+		ec.ListenClientUrls = []url.URL{{Scheme: "http", Host: cfg.ListenClient}}
+		ec.AdvertiseClientUrls = []url.URL{*client}
+	}
+	ec.InitialCluster = strings.Join(cfg.InitialCluster, ",")
+	if ec.InitialCluster == "" {
+		ec.InitialCluster = cfg.Name + "=" + cfg.PeerURL
+	}
+	if cfg.Join {
+		ec.ClusterState = embed.ClusterStateFlagExisting
+	}
+	return ec, nil
+}
+
+func millis(d, def time.Duration) uint {
+	if d == 0 {
+		d = def
+	}
+	return uint(d / time.Millisecond)
+}

@@ -1,0 +1,197 @@
+package metastore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/host"
+)
+
+// ClientConfig says how to reach an etcd cluster.
+type ClientConfig struct {
+	Endpoints        []string      // host:port or URLs, all members
+	ConnectTimeout   time.Duration // default 3 s
+	KeepAlive        time.Duration // ping when silent for this long, default 5 s; etcd refuses less
+	KeepAliveTimeout time.Duration // default 5 s
+	RequestBytesMax  int           // default 32 MiB
+}
+
+// releaseTimeout bounds giving back a lease at the end of a hold: a lease not given back expires.
+const releaseTimeout = 200 * time.Millisecond
+
+// Etcd is a KV in an etcd cluster.
+type Etcd struct{ client *clientv3.Client }
+
+var _ KV = (*Etcd)(nil)
+
+// Dial returns a client of an etcd cluster. It connects when it is used.
+func Dial(cfg ClientConfig, h host.Host) (*Etcd, error) {
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints:            cfg.Endpoints,
+		DialTimeout:          cfg.ConnectTimeout,
+		DialKeepAliveTime:    cfg.KeepAlive,
+		DialKeepAliveTimeout: cfg.KeepAliveTimeout,
+		MaxCallSendMsgSize:   cfg.RequestBytesMax,
+		Logger:               zap.New(newZapCore(h.Log)),
+	})
+	if err != nil {
+		return nil, errs.Newf(errs.Invalid, "etcd client of %v: %w", cfg.Endpoints, err)
+	}
+	return &Etcd{client: c}, nil
+}
+
+// Close ends watches and holds.
+func (e *Etcd) Close() error {
+	if err := e.client.Close(); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("close etcd client: %w", err)
+	}
+	return nil
+}
+
+// Read implements KV.
+func (e *Etcd) Read(ctx context.Context, ranges ...Range) ([][]Item, int64, error) {
+	ops := make([]clientv3.Op, len(ranges))
+	for i, r := range ranges {
+		if r.Prefix {
+			ops[i] = clientv3.OpGet(r.Key, clientv3.WithPrefix())
+		} else {
+			ops[i] = clientv3.OpGet(r.Key)
+		}
+	}
+	resp, err := e.client.Txn(ctx).Then(ops...).Commit()
+	if err != nil {
+		return nil, 0, errs.Newf(errs.Unavailable, "read metadata: %w", err)
+	}
+	out := make([][]Item, len(ranges))
+	for i, r := range resp.Responses {
+		for _, kv := range r.GetResponseRange().Kvs {
+			out[i] = append(out[i], itemOf(kv))
+		}
+	}
+	return out, resp.Header.Revision, nil
+}
+
+// Txn implements KV.
+func (e *Etcd) Txn(ctx context.Context, conds []Cond, writes []Write) (bool, int64, error) {
+	if err := ctx.Err(); err != nil {
+		return false, 0, errs.With(errs.Unavailable, err)
+	}
+	cmps := make([]clientv3.Cmp, len(conds))
+	for i, c := range conds {
+		if c.Value != nil {
+			cmps[i] = clientv3.Compare(clientv3.Value(c.Key), "=", string(c.Value))
+		} else {
+			cmps[i] = clientv3.Compare(clientv3.ModRevision(c.Key), "=", c.Modified)
+		}
+	}
+	ops := make([]clientv3.Op, len(writes))
+	for i, w := range writes {
+		if w.Delete {
+			ops[i] = clientv3.OpDelete(w.Key)
+		} else {
+			ops[i] = clientv3.OpPut(w.Key, string(w.Value))
+		}
+	}
+	resp, err := e.client.Txn(ctx).If(cmps...).Then(ops...).Commit()
+	if err != nil {
+		return false, 0, errs.Newf(writeCode(err), "write metadata: %w", err)
+	}
+	return resp.Succeeded, resp.Header.Revision, nil
+}
+
+// Watch implements KV.
+func (e *Etcd) Watch(ctx context.Context, prefix string, from int64, f func([]Event) error) error {
+	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
+	defer cancel()
+	for resp := range e.client.Watch(wctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(from)) {
+		if resp.CompactRevision != 0 {
+			return ErrCompacted
+		}
+		if err := resp.Err(); err != nil && ctx.Err() == nil {
+			return errs.Newf(errs.Unavailable, "watch metadata: %w", err)
+		}
+		events := make([]Event, len(resp.Events))
+		for i, ev := range resp.Events {
+			events[i] = Event{Item: itemOf(ev.Kv), Deleted: ev.Type == mvccpb.DELETE}
+		}
+		if len(events) == 0 {
+			continue
+		}
+		if err := f(events); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return errs.Newf(errs.Unavailable, "watch metadata: ended by the server")
+}
+
+// Hold implements KV.
+func (e *Etcd) Hold(ctx context.Context, key string, value []byte, ttl time.Duration, held func()) error {
+	seconds := int64((ttl + time.Second - 1) / time.Second)
+	lease, err := e.client.Grant(ctx, seconds)
+	if err != nil {
+		return holdErr(ctx, key, err)
+	}
+	hctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel() // before the lease ends, or the keeper sees it lost
+		rctx, stop := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+		defer stop()
+		_, _ = e.client.Revoke(rctx, lease.ID) // if that fails it expires
+	}()
+	alive, err := e.client.KeepAlive(hctx, lease.ID)
+	if err != nil {
+		return holdErr(ctx, key, err)
+	}
+	if _, err := e.client.Put(ctx, key, string(value), clientv3.WithLease(lease.ID)); err != nil {
+		return holdErr(ctx, key, err)
+	}
+	held()
+	for range alive { // closed when the lease is lost or ctx ended
+		continue
+	}
+	return holdErr(ctx, key, errors.New("lease lost"))
+}
+
+func holdErr(ctx context.Context, key string, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return errs.Newf(errs.Unavailable, "hold %s: %w", key, err)
+}
+
+// writeCode tells what a failed write leaves behind. Only answers that etcd gives before it proposes
+// are sure; a lost leader or a timeout is not.
+func writeCode(err error) errs.Code {
+	var known rpctypes.EtcdError
+	code := codes.Unknown
+	if errors.As(err, &known) {
+		code = known.Code()
+	} else if s, ok := status.FromError(err); ok {
+		code = s.Code()
+	}
+	switch code {
+	case codes.InvalidArgument, codes.FailedPrecondition:
+		return errs.Invalid
+	case codes.ResourceExhausted, codes.Unauthenticated, codes.PermissionDenied: // full, or too many in flight
+		return errs.Unavailable
+	default:
+		return errs.Uncertain
+	}
+}
+
+func itemOf(kv *mvccpb.KeyValue) Item {
+	return Item{Key: string(kv.Key), Value: kv.Value, Created: kv.CreateRevision, Modified: kv.ModRevision}
+}
