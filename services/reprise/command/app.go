@@ -1,0 +1,215 @@
+package command
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"reprise/services/internal/argv"
+)
+
+const version = "0.1.0"
+
+// Exit codes that scripts depend on.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// Env is what a run of the program may touch.
+type Env struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Lookup   func(name string) (string, bool) // environment variables
+}
+
+// usageError is a command line that is wrong.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
+
+// Run runs the program with its arguments, without its own name, and returns its exit code.
+func Run(ctx context.Context, args []string, env Env) int {
+	r := &runner{env: env}
+	app := r.app()
+	arranged, err := argv.Arrange(app, args)
+	if err != nil {
+		err = usagef("%s", err)
+	} else {
+		err = app.RunContext(ctx, append([]string{app.Name}, arranged...))
+	}
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		_, _ = fmt.Fprintf(env.Err, "error: %s\n\nFor more information, try '--help'.\n", usage.text)
+		return exitUsage
+	default:
+		_, _ = fmt.Fprintf(env.Err, "Error: %s\n", err)
+		return exitError
+	}
+}
+
+// runner is one run of the program.
+type runner struct {
+	env      Env
+	settings settings
+	client   *client
+	yes      bool
+	verbose  bool
+	quiet    bool
+	style    tableStyle
+	time     timeFormat
+}
+
+func (r *runner) app() *cli.App {
+	onUsage := func(_ *cli.Context, err error, _ bool) error { return usagef("%s", err) }
+	commands := []*cli.Command{r.whoami(), r.services(), r.deployments()}
+	for _, c := range commands {
+		for _, sub := range c.Subcommands {
+			sub.OnUsageError = onUsage
+			sub.HideHelpCommand = true
+		}
+		c.OnUsageError = onUsage
+		c.HideHelpCommand = true
+		if len(c.Subcommands) > 0 {
+			c.Action = orHelp(cli.ShowSubcommandHelp)
+		}
+	}
+	return &cli.App{
+		Name:                   "reprise",
+		Usage:                  "register and look at deployments and services of a Reprise server",
+		HideVersion:            true, // the library's flag takes -v
+		Writer:                 r.env.Out,
+		ErrWriter:              r.env.Err,
+		ExitErrHandler:         func(*cli.Context, error) {}, // Run decides
+		OnUsageError:           onUsage,
+		HideHelpCommand:        true,
+		UseShortOptionHandling: true,
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show each request", Count: new(int)},
+			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no warnings", Count: new(int)},
+			&cli.StringFlag{Name: "table-style", Value: "compact", Usage: "`STYLE` of tables: compact or borders"},
+			&cli.StringFlag{Name: "time-format", Value: "human", Usage: "`FORMAT` of times: human, iso8601 or rfc2822"},
+			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer every question with yes; implied when CI is set"},
+			&cli.Int64Flag{Name: "connect-timeout", Value: 3000, Usage: "`MILLISECONDS` until a connection is open"},
+			&cli.Int64Flag{Name: "request-timeout", Value: 13000, Usage: "`MILLISECONDS` until a request is answered"},
+			&cli.BoolFlag{Name: "insecure-skip-tls-verify", Usage: "trust any certificate of the server"},
+			&cli.StringFlag{Name: "environment", Aliases: []string{"e"}, Usage: "`NAME` of the environment in the configuration file"},
+			&cli.BoolFlag{Name: "version", Aliases: []string{"V"}, Usage: "print the version"},
+		},
+		Commands: commands,
+		Action: orHelp(func(c *cli.Context) error {
+			if c.Bool("version") {
+				r.printf("reprise %s\n", version)
+				return nil
+			}
+			return cli.ShowAppHelp(c)
+		}),
+	}
+}
+
+// orHelp shows help where a command lacks its subcommand.
+func orHelp(show func(*cli.Context) error) cli.ActionFunc {
+	return func(c *cli.Context) error {
+		if c.Args().Present() {
+			return usagef("unrecognized subcommand '%s'", c.Args().First())
+		}
+		return show(c)
+	}
+}
+
+// connect prepares a command that talks to the server: settings, flags, handshake.
+func (r *runner) connect(c *cli.Context) error {
+	if err := r.offline(c); err != nil {
+		return err
+	}
+	r.client = newClient(r.settings, connection{
+		connect:  time.Duration(c.Int64("connect-timeout")) * time.Millisecond,
+		request:  time.Duration(c.Int64("request-timeout")) * time.Millisecond,
+		insecure: c.Bool("insecure-skip-tls-verify"),
+		trace:    r.trace,
+	})
+	return r.client.handshake(c.Context, r.warn)
+}
+
+// offline prepares a command without talking to the server.
+func (r *runner) offline(c *cli.Context) (err error) {
+	vars, err := withDotEnv(r.env.Lookup, ".env")
+	if err != nil {
+		return err
+	}
+	if r.settings, err = loadSettings(vars, c.String("environment")); err != nil {
+		return err
+	}
+	r.verbose, r.quiet = c.Bool("verbose"), c.Bool("quiet")
+	_, ci := vars("CI")
+	r.yes = c.Bool("yes") || ci
+	if r.style, err = parseTableStyle(c.String("table-style")); err != nil {
+		return err
+	}
+	r.time, err = parseTimeFormat(c.String("time-format"))
+	return err
+}
+
+// argument returns the only argument of a command.
+func argument(c *cli.Context, name string) (string, error) {
+	switch c.NArg() {
+	case 1:
+		return c.Args().First(), nil
+	case 0:
+		return "", usagef("the following required arguments were not provided:\n  <%s>", name)
+	default:
+		return "", usagef("unexpected argument '%s' found", c.Args().Get(1))
+	}
+}
+
+func noArguments(c *cli.Context) error {
+	if c.Args().Present() {
+		return usagef("unexpected argument '%s' found", c.Args().First())
+	}
+	return nil
+}
+
+// confirm asks the user; -y and CI answer yes.
+func (r *runner) confirm(question string) error {
+	if r.yes {
+		return nil
+	}
+	r.printf("%s [y/N] ", question)
+	line, err := bufio.NewReader(r.env.In).ReadString('\n')
+	switch answer := strings.ToLower(strings.TrimSpace(line)); {
+	case answer == "y" || answer == "yes":
+		return nil
+	case err != nil && answer == "":
+		r.printf("\n")
+		return errors.New("nobody answered; use --yes to confirm without a question")
+	default:
+		return errors.New("user aborted")
+	}
+}
+
+// printf writes to the standard output. A reader that went away is no error of ours.
+func (r *runner) printf(format string, args ...any) { _, _ = fmt.Fprintf(r.env.Out, format, args...) }
+
+func (r *runner) warn(text string) {
+	if !r.quiet {
+		_, _ = fmt.Fprintf(r.env.Err, "[WARNING]: %s\n", text)
+	}
+}
+
+func (r *runner) trace(text string) {
+	if r.verbose {
+		_, _ = fmt.Fprintln(r.env.Err, text)
+	}
+}

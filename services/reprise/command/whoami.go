@@ -1,0 +1,45 @@
+package command
+
+import (
+	"net/http"
+	"runtime"
+
+	"github.com/urfave/cli/v2"
+)
+
+func (r *runner) whoami() *cli.Command {
+	return &cli.Command{
+		Name: "whoami", Usage: "show this program, its configuration and whether the server answers",
+		Action: func(c *cli.Context) error {
+			if err := noArguments(c); err != nil {
+				return err
+			}
+			if err := r.offline(c); err != nil {
+				return err
+			}
+			t := table{}
+			t.add("Version:", version)
+			t.add("Built for:", runtime.GOOS+"/"+runtime.GOARCH+" by "+runtime.Version())
+			t.add("Environment:", r.settings.Environment)
+			t.add("Configuration:", r.settings.File)
+			t.add("Admin URL:", r.settings.Admin)
+			t.add("Ingress URL:", r.settings.Ingress)
+			r.printf("Reprise\n%s", t.draw(compact))
+			return r.serverState(c)
+		},
+	}
+}
+
+func (r *runner) serverState(c *cli.Context) error {
+	if err := r.connect(c); err != nil {
+		return err
+	}
+	if err := r.client.call(c.Context, http.MethodGet, "/health", nil, nil); err != nil {
+		return err
+	}
+	r.printf("\n[OK]: Admin Service '%s' is healthy!\n", r.client.base)
+	if r.client.server.Ingress != nil {
+		r.printf("      Advertised ingress: %s\n", *r.client.server.Ingress)
+	}
+	return nil
+}
