@@ -1,0 +1,2 @@
+// Package retry says when the next attempt of an invocation is due, if there is one.
+package retry
