@@ -1,0 +1,118 @@
+package logserver
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/host"
+	"reprise/pkg/id"
+	"reprise/pkg/lifecycle"
+	"reprise/pkg/logproto"
+	"reprise/pkg/logstore"
+)
+
+var errStopped = errs.Newf(errs.Unavailable, "the log-server stops")
+
+// Server is a log-server.
+type Server struct {
+	cfg     Config
+	store   *logstore.Store
+	self    id.GenerationalNode
+	h       host.Host
+	metrics *metrics
+	ready   chan struct{}
+
+	full   atomic.Bool // free space is below the reserve
+	failed atomic.Bool // a commit failed; set once
+
+	// queueMu guards what waits for the committer.
+	queueMu sync.Mutex
+	queue   []op
+	stopped bool
+	wake    chan struct{} // one token: the queue is not empty any more
+
+	// mu guards what readers see.
+	mu      sync.Mutex
+	loglets map[id.Loglet]*loglet
+}
+
+// loglet is one loglet in memory.
+type loglet struct {
+	// Owned by the committer: what is so once the batch in hand is synced.
+	staged    logproto.Replica
+	fresh     []logproto.Range // written by the batch in hand
+	inBatch   bool
+	keptKnown bool // staged.Known is stored
+
+	// Guarded by Server.mu: what is synced.
+	seen     logproto.Replica
+	unsynced []logproto.Range // below seen.Tail, in the store but not synced yet
+	changed  chan struct{}    // closed at the next change of seen; nil if nobody waits
+}
+
+// New returns the log-server of an admitted store (see Admit), which stays the caller's to close.
+func New(cfg Config, store *logstore.Store, self id.GenerationalNode, h host.Host) *Server {
+	return &Server{
+		cfg: cfg, store: store, self: self, h: h, metrics: newMetrics(h.Metrics),
+		ready: make(chan struct{}), wake: make(chan struct{}, 1), loglets: map[id.Loglet]*loglet{},
+	}
+}
+
+// Self is the node of the log-server.
+func (s *Server) Self() id.GenerationalNode { return s.self }
+
+// Ready is closed when the server serves.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Disabled tells whether stores are refused.
+func (s *Server) Disabled() bool { return s.full.Load() || s.failed.Load() }
+
+// Run serves until ctx ends or the store fails. What waits then is told so.
+func (s *Server) Run(ctx context.Context) error {
+	s.checkSpace()
+	g := lifecycle.NewGroup(ctx)
+	g.Go("committer", s.commitLoop)
+	g.Go("upkeep", s.upkeepLoop)
+	close(s.ready)
+	err := g.Wait()
+	for _, o := range s.stop() {
+		o.refuse(errStopped)
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+func (s *Server) stop() []op {
+	s.queueMu.Lock()
+	defer s.queueMu.Unlock()
+	s.stopped = true
+	rest := s.queue
+	s.queue = nil
+	return rest
+}
+
+// get returns the loglet, from the store at its first touch.
+func (s *Server) get(l id.Loglet) (*loglet, error) {
+	s.mu.Lock()
+	lg := s.loglets[l]
+	s.mu.Unlock()
+	if lg != nil {
+		return lg, nil
+	}
+	r, err := s.store.Load(l)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if lg := s.loglets[l]; lg != nil {
+		return lg, nil // somebody was faster; only its copy may have moved on
+	}
+	lg = &loglet{staged: r, seen: r, keptKnown: true}
+	s.loglets[l] = lg
+	return lg, nil
+}

@@ -1,0 +1,24 @@
+package logstore
+
+import "reprise/pkg/errs"
+
+// Config is the configuration of a log store.
+type Config struct {
+	// CacheBytes is the size of the block cache. Records are mostly read once, so it is small. Default 16 MiB.
+	CacheBytes int64
+	// MemtableBytes is the size of a memtable: what a restart replays from Pebble's own log. Default 64 MiB.
+	MemtableBytes uint64
+	// Fatal ends the process after an I/O error of Pebble and must not return. Default: exit with status 1.
+	Fatal func()
+}
+
+// Default returns the default configuration.
+func Default() Config { return Config{CacheBytes: 16 << 20, MemtableBytes: 64 << 20} }
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	if c.CacheBytes < 0 || c.MemtableBytes < 64<<10 || c.MemtableBytes > 2<<30 {
+		return errs.Newf(errs.Invalid, "log store: cache of %d bytes, memtables of %d (64 KiB to 2 GiB)", c.CacheBytes, c.MemtableBytes)
+	}
+	return nil
+}

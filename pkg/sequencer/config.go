@@ -1,0 +1,40 @@
+package sequencer
+
+import (
+	"time"
+
+	"reprise/pkg/errs"
+)
+
+// Config is the configuration of the log writer.
+type Config struct {
+	// FrameBytesMax bounds the records in a frame; one group goes always. Default 4 MiB.
+	FrameBytesMax int
+	// FrameGroupsMax bounds the groups in a frame. Default 4096.
+	FrameGroupsMax int
+	// CommitTimeout is how long records may wait without any commit in their loglet. Default 1 s.
+	CommitTimeout time.Duration
+	// StoreTimeout is how long a log-server may take for a frame before its connection is made anew. Default 2 s.
+	StoreTimeout time.Duration
+	// ReleaseAfter is how long nothing is stored before the global tail goes out on its own. Default 2 ms.
+	ReleaseAfter time.Duration
+	// RetryMin and RetryMax bound the pause before a log-server is tried again. Default 20 ms and 1 s.
+	RetryMin, RetryMax time.Duration
+}
+
+// Default returns the default configuration.
+func Default() Config {
+	return Config{
+		FrameBytesMax: 4 << 20, FrameGroupsMax: 4096, CommitTimeout: time.Second, StoreTimeout: 2 * time.Second,
+		ReleaseAfter: 2 * time.Millisecond, RetryMin: 20 * time.Millisecond, RetryMax: time.Second,
+	}
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	if c.FrameBytesMax < 1 || c.FrameGroupsMax < 1 || c.CommitTimeout <= 0 || c.StoreTimeout <= 0 || c.ReleaseAfter <= 0 ||
+		c.RetryMin <= 0 || c.RetryMax < c.RetryMin {
+		return errs.Newf(errs.Invalid, "log writer: limits and times must be positive, retry-max at least retry-min: %+v", c)
+	}
+	return nil
+}
