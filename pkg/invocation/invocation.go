@@ -18,6 +18,10 @@ type Invocation struct {
 	// Journal is what the journal rows say, nil until State.Journal loaded it.
 	// It is kept up to date by Apply while the invocation is not completed.
 	Journal *journal.Index
+
+	// Input is the Input frame while the journal holds nothing else, so that a first attempt reads no
+	// row. It may be nil, and is never changed.
+	Input []byte
 }
 
 // Exclusive tells whether the invocation needs the lock of its object key.

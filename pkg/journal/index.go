@@ -1,6 +1,6 @@
 package journal
 
-// Index is what the rows of a journal imply. Equal rows give an equal Index.
+// Index is what the rows of a journal imply. Equal rows give an equal Index. The zero Index is that of an empty journal.
 type Index struct {
 	Entries     uint32 // commands and notifications
 	Commands    uint32
@@ -8,14 +8,12 @@ type Index struct {
 	LastAttempt uint32 // the highest that sent a row
 	Bytes       int64  // of frames
 
-	// Completions has the completion ids whose notification is stored, with whether it was a failure.
-	Completions map[uint32]Outcome
-	// Signals and NamedSignals likewise, for signals by index and by name.
-	Signals      map[uint32]Outcome
-	NamedSignals map[string]Outcome
+	completions outcomes
+	signals     outcomes
+	named       map[string]Outcome
 }
 
-// Outcome is how a notification resolves an await.
+// Outcome is how a notification resolves an await; 0 is none yet.
 type Outcome uint8
 
 // The outcomes.
@@ -23,3 +21,95 @@ const (
 	Success Outcome = 1
 	Failed  Outcome = 2
 )
+
+// Add adds the next row. Nothing of the row is kept. An error leaves the Index as it was.
+func (x *Index) Add(row Row) error {
+	scan := scanner{rest: row.Frames}
+	for scan.next() { // all or nothing: look before anything changes
+	}
+	if err := scan.check(row); err != nil {
+		return err
+	}
+	scan = scanner{rest: row.Frames}
+	for scan.next() {
+		x.note(&scan)
+	}
+	x.Entries += scan.entries
+	x.Commands += scan.commands
+	x.Bytes += int64(len(row.Frames))
+	x.LastTime = row.Time
+	x.LastAttempt = max(x.LastAttempt, row.Attempt)
+	return nil
+}
+
+// note remembers how the notification under the scanner resolves what; the first one for an id counts.
+func (x *Index) note(s *scanner) {
+	if !s.notification {
+		return
+	}
+	outcome := Success
+	if s.failed {
+		outcome = Failed
+	}
+	switch s.id {
+	case idCompletion:
+		x.completions.put(s.number, outcome)
+	case idSignal:
+		x.signals.put(s.number, outcome)
+	case idName:
+		if x.named == nil {
+			x.named = map[string]Outcome{}
+		}
+		if _, ok := x.named[string(s.name)]; !ok {
+			x.named[string(s.name)] = outcome
+		}
+	}
+}
+
+// NoteCompletion has the index know a completion whose row is yet to be added.
+func (x *Index) NoteCompletion(id uint32, o Outcome) { x.completions.put(id, o) }
+
+// NoteSignal does the same for a signal by index.
+func (x *Index) NoteSignal(index uint32, o Outcome) { x.signals.put(index, o) }
+
+// Completion tells how the command with the completion id was resolved.
+func (x *Index) Completion(id uint32) Outcome { return x.completions.get(id) }
+
+// Signal tells how the signal with the index was resolved.
+func (x *Index) Signal(index uint32) Outcome { return x.signals.get(index) }
+
+// NamedSignal tells how the signal with the name was resolved.
+func (x *Index) NamedSignal(name string) Outcome { return x.named[name] }
+
+// outcomesGap is how far beyond the last one an id may be to stand in the slice.
+const outcomesGap = 256
+
+// outcomes maps ids to outcomes. SDKs count ids up from 1, so a slice holds them; a map holds the rest.
+type outcomes struct {
+	low  []Outcome
+	high map[uint32]Outcome
+}
+
+func (o *outcomes) get(id uint32) Outcome {
+	if uint64(id) < uint64(len(o.low)) && o.low[id] != 0 {
+		return o.low[id]
+	}
+	return o.high[id]
+}
+
+func (o *outcomes) put(id uint32, v Outcome) {
+	if o.get(id) != 0 {
+		return
+	}
+	if uint64(id) >= uint64(len(o.low))+outcomesGap {
+		if o.high == nil {
+			o.high = map[uint32]Outcome{}
+		}
+		o.high[id] = v
+		return
+	}
+	for uint64(len(o.low)) <= uint64(id) {
+		o.low = append(o.low, 0)
+	}
+	o.low[id] = v
+}

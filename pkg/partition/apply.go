@@ -1,8 +1,12 @@
 package partition
 
 import (
+	"fmt"
+
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
+	"reprise/pkg/lsn"
 )
 
 // Apply folds one committed command into the partition and appends the effects that follow to
@@ -11,6 +15,125 @@ import (
 // It advances Meta (applied LSN, time, dedup) itself. A record whose epoch or sequence is that of a
 // duplicate or of a deposed leader changes nothing but the applied LSN. A sequence above the next is
 // a fault. An error halts this partition; a command is never skipped.
+//
+// Effects stand in the order of their records. Of one record, an answer comes first, what others get
+// next, then what the step itself stored, then EffectStepped, then the end of its activation.
 func Apply(st State, rec command.Record, effects []Effect) ([]Effect, error) {
-	return effects, errs.Newf(errs.Unsupported, "unknown command %d at %d", rec.Kind, rec.LSN)
+	meta := st.Meta()
+	if want := meta.Applied + 1; uint64(rec.LSN) != want {
+		return effects, errs.Newf(errs.Corrupt, "record %d where %d comes next", rec.LSN, want)
+	}
+	fresh, err := admitRecord(meta, &rec.Header)
+	if err != nil {
+		return effects, err
+	}
+	meta.Applied = uint64(rec.LSN)
+	if !fresh {
+		return effects, nil
+	}
+	meta.TimeMs = max(meta.TimeMs, rec.Time)
+	if rec.SourceSeq > 0 {
+		if fresh, err = admitSource(st, &rec.Header); err != nil || !fresh {
+			return effects, err
+		}
+	}
+	a := application{st: st, meta: meta, rec: rec, now: meta.TimeMs, effects: effects}
+	err = a.apply()
+	return a.effects, err
 }
+
+// admitRecord fences by epoch and sequence and advances them.
+func admitRecord(meta *storedv1.Meta, h *command.Header) (fresh bool, err error) {
+	if h.Kind == command.Announce {
+		return uint64(h.Epoch) > meta.Epoch, nil
+	}
+	switch {
+	case uint64(h.Epoch) < meta.Epoch:
+		return false, nil
+	case uint64(h.Epoch) > meta.Epoch:
+		return false, errs.Newf(errs.Corrupt, "record %d of epoch %d, which was not announced; the last was %d", h.LSN, h.Epoch, meta.Epoch)
+	case h.Seq <= meta.Seq:
+		return false, nil
+	case h.Seq > meta.Seq+1:
+		return false, errs.Newf(errs.Corrupt, "record %d has sequence %d where %d comes next", h.LSN, h.Seq, meta.Seq+1)
+	}
+	meta.Seq = h.Seq
+	return true, nil
+}
+
+// admitSource does the same for what another partition numbered.
+func admitSource(st State, h *command.Header) (fresh bool, err error) {
+	last, err := st.SourceSeq(h.Source)
+	switch {
+	case err != nil:
+		return false, err
+	case h.SourceSeq <= last:
+		return false, nil
+	case h.SourceSeq > last+1:
+		return false, errs.Newf(errs.Corrupt, "record %d is message %d of partition %d where %d comes next", h.LSN, h.SourceSeq, h.Source, last+1)
+	}
+	return true, st.SetSourceSeq(h.Source, h.SourceSeq)
+}
+
+// application is one run of Apply.
+type application struct {
+	st      State
+	meta    *storedv1.Meta
+	rec     command.Record
+	now     int64 // partition time, Unix milliseconds
+	effects []Effect
+
+	step   step   // while the frames of a Step are applied
+	chain  chain  // what was done in place for others
+	queued uint64 // invocations put into queues by this record
+}
+
+func (a *application) apply() error {
+	switch a.rec.Kind {
+	case command.Announce:
+		return a.applyAnnounce()
+	case command.Invoke:
+		return a.applyInvoke()
+	case command.Step:
+		return a.applyStep()
+	case command.Fire:
+		return a.applyFire()
+	case command.Respond:
+		return a.applyRespond()
+	case command.Signal:
+		return a.applySignal()
+	case command.TruncateOutbox:
+		return a.applyTruncateOutbox()
+	case command.Read:
+		return a.applyRead()
+	case command.Pause:
+		return a.applyPause()
+	case command.Fail:
+		return a.applyFail()
+	default:
+		return errs.Newf(errs.Unsupported, "unknown command %d at %d", a.rec.Kind, a.rec.LSN)
+	}
+}
+
+func (a *application) emit(e Effect) {
+	e.LSN = a.rec.LSN
+	a.effects = append(a.effects, e)
+}
+
+func (a *application) answer(o *command.Outcome) {
+	a.emit(Effect{Kind: EffectAnswer, ID: a.rec.ID, Outcome: o})
+}
+
+// facts is a decoded message of api/stored.
+type facts interface{ UnmarshalVT(b []byte) error }
+
+func (a *application) decodeFacts(f facts) error {
+	if err := f.UnmarshalVT(a.rec.Facts); err != nil {
+		return errs.With(errs.Corrupt, fmt.Errorf("facts of command %d at %d: %w", a.rec.Kind, a.rec.LSN, err))
+	}
+	return nil
+}
+
+func (a *application) lsn() uint64 { return uint64(a.rec.LSN) }
+
+func activationOf(row *storedv1.Invocation) lsn.LSN { return lsn.LSN(row.Activation) }

@@ -25,6 +25,8 @@ type State interface {
 	Journal(inv *invocation.Invocation) (*journal.Index, error)
 	// AppendJournal stores a row and adds it to inv.Journal, which must be loaded.
 	AppendJournal(inv *invocation.Invocation, row journal.Row) error
+	// JournalRows calls f with each row of the journal, in order, borrowed. It is slow: for what happens rarely.
+	JournalRows(inv *invocation.Invocation, f func(journal.Row) error) error
 	// DropJournal deletes all rows of the journal.
 	DropJournal(inv *invocation.Invocation) error
 

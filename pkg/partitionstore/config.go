@@ -1,0 +1,70 @@
+package partitionstore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Config bounds a Store.
+type Config struct {
+	// MemTableBytes is the size of a memtable (default 32 MiB). Up to MemTablesMax of them may be full and wait for their flush.
+	MemTableBytes uint64
+	// MemTablesMax is how many memtables may wait before the store gives no credit (default 4).
+	MemTablesMax int
+	// L0FilesMax is how many overlapping layers level 0 may have before the store gives no credit (default 40).
+	L0FilesMax int
+	// ActiveMax is how many invoked invocations are kept decoded (default 20000). Fewer cost reads, more cost memory (1 KiB each).
+	ActiveMax int
+	// IdleMax is how many of those that wait (suspended, scheduled, queued, paused) are kept decoded (default 1000).
+	IdleMax int
+}
+
+// Default returns the defaults.
+func Default() Config {
+	return Config{MemTableBytes: 32 << 20, MemTablesMax: 4, L0FilesMax: 40, ActiveMax: 20000, IdleMax: 1000}
+}
+
+// memTableMin is the smallest memtable that Pebble can work with sensibly.
+const memTableMin = 64 << 10
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var all []error
+	if c.MemTableBytes < memTableMin || c.MemTableBytes >= 4<<30 {
+		all = append(all, fmt.Errorf("partition store: memtable of %d bytes; it must be from 64 KiB to below 4 GiB", c.MemTableBytes))
+	}
+	for _, f := range []struct {
+		name  string
+		value int
+	}{{"memtables-max", c.MemTablesMax}, {"l0-files-max", c.L0FilesMax}, {"active-max", c.ActiveMax}, {"idle-max", c.IdleMax}} {
+		if f.value < 1 {
+			all = append(all, fmt.Errorf("partition store: %s is %d; it must be at least 1", f.name, f.value))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Shared is what all stores of a process share: the cache of blocks and the open files.
+type Shared struct {
+	blocks *pebble.Cache
+	files  *pebble.FileCache
+}
+
+const (
+	fileCacheShards = 4
+	openFilesMax    = 2000
+)
+
+// NewShared returns what stores share, with a block cache of that size. Close it after them.
+func NewShared(blockCacheBytes int64) *Shared {
+	return &Shared{blocks: pebble.NewCache(blockCacheBytes), files: pebble.NewFileCache(fileCacheShards, openFilesMax)}
+}
+
+// Close gives the caches back.
+func (s *Shared) Close() error {
+	s.files.Unref()
+	s.blocks.Unref()
+	return nil
+}

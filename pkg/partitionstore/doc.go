@@ -1,0 +1,35 @@
+// Package partitionstore keeps the state of one partition in Pebble.
+//
+// A Store belongs to the goroutine that owns its partition. It has no write-ahead log: the partition's
+// log is that, and a store that lost what was not flushed applies it again. Apply works on a View, which
+// gathers the rows of many commands and commits them as one batch, with the position of the last one:
+//
+//	view := store.Begin()
+//	effects, err = partition.Apply(view, record, effects)
+//	...
+//	err = view.Commit()
+//
+// Other goroutines read through a Snapshot, and may call Flush, Unflushed and DurableLSN.
+//
+// # Key map (format 1)
+//
+// Integers are fixed-width big-endian, so byte order is numeric order. str is a string escaped and
+// terminated as in keyenc. An invocation id stands with its unique part first and its partition key last.
+//
+//	kind  rest of the key                                              value           read by
+//	0x01  -                                                            Meta            recovery
+//	0x02  unique:16 key:8                                              Invocation      apply, replay
+//	0x03  incarnation:u64 unique:16 key:8 first:u32                    journal row     apply, replay
+//	0x04  incarnation:u64 unique:16 key:8                              empty           index of rows not completed
+//	0x05  service:str key:str                                          invocation:24   apply: who holds the lock
+//	0x06  service:str key:str position:u64                             invocation:24   apply: who waits for it
+//	0x07  service:str key:str name:bytes                               user state      apply, start of attempts
+//	0x08  dueMillis:u64 unique:16 key:8 incarnation:u64 kind:u8 index:u32  empty       timer scan
+//	0x09  target:u16 seq:u64                                           record          shuffle
+//	0x0a  target:u16                                                   u64             newest seq put
+//	0x0b  source:u16                                                   u64             last seq taken
+//
+// Rows of a journal begin with the LSN that created the invocation, so that what is written together
+// lies together, at the end of the table, although ids may be hashes. docs/formats/partitionstore.md
+// draws the same, and what stands in the folder.
+package partitionstore

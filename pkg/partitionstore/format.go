@@ -1,0 +1,87 @@
+package partitionstore
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"reprise/pkg/errs"
+)
+
+const (
+	formatFile   = "FORMAT"
+	formatPrefix = "reprise partitionstore "
+	formatNow    = 1
+	formatMax    = 64 // bytes of the file
+	folder       = "db"
+)
+
+// ensureFormat checks the format of a store's folder, or sets it in a new one.
+func ensureFormat(fs vfs.FS, dir string) error {
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	path := fs.PathJoin(dir, formatFile)
+	f, err := fs.Open(path)
+	if err != nil {
+		if _, serr := fs.Stat(path); serr == nil {
+			return err // it is there, and cannot be read
+		}
+		if _, derr := fs.Stat(fs.PathJoin(dir, folder)); derr == nil {
+			return errs.Newf(errs.Corrupt, "%s has a database but no %s file", dir, formatFile)
+		}
+		return writeFormat(fs, dir, path)
+	}
+	text, err := io.ReadAll(io.LimitReader(f, formatMax))
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return checkFormat(path, string(text))
+}
+
+func checkFormat(path, text string) error {
+	number, ok := strings.CutPrefix(strings.TrimSuffix(text, "\n"), formatPrefix)
+	n, err := strconv.Atoi(number)
+	switch {
+	case !ok || err != nil || n < 1:
+		return errs.Newf(errs.Corrupt, "%s does not name the format of a partition store", path)
+	case n > formatNow:
+		return errs.Newf(errs.Unsupported, "%s says format %d, this binary reads up to %d: start a newer one", path, n, formatNow)
+	default:
+		return nil
+	}
+}
+
+// writeFormat creates the file so that a crash leaves it whole or absent.
+func writeFormat(fs vfs.FS, dir, path string) (err error) {
+	temp := path + ".tmp"
+	f, err := fs.Create(temp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, formatNow)
+	if serr := f.Sync(); err == nil {
+		err = serr
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err := fs.Rename(temp, path); err != nil {
+		return err
+	}
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	defer errs.CloseInto(&err, d)
+	return d.Sync()
+}

@@ -1,0 +1,242 @@
+package partitionstore
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"reprise/pkg/id"
+	"reprise/pkg/keyenc"
+	"reprise/pkg/partition"
+)
+
+// Key kinds: the first byte of a key. Never reused.
+const (
+	kindMeta       = 0x01
+	kindInvocation = 0x02
+	kindJournal    = 0x03
+	kindActive     = 0x04
+	kindLock       = 0x05
+	kindQueue      = 0x06
+	kindUserState  = 0x07
+	kindTimer      = 0x08
+	kindOutbox     = 0x09
+	kindOutboxSeq  = 0x0a
+	kindSource     = 0x0b
+)
+
+// Lengths of fixed-width keys.
+const (
+	idLen            = 24
+	invocationKeyLen = 1 + idLen
+	activeKeyLen     = 1 + 8 + idLen
+	journalKeyLen    = activeKeyLen + 4
+	timerKeyLen      = 1 + 8 + idLen + 8 + 1 + 4
+	outboxKeyLen     = 1 + 2 + 8
+	peerKeyLen       = 1 + 2
+)
+
+// All functions named append... append a key to dst; those named parse... decode one that append... made.
+
+func appendMetaKey(dst []byte) []byte { return append(dst, kindMeta) }
+
+// appendID puts the unique part, which often begins with a time, before the partition key.
+func appendID(dst []byte, i id.Invocation) []byte {
+	dst = append(dst, i[8:]...)
+	return append(dst, i[:8]...)
+}
+
+func cutID(b []byte) (i id.Invocation, rest []byte) {
+	copy(i[8:], b[:16])
+	copy(i[:8], b[16:idLen])
+	return i, b[idLen:]
+}
+
+func appendInvocationKey(dst []byte, i id.Invocation) []byte {
+	return appendID(append(dst, kindInvocation), i)
+}
+
+func parseInvocationKey(k []byte) (i id.Invocation, ok bool) {
+	if len(k) != invocationKeyLen || k[0] != kindInvocation {
+		return i, false
+	}
+	i, _ = cutID(k[1:])
+	return i, true
+}
+
+// journalKey names a journal: that of one life of an invocation.
+type journalKey struct {
+	incarnation uint64
+	id          id.Invocation
+}
+
+func appendJournalPrefix(dst []byte, j journalKey) []byte {
+	return appendID(keyenc.AppendUint64(append(dst, kindJournal), j.incarnation), j.id)
+}
+
+func appendJournalKey(dst []byte, j journalKey, first uint32) []byte {
+	return keyenc.AppendUint32(appendJournalPrefix(dst, j), first)
+}
+
+func parseJournalKey(k []byte) (j journalKey, first uint32, ok bool) {
+	if len(k) != journalKeyLen || k[0] != kindJournal {
+		return j, 0, false
+	}
+	j.incarnation = binary.BigEndian.Uint64(k[1:])
+	j.id, k = cutID(k[9:])
+	return j, binary.BigEndian.Uint32(k), true
+}
+
+func appendActiveKey(dst []byte, j journalKey) []byte {
+	return appendID(keyenc.AppendUint64(append(dst, kindActive), j.incarnation), j.id)
+}
+
+func parseActiveKey(k []byte) (j journalKey, ok bool) {
+	if len(k) != activeKeyLen || k[0] != kindActive {
+		return j, false
+	}
+	j.incarnation = binary.BigEndian.Uint64(k[1:])
+	j.id, _ = cutID(k[9:])
+	return j, true
+}
+
+// appendObject appends the name of an object behind a kind.
+func appendObject(dst []byte, kind byte, service, key string) []byte {
+	return keyenc.AppendBytes(keyenc.AppendBytes(append(dst, kind), service), key)
+}
+
+func cutObject(k []byte, kind byte) (service, key string, rest []byte, ok bool) {
+	if len(k) == 0 || k[0] != kind {
+		return "", "", nil, false
+	}
+	s, rest, ok := keyenc.CutBytes(nil, k[1:])
+	if !ok {
+		return "", "", nil, false
+	}
+	o, rest, ok := keyenc.CutBytes(nil, rest)
+	return string(s), string(o), rest, ok
+}
+
+func appendLockKey(dst []byte, service, key string) []byte {
+	return appendObject(dst, kindLock, service, key)
+}
+
+func appendQueuePrefix(dst []byte, service, key string) []byte {
+	return appendObject(dst, kindQueue, service, key)
+}
+
+func appendQueueKey(dst []byte, service, key string, position uint64) []byte {
+	return keyenc.AppendUint64(appendQueuePrefix(dst, service, key), position)
+}
+
+// queuePosition decodes the end of a queue key.
+func queuePosition(k []byte) (uint64, bool) {
+	if len(k) < 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(k[len(k)-8:]), true
+}
+
+func appendUserStatePrefix(dst []byte, service, key string) []byte {
+	return appendObject(dst, kindUserState, service, key)
+}
+
+func appendUserStateKey(dst []byte, service, key string, name []byte) []byte {
+	return append(appendUserStatePrefix(dst, service, key), name...)
+}
+
+func appendTimerDue(dst []byte, due int64) []byte {
+	return keyenc.AppendUint64(append(dst, kindTimer), uint64(max(due, 0)))
+}
+
+func appendTimerKey(dst []byte, t partition.Timer) []byte {
+	dst = appendID(appendTimerDue(dst, t.Due), t.ID)
+	dst = append(keyenc.AppendUint64(dst, t.Incarnation), byte(t.Kind))
+	return keyenc.AppendUint32(dst, t.Index)
+}
+
+func parseTimerKey(k []byte) (t partition.Timer, ok bool) {
+	if len(k) != timerKeyLen || k[0] != kindTimer {
+		return t, false
+	}
+	t.Due = int64(binary.BigEndian.Uint64(k[1:]))
+	t.ID, k = cutID(k[9:])
+	t.Incarnation = binary.BigEndian.Uint64(k)
+	t.Kind = partition.TimerKind(k[8])
+	t.Index = binary.BigEndian.Uint32(k[9:])
+	return t, true
+}
+
+func appendOutboxKey(dst []byte, target id.Partition, seq uint64) []byte {
+	return keyenc.AppendUint64(keyenc.AppendUint16(append(dst, kindOutbox), uint16(target)), seq)
+}
+
+func parseOutboxKey(k []byte) (target id.Partition, seq uint64, ok bool) {
+	if len(k) != outboxKeyLen || k[0] != kindOutbox {
+		return 0, 0, false
+	}
+	return id.Partition(binary.BigEndian.Uint16(k[1:])), binary.BigEndian.Uint64(k[3:]), true
+}
+
+// appendPeerKey appends a key that has another partition behind its kind.
+func appendPeerKey(dst []byte, kind byte, peer id.Partition) []byte {
+	return keyenc.AppendUint16(append(dst, kind), uint16(peer))
+}
+
+func parsePeerKey(k []byte) (peer id.Partition, ok bool) {
+	if len(k) != peerKeyLen {
+		return 0, false
+	}
+	return id.Partition(binary.BigEndian.Uint16(k[1:])), true
+}
+
+// KeyString prints a key for people.
+func KeyString(k []byte) string {
+	if len(k) == 0 {
+		return "empty key"
+	}
+	switch k[0] {
+	case kindMeta:
+		return "meta"
+	case kindInvocation:
+		if i, ok := parseInvocationKey(k); ok {
+			return fmt.Sprintf("invocation %s", i)
+		}
+	case kindJournal:
+		if j, first, ok := parseJournalKey(k); ok {
+			return fmt.Sprintf("journal %s@%d/%d", j.id, j.incarnation, first)
+		}
+	case kindActive:
+		if j, ok := parseActiveKey(k); ok {
+			return fmt.Sprintf("active %s@%d", j.id, j.incarnation)
+		}
+	case kindTimer:
+		if t, ok := parseTimerKey(k); ok {
+			return fmt.Sprintf("timer %d %s@%d kind=%d index=%d", t.Due, t.ID, t.Incarnation, t.Kind, t.Index)
+		}
+	case kindOutbox:
+		if target, seq, ok := parseOutboxKey(k); ok {
+			return fmt.Sprintf("outbox %d/%d", target, seq)
+		}
+	case kindOutboxSeq, kindSource:
+		if peer, ok := parsePeerKey(k); ok {
+			return fmt.Sprintf("%s %d", map[byte]string{kindOutboxSeq: "outbox-seq", kindSource: "source"}[k[0]], peer)
+		}
+	default:
+		return objectKeyString(k)
+	}
+	return fmt.Sprintf("malformed %x", k)
+}
+
+func objectKeyString(k []byte) string {
+	service, key, rest, ok := cutObject(k, k[0])
+	switch {
+	case ok && k[0] == kindLock && len(rest) == 0:
+		return fmt.Sprintf("lock %s/%q", service, key)
+	case ok && k[0] == kindQueue && len(rest) == 8:
+		return fmt.Sprintf("queue %s/%q position=%d", service, key, binary.BigEndian.Uint64(rest))
+	case ok && k[0] == kindUserState:
+		return fmt.Sprintf("state %s/%q %q", service, key, rest)
+	default:
+		return fmt.Sprintf("malformed %x", k)
+	}
+}

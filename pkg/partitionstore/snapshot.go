@@ -1,0 +1,224 @@
+package partitionstore
+
+import (
+	"io"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+	"reprise/pkg/invocation"
+	"reprise/pkg/journal"
+	"reprise/pkg/partition"
+)
+
+// Snapshot is the store as one commit left it. Any goroutine may read it, one at a time. Whoever took it closes it, before the store.
+type Snapshot struct {
+	snap *pebble.Snapshot
+}
+
+// Snapshot returns the store as it is now, without what an open view changed.
+func (s *Store) Snapshot() *Snapshot { return &Snapshot{snap: s.db.NewSnapshot()} }
+
+// Close gives the snapshot back.
+func (s *Snapshot) Close() error { return s.snap.Close() }
+
+// Invocation returns the row of an invocation, or nil. The caller keeps it.
+func (s *Snapshot) Invocation(i id.Invocation) (*invocation.Invocation, error) {
+	return readInvocation(s.snap, appendInvocationKey(nil, i), i)
+}
+
+// rows walks rows in key order. A failed start shows with the first step.
+type rows struct {
+	it      *pebble.Iterator
+	err     error
+	started bool
+}
+
+func newRows(r pebble.Reader, lower, prefix []byte) rows {
+	o := bounds(prefix)
+	o.LowerBound = lower
+	it, err := r.NewIter(o)
+	return rows{it: it, err: err}
+}
+
+// next moves to the next row; io.EOF after the last one.
+func (r *rows) next() (key, value []byte, err error) {
+	if r.err != nil {
+		return nil, nil, r.err
+	}
+	valid := false
+	if r.started {
+		valid = r.it.Next()
+	} else {
+		r.started = true
+		valid = r.it.First()
+	}
+	if !valid {
+		if err := r.it.Error(); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, io.EOF
+	}
+	value, err = r.it.ValueAndErr()
+	return r.it.Key(), value, err
+}
+
+// Close ends the walk.
+func (r *rows) Close() error {
+	if r.it == nil {
+		return nil
+	}
+	it := r.it
+	r.it, r.err = nil, io.EOF
+	return it.Close()
+}
+
+// JournalRows walks the rows of a journal.
+type JournalRows struct{ rows }
+
+// Journal walks the rows of inv's journal from the row that begins with entry first.
+func (s *Snapshot) Journal(inv *invocation.Invocation, first uint32) *JournalRows {
+	j := journalKeyOf(inv)
+	return &JournalRows{newRows(s.snap, appendJournalKey(nil, j, first), appendJournalPrefix(nil, j))}
+}
+
+// Next returns the next row, whose frames are borrowed until the next call; io.EOF after the last one.
+func (r *JournalRows) Next() (journal.Row, error) {
+	k, v, err := r.next()
+	if err != nil {
+		return journal.Row{}, err
+	}
+	_, first, ok := parseJournalKey(k)
+	if !ok {
+		return journal.Row{}, malformed(k)
+	}
+	return journal.ParseRow(first, v)
+}
+
+// StateEntry is one entry of the user state of an object.
+type StateEntry struct {
+	Key   []byte
+	Value []byte
+}
+
+// UserStateRows walks the user state of an object.
+type UserStateRows struct {
+	rows
+	prefix int
+}
+
+// UserState walks the state of an object in the order of its names.
+func (s *Snapshot) UserState(service, key string) *UserStateRows {
+	return newUserStateRows(s.snap, service, key)
+}
+
+func newUserStateRows(r pebble.Reader, service, key string) *UserStateRows {
+	prefix := appendUserStatePrefix(nil, service, key)
+	return &UserStateRows{rows: newRows(r, prefix, prefix), prefix: len(prefix)}
+}
+
+// Next returns the next entry, borrowed until the next call; io.EOF after the last one.
+func (r *UserStateRows) Next() (StateEntry, error) {
+	k, v, err := r.next()
+	if err != nil {
+		return StateEntry{}, err
+	}
+	return StateEntry{Key: k[r.prefix:], Value: v}, nil
+}
+
+// eager reads state in the order of its names until the next entry would exceed limit bytes; partial
+// tells that there is more.
+func (r *UserStateRows) eager(limit int) (entries []StateEntry, partial bool, err error) {
+	defer errs.CloseInto(&err, r)
+	size := 0
+	for {
+		e, err := r.Next()
+		if err == io.EOF { //nolint:errorlint // never wrapped
+			return entries, false, nil
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		size += len(e.Key) + len(e.Value)
+		if size > limit {
+			return entries, true, nil
+		}
+		both := append(append(make([]byte, 0, len(e.Key)+len(e.Value)), e.Key...), e.Value...)
+		entries = append(entries, StateEntry{Key: both[:len(e.Key):len(e.Key)], Value: both[len(e.Key):]})
+	}
+}
+
+// ActiveRows walks the invocations that are not completed.
+type ActiveRows struct {
+	rows
+	snap *Snapshot
+}
+
+// Active walks the invocations that are not completed, oldest first.
+func (s *Snapshot) Active() *ActiveRows {
+	prefix := []byte{kindActive}
+	return &ActiveRows{rows: newRows(s.snap, prefix, prefix), snap: s}
+}
+
+// Next returns the next invocation, which the caller keeps; io.EOF after the last one.
+func (r *ActiveRows) Next() (*invocation.Invocation, error) {
+	k, _, err := r.next()
+	if err != nil {
+		return nil, err
+	}
+	j, ok := parseActiveKey(k)
+	if !ok {
+		return nil, malformed(k)
+	}
+	inv, err := r.snap.Invocation(j.id)
+	if err != nil {
+		return nil, err
+	}
+	if inv == nil || inv.Row.Incarnation != j.incarnation {
+		return nil, errs.Newf(errs.Corrupt, "index row without invocation: %s", KeyString(k))
+	}
+	return inv, nil
+}
+
+// TimerRows walks timers.
+type TimerRows struct{ rows }
+
+// Timers walks the timers due at or after from (Unix milliseconds), in order.
+func (s *Snapshot) Timers(from int64) *TimerRows {
+	return &TimerRows{newRows(s.snap, appendTimerDue(nil, from), []byte{kindTimer})}
+}
+
+// Next returns the next timer; io.EOF after the last one.
+func (r *TimerRows) Next() (partition.Timer, error) {
+	k, _, err := r.next()
+	if err != nil {
+		return partition.Timer{}, err
+	}
+	t, ok := parseTimerKey(k)
+	if !ok {
+		return partition.Timer{}, malformed(k)
+	}
+	return t, nil
+}
+
+// OutboxRows walks the messages for one partition.
+type OutboxRows struct{ rows }
+
+// Outbox walks the messages for target from sequence from on.
+func (s *Snapshot) Outbox(target id.Partition, from uint64) *OutboxRows {
+	return &OutboxRows{newRows(s.snap, appendOutboxKey(nil, target, from), appendPeerKey(nil, kindOutbox, target))}
+}
+
+// Next returns the next message, borrowed until the next call; io.EOF after the last one.
+func (r *OutboxRows) Next() (seq uint64, record []byte, err error) {
+	k, v, err := r.next()
+	if err != nil {
+		return 0, nil, err
+	}
+	_, seq, ok := parseOutboxKey(k)
+	if !ok {
+		return 0, nil, malformed(k)
+	}
+	return seq, v, nil
+}

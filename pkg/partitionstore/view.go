@@ -1,0 +1,329 @@
+package partitionstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+	"reprise/pkg/invocation"
+	"reprise/pkg/journal"
+	"reprise/pkg/partition"
+)
+
+var _ partition.State = (*View)(nil)
+
+// View is the state with what was changed since Begin.
+type View struct {
+	s       *Store
+	rows    *pebble.Batch // rows that a view never reads back
+	read    *pebble.Batch // rows that it may; indexed; nil until there is one
+	touched []touch
+	key     []byte // scratch
+}
+
+type touch struct {
+	id    id.Invocation
+	entry *entry
+}
+
+// Begin returns the store's view. There is one at a time; it ends with Commit.
+func (s *Store) Begin() *View { return &s.view }
+
+// Commit stores what was changed as one batch and makes the view empty. After an error the store is of no use.
+func (v *View) Commit() error {
+	s := v.s
+	if s.err != nil {
+		return s.err
+	}
+	if err := v.commit(); err != nil {
+		s.err = errs.With(errs.Internal, fmt.Errorf("partition store: %w", err))
+		return s.err
+	}
+	s.applied.Store(s.meta.Applied)
+	for _, t := range v.touched {
+		s.cache.settle(t.id, t.entry)
+	}
+	clear(v.touched)
+	v.touched = v.touched[:0]
+	s.cache.trim()
+	return nil
+}
+
+func (v *View) commit() error {
+	for _, t := range v.touched {
+		if err := v.writeEntry(t.id, t.entry); err != nil {
+			return err
+		}
+	}
+	op := v.rows.SetDeferred(1, v.s.meta.SizeVT())
+	op.Key[0] = kindMeta
+	if _, err := v.s.meta.MarshalToSizedBufferVT(op.Value); err != nil {
+		return err
+	}
+	if err := op.Finish(); err != nil {
+		return err
+	}
+	if v.read != nil && !v.read.Empty() {
+		if err := v.rows.Apply(v.read, nil); err != nil {
+			return err
+		}
+		v.read.Reset()
+	}
+	v.s.unpolled += v.rows.Len()
+	if err := v.s.db.Apply(v.rows, pebble.NoSync); err != nil {
+		return err
+	}
+	v.rows.Reset()
+	return nil
+}
+
+// writeEntry writes the row of an invocation and keeps its index row in step.
+func (v *View) writeEntry(i id.Invocation, e *entry) error {
+	if !e.dirty {
+		return nil
+	}
+	e.dirty = false
+	if e.inv == nil {
+		if e.stored {
+			if err := v.delete(appendInvocationKey(v.key[:0], i)); err != nil {
+				return err
+			}
+		}
+		e.stored = false
+		return v.unindex(e)
+	}
+	op := v.rows.SetDeferred(invocationKeyLen, e.inv.Row.SizeVT())
+	appendInvocationKey(op.Key[:0], i)
+	if _, err := e.inv.Row.MarshalToSizedBufferVT(op.Value); err != nil {
+		return err
+	}
+	if err := op.Finish(); err != nil {
+		return err
+	}
+	e.stored = true
+	if e.inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED || e.inv.Row.Incarnation != e.key.incarnation {
+		if err := v.unindex(e); err != nil {
+			return err
+		}
+	}
+	if e.inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED || e.indexed {
+		return nil
+	}
+	e.key, e.indexed = journalKeyOf(e.inv), true
+	op = v.rows.SetDeferred(activeKeyLen, 0)
+	appendActiveKey(op.Key[:0], e.key)
+	return op.Finish()
+}
+
+func (v *View) unindex(e *entry) error {
+	if !e.indexed {
+		return nil
+	}
+	e.indexed = false
+	return v.delete(appendActiveKey(v.key[:0], e.key))
+}
+
+// delete removes a row that the view does not read back; key is scratch.
+func (v *View) delete(key []byte) error {
+	v.key = key
+	return v.rows.Delete(key, nil)
+}
+
+// discard gives the batches back; what they hold is forgotten.
+func (v *View) discard() {
+	_ = v.rows.Close() // never committed: nothing can fail
+	if v.read != nil {
+		_ = v.read.Close()
+	}
+}
+
+// reader is where rows that a view may have changed are read.
+func (v *View) reader() pebble.Reader {
+	if v.read == nil || v.read.Empty() {
+		return v.s.db
+	}
+	return v.read
+}
+
+func (v *View) writer() *pebble.Batch {
+	if v.read == nil {
+		v.read = v.s.db.NewIndexedBatch()
+	}
+	return v.read
+}
+
+// Meta implements partition.State.
+func (v *View) Meta() *storedv1.Meta { return &v.s.meta }
+
+// Invocation implements partition.State.
+func (v *View) Invocation(i id.Invocation) (*invocation.Invocation, error) {
+	e, err := v.s.find(i)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	v.touch(i, e)
+	return e.inv, nil
+}
+
+func (v *View) touch(i id.Invocation, e *entry) {
+	if !e.touched {
+		e.touched = true
+		v.touched = append(v.touched, touch{id: i, entry: e})
+	}
+}
+
+// find returns the entry of an invocation, read into the cache if need be, or nil. If no view touches it
+// then, the next one that commits does not settle it; only rows that are not completed are kept so.
+func (s *Store) find(i id.Invocation) (*entry, error) {
+	if e, ok := s.cache.entries[i]; ok {
+		return e, nil
+	}
+	s.view.key = appendInvocationKey(s.view.key[:0], i)
+	inv, err := readInvocation(s.db, s.view.key, i)
+	if err != nil || inv == nil {
+		return nil, err
+	}
+	e := &entry{inv: inv, stored: true}
+	e.key = journalKeyOf(inv)
+	e.indexed = inv.Row.Status != storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED
+	s.cache.entries[i] = e
+	return e, nil
+}
+
+func readInvocation(r pebble.Reader, key []byte, i id.Invocation) (*invocation.Invocation, error) {
+	value, closer, err := r.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	inv := &invocation.Invocation{ID: i}
+	err = inv.Row.UnmarshalVT(value)
+	if cerr := closer.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return nil, errs.With(errs.Corrupt, fmt.Errorf("row of invocation %s: %w", i, err))
+	}
+	return inv, nil
+}
+
+func journalKeyOf(inv *invocation.Invocation) journalKey {
+	return journalKey{incarnation: inv.Row.Incarnation, id: inv.ID}
+}
+
+// PutInvocation implements partition.State. The row is encoded by Commit, once.
+func (v *View) PutInvocation(inv *invocation.Invocation) error {
+	e := v.s.cache.entries[inv.ID]
+	if e == nil {
+		e = &entry{}
+		v.s.cache.entries[inv.ID] = e
+	}
+	e.inv, e.dirty = inv, true
+	v.touch(inv.ID, e)
+	return nil
+}
+
+// DeleteInvocation implements partition.State.
+func (v *View) DeleteInvocation(inv *invocation.Invocation) error {
+	e := v.s.cache.entries[inv.ID]
+	if e == nil {
+		return errs.Newf(errs.Internal, "invocation %s is deleted but was never read", inv.ID)
+	}
+	e.inv, e.dirty = nil, true
+	v.touch(inv.ID, e)
+	return nil
+}
+
+// Journal implements partition.State.
+func (v *View) Journal(inv *invocation.Invocation) (*journal.Index, error) { return v.s.Journal(inv) }
+
+// AppendJournal implements partition.State.
+func (v *View) AppendJournal(inv *invocation.Invocation, row journal.Row) error {
+	if err := inv.Journal.Add(row); err != nil {
+		return err
+	}
+	op := v.rows.SetDeferred(journalKeyLen, journal.RowHeaderSize+len(row.Frames))
+	appendJournalKey(op.Key[:0], journalKeyOf(inv), row.First)
+	row.AppendValue(op.Value[:0])
+	return op.Finish()
+}
+
+// pointDeletesMax is up to how many entries a journal is deleted row by row: range deletions slow every read after them.
+const pointDeletesMax = 64
+
+// DropJournal implements partition.State.
+func (v *View) DropJournal(inv *invocation.Invocation) error {
+	index, err := v.s.Journal(inv)
+	if err != nil {
+		return err
+	}
+	j := journalKeyOf(inv)
+	if index.Entries > pointDeletesMax {
+		from := appendJournalKey(nil, j, 0)
+		return v.rows.DeleteRange(from, appendJournalKey(nil, j, index.Entries), nil)
+	}
+	for first := range index.Entries { // not every entry begins a row
+		if err := v.delete(appendJournalKey(v.key[:0], j, first)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// JournalRows implements partition.State: it is for rare questions, and reads everything.
+func (v *View) JournalRows(inv *invocation.Invocation, f func(journal.Row) error) error {
+	if err := scanJournal(v.s.db, journalKeyOf(inv), f); err != nil {
+		return err
+	}
+	prefix := string(appendJournalPrefix(nil, journalKeyOf(inv)))
+	for r := v.rows.Reader(); ; {
+		kind, key, value, ok, err := r.Next()
+		if err != nil || !ok {
+			return err
+		}
+		if kind != pebble.InternalKeyKindSet || len(key) != journalKeyLen || string(key[:activeKeyLen]) != prefix {
+			continue
+		}
+		row, err := journal.ParseRow(binary.BigEndian.Uint32(key[activeKeyLen:]), value)
+		if err != nil {
+			return err
+		}
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+}
+
+// Journal returns the index of a journal, read from its rows unless it is in memory.
+func (s *Store) Journal(inv *invocation.Invocation) (*journal.Index, error) {
+	if inv.Journal != nil {
+		return inv.Journal, nil
+	}
+	index := &journal.Index{}
+	if err := scanJournal(s.db, journalKeyOf(inv), index.Add); err != nil {
+		return nil, err
+	}
+	inv.Journal = index
+	return index, nil
+}
+
+func scanJournal(r pebble.Reader, j journalKey, f func(journal.Row) error) error {
+	return scan(r, appendJournalPrefix(nil, j), func(k, value []byte) error {
+		_, first, ok := parseJournalKey(k)
+		if !ok {
+			return malformed(k)
+		}
+		row, err := journal.ParseRow(first, value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", KeyString(k), err)
+		}
+		return f(row)
+	})
+}

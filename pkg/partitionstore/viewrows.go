@@ -1,0 +1,189 @@
+package partitionstore
+
+import (
+	"bytes"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+	"reprise/pkg/keyenc"
+	"reprise/pkg/partition"
+)
+
+// UserState implements partition.State.
+func (v *View) UserState(service, key string, name []byte) ([]byte, bool, error) {
+	v.key = appendUserStateKey(v.key[:0], service, key, name)
+	return get(v.reader(), v.key)
+}
+
+// UserStateNames implements partition.State.
+func (v *View) UserStateNames(service, key string) (names [][]byte, err error) {
+	prefix := appendUserStatePrefix(nil, service, key)
+	err = scan(v.reader(), prefix, func(k, _ []byte) error {
+		names = append(names, bytes.Clone(k[len(prefix):]))
+		return nil
+	})
+	return names, err
+}
+
+// SetUserState implements partition.State.
+func (v *View) SetUserState(service, key string, name, value []byte) error {
+	v.key = appendUserStateKey(v.key[:0], service, key, name)
+	return v.writer().Set(v.key, value, nil)
+}
+
+// ClearUserState implements partition.State.
+func (v *View) ClearUserState(service, key string, name []byte) error {
+	v.key = appendUserStateKey(v.key[:0], service, key, name)
+	return v.writer().Delete(v.key, nil)
+}
+
+// ClearAllUserState implements partition.State.
+func (v *View) ClearAllUserState(service, key string) error {
+	names, err := v.UserStateNames(service, key)
+	if err != nil {
+		return err
+	}
+	if len(names) > pointDeletesMax {
+		prefix := appendUserStatePrefix(nil, service, key)
+		return v.writer().DeleteRange(prefix, keyenc.PrefixEnd(prefix), nil)
+	}
+	for _, name := range names {
+		if err := v.ClearUserState(service, key, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LockHolder implements partition.State.
+func (v *View) LockHolder(service, key string) (holder id.Invocation, taken bool, err error) {
+	v.key = appendLockKey(v.key[:0], service, key)
+	value, taken, err := get(v.reader(), v.key)
+	if err != nil || !taken {
+		return holder, false, err
+	}
+	if copy(holder[:], value) != len(holder) || len(value) != len(holder) {
+		return holder, false, malformed(v.key)
+	}
+	return holder, true, nil
+}
+
+// SetLockHolder implements partition.State.
+func (v *View) SetLockHolder(service, key string, holder id.Invocation) error {
+	v.key = appendLockKey(v.key[:0], service, key)
+	return v.writer().Set(v.key, holder[:], nil)
+}
+
+// ClearLockHolder implements partition.State.
+func (v *View) ClearLockHolder(service, key string) error {
+	v.key = appendLockKey(v.key[:0], service, key)
+	return v.writer().Delete(v.key, nil)
+}
+
+// Enqueue implements partition.State.
+func (v *View) Enqueue(service, key string, position uint64, i id.Invocation) error {
+	v.key = appendQueueKey(v.key[:0], service, key, position)
+	return v.writer().Set(v.key, i[:], nil)
+}
+
+// FirstQueued implements partition.State.
+func (v *View) FirstQueued(service, key string) (position uint64, i id.Invocation, found bool, err error) {
+	err = scan(v.reader(), appendQueuePrefix(nil, service, key), func(k, value []byte) error {
+		p, ok := queuePosition(k)
+		if !ok || len(value) != len(i) {
+			return malformed(k)
+		}
+		position, found = p, true
+		copy(i[:], value)
+		return errStopScan
+	})
+	return position, i, found, err
+}
+
+// Dequeue implements partition.State.
+func (v *View) Dequeue(service, key string, position uint64) error {
+	v.key = appendQueueKey(v.key[:0], service, key, position)
+	return v.writer().Delete(v.key, nil)
+}
+
+// PutTimer implements partition.State.
+func (v *View) PutTimer(t partition.Timer) error {
+	v.key = appendTimerKey(v.key[:0], t)
+	return v.writer().Set(v.key, nil, nil)
+}
+
+// DeleteTimer implements partition.State.
+func (v *View) DeleteTimer(t partition.Timer) error {
+	v.key = appendTimerKey(v.key[:0], t)
+	return v.writer().Delete(v.key, nil)
+}
+
+// HasTimer implements partition.State.
+func (v *View) HasTimer(t partition.Timer) (bool, error) {
+	v.key = appendTimerKey(v.key[:0], t)
+	_, found, err := get(v.reader(), v.key)
+	return found, err
+}
+
+func (v *View) lane(target id.Partition) *lane {
+	l := v.s.outbox[target]
+	if l == nil {
+		l = &lane{first: 1}
+		v.s.outbox[target] = l
+	}
+	return l
+}
+
+// OutboxSeq implements partition.State.
+func (v *View) OutboxSeq(target id.Partition) (uint64, error) { return v.lane(target).last, nil }
+
+// OutboxEmpty implements partition.State.
+func (v *View) OutboxEmpty(target id.Partition) (bool, error) {
+	l := v.lane(target)
+	return l.first > l.last, nil
+}
+
+// PutOutbox implements partition.State.
+func (v *View) PutOutbox(target id.Partition, seq uint64, record []byte) error {
+	l := v.lane(target)
+	if seq != l.last+1 {
+		return errs.Newf(errs.Internal, "outbox row %d for partition %d follows %d", seq, target, l.last)
+	}
+	l.last = seq
+	v.key = appendOutboxKey(v.key[:0], target, seq)
+	if err := v.rows.Set(v.key, record, nil); err != nil {
+		return err
+	}
+	v.key = appendPeerKey(v.key[:0], kindOutboxSeq, target)
+	return v.rows.Set(v.key, keyenc.AppendUint64(nil, seq), nil)
+}
+
+// TruncateOutbox implements partition.State.
+func (v *View) TruncateOutbox(target id.Partition, through uint64) error {
+	l := v.lane(target)
+	through = min(through, l.last)
+	if through < l.first {
+		return nil
+	}
+	from := l.first
+	l.first = through + 1
+	if through-from >= pointDeletesMax*pointDeletesMax {
+		return v.rows.DeleteRange(appendOutboxKey(nil, target, from), appendOutboxKey(nil, target, through+1), nil)
+	}
+	for seq := from; seq <= through; seq++ {
+		if err := v.delete(appendOutboxKey(v.key[:0], target, seq)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// SourceSeq implements partition.State.
+func (v *View) SourceSeq(source id.Partition) (uint64, error) { return v.s.SourceSeq(source) }
+
+// SetSourceSeq implements partition.State.
+func (v *View) SetSourceSeq(source id.Partition, seq uint64) error {
+	v.s.sources[source] = seq
+	v.key = appendPeerKey(v.key[:0], kindSource, source)
+	return v.rows.Set(v.key, keyenc.AppendUint64(nil, seq), nil)
+}
