@@ -1,0 +1,187 @@
+package schema
+
+import (
+	"net/url"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/id"
+)
+
+// RegisterOptions change what Register allows.
+type RegisterOptions struct {
+	Force    bool // replace a deployment of the same address; implies Breaking
+	Breaking bool // a service may change its type
+}
+
+// Registered says what became of a deployment.
+type Registered struct {
+	Deployment id.Deployment
+	Created    bool // else it was there, overwritten or not
+}
+
+// Register makes the schema that has d as its newest deployment. If the address is registered already,
+// it is old, unless that is forced: then d takes the place and the id of the old one. The error is an *Error.
+func Register(old *storedv1.Schema, d *storedv1.Deployment, o RegisterOptions) (next *storedv1.Schema, r Registered, err error) {
+	same := FindSame(old, d.GetUri())
+	if same != nil && !o.Force {
+		return old, Registered{Deployment: deploymentID(same)}, nil
+	}
+	d = proto.CloneOf(d)
+	if same != nil {
+		d.Id = same.GetId()
+	}
+	for _, s := range d.GetServices() {
+		active := activeService(old, s.GetName())
+		if active != nil && active.GetType() != s.GetType() && !o.Force && !o.Breaking {
+			return nil, Registered{}, &Error{Code: codeTypeChanged, Status: statusConflict,
+				Message: "the service '" + s.GetName() + "' is registered with another type"}
+		}
+		s.Revision = active.GetRevision() + 1
+	}
+	next = successor(old)
+	next.Deployments = append(without(next.Deployments, same), d)
+	return next, Registered{Deployment: deploymentID(d), Created: same == nil}, nil
+}
+
+// FindSame returns the deployment whose authority and path are those of the URI, nil if there is none,
+// and the newest if there are several. Scheme and query do not count.
+func FindSame(s *storedv1.Schema, uri string) *storedv1.Deployment {
+	want, ok := addressOf(uri)
+	if !ok {
+		return nil
+	}
+	var newest *storedv1.Deployment
+	for _, d := range s.GetDeployments() {
+		if got, ok := addressOf(d.GetUri()); ok && got == want && d.GetCreatedAtMs() >= newest.GetCreatedAtMs() {
+			newest = d
+		}
+	}
+	return newest
+}
+
+type address struct{ authority, path string }
+
+func addressOf(uri string) (a address, ok bool) {
+	u, err := url.Parse(uri)
+	if err != nil {
+		return a, false
+	}
+	a = address{authority: u.Host, path: u.EscapedPath()}
+	if u.User != nil {
+		a.authority = u.User.String() + "@" + u.Host
+	}
+	if a.path == "" {
+		a.path = "/"
+	}
+	return a, true
+}
+
+// Update makes the schema where d, found at a new address or with other connection parameters, stands
+// for the deployment of that id. Its services stay as they are unless overwrite is set. The error is an *Error.
+func Update(old *storedv1.Schema, which id.Deployment, d *storedv1.Deployment, overwrite bool) (*storedv1.Schema, error) {
+	had := find(old, which)
+	if had == nil {
+		return nil, unknownDeployment(which)
+	}
+	if d.GetMinProtocolVersion() != had.GetMinProtocolVersion() || d.GetMaxProtocolVersion() != had.GetMaxProtocolVersion() {
+		return nil, &Error{Code: codeOtherRange, Status: statusBadRequest,
+			Message: "the endpoint speaks other versions of the service protocol than the deployment it is to replace"}
+	}
+	d = proto.CloneOf(d)
+	d.Id, d.CreatedAtMs = had.GetId(), had.GetCreatedAtMs()
+	if !overwrite {
+		d.Services, d.Info, d.Metadata = had.GetServices(), had.GetInfo(), had.GetMetadata()
+	}
+	for i, s := range d.GetServices() {
+		if !overwrite {
+			break
+		}
+		d.Services[i].Revision = activeService(old, s.GetName()).GetRevision() + 1
+		if kept := serviceOf(had, s.GetName()); kept != nil {
+			d.Services[i].Revision = kept.GetRevision()
+		}
+	}
+	return replaced(old, had, d), nil
+}
+
+// Modify makes the schema where change was applied to the active revision of a service. change gets a
+// copy that it may alter; when it fails, so does Modify. A service that is unknown is an *Error.
+func Modify(old *storedv1.Schema, service string, change func(*storedv1.Service) error) (*storedv1.Schema, error) {
+	active := activeService(old, service)
+	for _, had := range old.GetDeployments() {
+		at := slices.Index(had.GetServices(), active)
+		if active == nil || at < 0 {
+			continue
+		}
+		d := proto.CloneOf(had)
+		if d.Services[at].Options == nil {
+			d.Services[at].Options = &storedv1.Options{}
+		}
+		if err := change(d.GetServices()[at]); err != nil {
+			return nil, err
+		}
+		return replaced(old, had, d), nil
+	}
+	return nil, notFound("not found in the schema registry: service with name '%s'", service)
+}
+
+// Remove makes the schema without a deployment. The error is an *Error.
+func Remove(old *storedv1.Schema, which id.Deployment) (*storedv1.Schema, error) {
+	had := find(old, which)
+	if had == nil {
+		return nil, unknownDeployment(which)
+	}
+	next := successor(old)
+	next.Deployments = without(next.GetDeployments(), had)
+	return next, nil
+}
+
+func unknownDeployment(which id.Deployment) *Error {
+	return notFound("not found in the schema registry: deployment with id '%s'", which)
+}
+
+// successor is a copy of the list: deployments are shared, since nobody changes them.
+func successor(old *storedv1.Schema) *storedv1.Schema {
+	return &storedv1.Schema{Version: old.GetVersion() + 1, Deployments: slices.Clone(old.GetDeployments())}
+}
+
+func replaced(old *storedv1.Schema, had, d *storedv1.Deployment) *storedv1.Schema {
+	next := successor(old)
+	next.Deployments[slices.Index(next.GetDeployments(), had)] = d
+	return next
+}
+
+func without(list []*storedv1.Deployment, d *storedv1.Deployment) []*storedv1.Deployment {
+	return slices.DeleteFunc(list, func(one *storedv1.Deployment) bool { return d != nil && one == d })
+}
+
+func find(s *storedv1.Schema, which id.Deployment) *storedv1.Deployment {
+	for _, d := range s.GetDeployments() {
+		if deploymentID(d) == which {
+			return d
+		}
+	}
+	return nil
+}
+
+func serviceOf(d *storedv1.Deployment, name string) *storedv1.Service {
+	for _, s := range d.GetServices() {
+		if s.GetName() == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// activeService returns the highest revision of a service, of several the newest; nil if there is none.
+func activeService(s *storedv1.Schema, name string) (active *storedv1.Service) {
+	for _, d := range s.GetDeployments() {
+		if one := serviceOf(d, name); one != nil && one.GetRevision() >= active.GetRevision() {
+			active = one
+		}
+	}
+	return active
+}
