@@ -1,0 +1,154 @@
+package ingress
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"reprise/pkg/command"
+	"reprise/pkg/errs"
+	"reprise/pkg/host"
+	"reprise/pkg/schema"
+)
+
+// Partitions reaches the leaders of partitions.
+type Partitions interface {
+	// Do proposes the record of r and waits for what r wants. It keeps nothing of r after its return.
+	// Codes: NotLeader and Unavailable say that nothing happened, Uncertain that it may have.
+	Do(ctx context.Context, r command.Request) (*command.Outcome, error)
+}
+
+// Parts is what an Ingress is built from.
+type Parts struct {
+	Partitions Partitions
+	// Schema returns the newest registry; it never blocks.
+	Schema func() *schema.Registry
+	// PartitionCount is how many partitions the cluster has, 0 while that is not known.
+	PartitionCount func() uint32
+}
+
+// Ingress is the core of the HTTP API. It is safe for concurrent use.
+type Ingress struct {
+	cfg     Config
+	parts   Parts
+	host    host.Host
+	metrics *metrics
+
+	inFlight atomic.Int64
+	scratch  sync.Pool // of *scratch
+}
+
+// New checks cfg and builds an Ingress.
+func New(cfg Config, parts Parts, h host.Host) (*Ingress, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, errs.With(errs.Invalid, err)
+	}
+	g := &Ingress{cfg: cfg, parts: parts, host: h, metrics: newMetrics(h.Metrics)}
+	g.scratch.New = func() any { return &scratch{} }
+	return g, nil
+}
+
+// exchange is one request on its way.
+type exchange struct {
+	g    *Ingress
+	req  *Request
+	reg  *schema.Registry
+	path path
+}
+
+// Serve answers one request. It returns when the answer is known, which for a call is when its
+// invocation has ended, or when ctx ends; nobody is there to read what it returns then, unless
+// the cause is ErrDraining.
+func (g *Ingress) Serve(ctx context.Context, r *Request) Response {
+	if r.ContentLength > g.cfg.RequestBytesMax {
+		return Response{Status: statusTooLarge, ContentType: "text/plain; charset=utf-8", Body: []byte("length limit exceeded"), Bare: true}
+	}
+	if r.Method == methodOptions {
+		return Response{Status: statusOK, Preflight: true}
+	}
+	if n := g.inFlight.Add(1); g.cfg.RequestsMax > 0 && n > g.cfg.RequestsMax {
+		g.inFlight.Add(-1)
+		g.metrics.limited.Inc()
+		return refuse(errOverloaded)
+	}
+	defer g.inFlight.Add(-1)
+	x := exchange{g: g, req: r, reg: g.parts.Schema()}
+	resp, f := x.route(ctx)
+	if f != nil {
+		return refuse(f)
+	}
+	return resp
+}
+
+const (
+	methodGet     = "GET"
+	methodPost    = "POST"
+	methodOptions = "OPTIONS"
+)
+
+// route decides what a path asks for.
+func (x *exchange) route(ctx context.Context) (Response, *failure) {
+	var ok bool
+	if x.path, ok = cutPath(x.req.Target); !ok {
+		return Response{}, failf(statusBadRequest, "bad path: /%s", x.path.whole)
+	}
+	switch x.path.segments[0] {
+	case "restate":
+		return x.routeRestate(ctx)
+	case "openapi":
+		return Response{}, errNotFound // reserved
+	default:
+		to, f := x.short()
+		return x.invoke(ctx, to, f)
+	}
+}
+
+func (x *exchange) routeRestate(ctx context.Context) (Response, *failure) {
+	tail := x.path.segments[2:x.path.n]
+	switch x.path.segments[1] {
+	case "call":
+		to, f := x.long(false, tail)
+		return x.invoke(ctx, to, f)
+	case "send":
+		to, f := x.long(true, tail)
+		return x.invoke(ctx, to, f)
+	case "scope":
+		return x.routeScope(ctx, tail)
+	case "invocation":
+		return x.byInvocation(ctx, tail)
+	case "workflow":
+		return x.byWorkflow(ctx, tail)
+	case "attach":
+		return x.byIDOrTarget(ctx, tail, true)
+	case "output":
+		return x.byIDOrTarget(ctx, tail, false)
+	case "lookup":
+		return x.lookup(tail)
+	case "awakeables", "a":
+		return x.awakeable(ctx, tail)
+	case "health":
+		return x.health()
+	default:
+		return Response{}, errNotFound
+	}
+}
+
+func (x *exchange) health() (Response, *failure) {
+	if x.req.Method != methodGet {
+		return Response{}, errMethod
+	}
+	services := x.reg.Services()
+	names := make([]string, len(services))
+	for i, s := range services {
+		names[i] = s.Name
+	}
+	return jsonReply(struct {
+		Services []string `json:"services"`
+	}{names})
+}
+
+// body reads the request's body. The caller releases it.
+func (x *exchange) body() ([]byte, *failure) {
+	b, err := x.req.Body.Bytes()
+	return b, bodyFailure(err)
+}
