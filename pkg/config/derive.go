@@ -1,0 +1,187 @@
+package config
+
+import (
+	"net"
+	"net/netip"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// DataDir is the folder of this node.
+func (c *Config) DataDir() string { return filepath.Join(c.BaseDir, c.NodeName) }
+
+// EmbeddedMetadata tells whether etcd runs in the metadata daemons.
+func (c *Config) EmbeddedMetadata() bool { return c.MetadataClient.Type != "etcd" }
+
+// Endpoint is one listener of this process.
+type Endpoint struct {
+	Key  string // prefix of its keys: "", "admin." or "ingress."
+	Addr string // to listen on; port 0 is any
+	// what others are told
+	host string
+	url  string
+}
+
+// Fabric is the listener for other daemons.
+func (c *Config) Fabric() Endpoint { return endpoint("", c.Listen, c.Listen, "") }
+
+// AdminEndpoint is the listener of the admin API.
+func (c *Config) AdminEndpoint() Endpoint {
+	return endpoint("admin.", c.Admin.Listen, c.Listen, c.Admin.AdvertisedEndpoint)
+}
+
+// IngressEndpoint is the listener for invocations.
+func (c *Config) IngressEndpoint() Endpoint {
+	return endpoint("ingress.", c.Ingress.Listen, c.Listen, c.Ingress.AdvertisedEndpoint)
+}
+
+func endpoint(key string, l, root Listen, oldURL string) Endpoint {
+	e := Endpoint{Key: key, host: l.AdvertisedHost, url: l.AdvertisedAddress}
+	if e.url == "" {
+		e.url = oldURL
+	}
+	if e.host == "" {
+		e.host = root.AdvertisedHost
+	}
+	ip := l.BindIP
+	if ip == "" {
+		ip = root.BindIP
+	}
+	port := strconv.Itoa(int(l.BindPort))
+	if l.BindAddress != "" {
+		at, _ := netip.ParseAddrPort(l.BindAddress) // Validate read it
+		ip, port = at.Addr().String(), strconv.Itoa(int(at.Port()))
+	}
+	random := l.RandomPorts
+	if random == nil {
+		random = root.RandomPorts
+	}
+	if random != nil && *random {
+		port = "0"
+	}
+	if ip == "::" {
+		ip = "" // both families, or the one that there is
+	}
+	e.Addr = net.JoinHostPort(ip, port)
+	return e
+}
+
+// URL is what others are told, once the listener has its address.
+func (e Endpoint) URL(at net.Addr) string {
+	if e.url != "" {
+		return e.url
+	}
+	host, port, err := net.SplitHostPort(at.String())
+	if err != nil {
+		return "http://" + at.String()
+	}
+	if e.host != "" {
+		host = e.host
+	} else if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		host = routableHost()
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Host is the host in URL, for other listeners of this process.
+func (e Endpoint) Host(at net.Addr) string {
+	u := strings.TrimPrefix(strings.TrimPrefix(e.URL(at), "http://"), "https://")
+	u, _, _ = strings.Cut(u, "/")
+	if host, _, err := net.SplitHostPort(u); err == nil {
+		return host
+	}
+	return u
+}
+
+// routableHost is an address of this machine that others can reach, if it has one.
+func routableHost() string {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return "127.0.0.1"
+	}
+	v4 := ""
+	for _, a := range addrs {
+		n, ok := a.(*net.IPNet)
+		if !ok || !n.IP.IsGlobalUnicast() {
+			continue
+		}
+		if n.IP.To4() == nil {
+			return n.IP.String()
+		}
+		if v4 == "" {
+			v4 = n.IP.String()
+		}
+	}
+	if v4 == "" {
+		return "127.0.0.1"
+	}
+	return v4
+}
+
+// Memory is how the node's storage memory is split.
+type Memory struct {
+	BlockCache         int64 // shared by all stores
+	WorkerMemtables    int64 // over all open partition stores
+	LogServerMemtables int64
+}
+
+// Memory splits rocksdb-total-memory-size.
+func (c *Config) Memory() Memory {
+	pool := int64(float64(c.MemoryTotal) * c.MemoryMemtablesRatio)
+	share := func(ratio float64, budget *Bytes) int64 {
+		if budget != nil {
+			return int64(*budget)
+		}
+		return int64(float64(pool) * ratio)
+	}
+	return Memory{
+		BlockCache:         int64(c.MemoryTotal) - pool,
+		WorkerMemtables:    share(c.Worker.Storage.MemoryRatio, c.Worker.Storage.MemoryBudget),
+		LogServerMemtables: share(c.LogServer.MemoryRatio, c.LogServer.MemoryBudget),
+	}
+}
+
+// IngressRequestSizeLimit is never above networking.message-size-limit.
+func (c *Config) IngressRequestSizeLimit() int {
+	return bounded(c.Ingress.RequestSizeLimit, c.Networking.MessageSizeLimit)
+}
+
+// InvokerMessageSizeLimit is never above networking.message-size-limit.
+func (c *Config) InvokerMessageSizeLimit() int {
+	return bounded(c.Worker.Invoker.MessageSizeLimit, c.Networking.MessageSizeLimit)
+}
+
+// EagerStateSizeLimit is never above the invoker's message size; 0: all state is read lazily.
+func (c *Config) EagerStateSizeLimit() int {
+	return bounded(c.Worker.Invoker.EagerStateBytesMax, Bytes(c.InvokerMessageSizeLimit()))
+}
+
+// InvocationMemoryLimit is never above the invoker's message size.
+func (c *Config) InvocationMemoryLimit() int {
+	return bounded(c.Worker.Invoker.InvocationBytesMax, Bytes(c.InvokerMessageSizeLimit()))
+}
+
+func bounded(b *Bytes, limit Bytes) int {
+	if b == nil {
+		return int(limit)
+	}
+	return int(min(*b, limit))
+}
+
+// EtcdMember is where this process's etcd member listens and how others find it.
+type EtcdMember struct{ PeerURL, ClientURL, ListenPeer, ListenClient string }
+
+// EtcdMember derives the member's addresses; host is that of the advertised fabric address.
+func (c *Config) EtcdMember(host string) EtcdMember {
+	ip := c.BindIP
+	if c.BindAddress != "" {
+		at, _ := netip.ParseAddrPort(c.BindAddress) // Validate read it
+		ip = at.Addr().String()
+	}
+	peer, client := strconv.Itoa(int(c.MetadataServer.PeerPort)), strconv.Itoa(int(c.MetadataServer.ClientPort))
+	return EtcdMember{
+		PeerURL: "http://" + net.JoinHostPort(host, peer), ClientURL: "http://" + net.JoinHostPort(host, client),
+		ListenPeer: net.JoinHostPort(ip, peer), ListenClient: net.JoinHostPort(ip, client),
+	}
+}
