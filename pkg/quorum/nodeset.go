@@ -39,15 +39,9 @@ func (m Member) authoritative() bool {
 	return !m.empty() && m.State != storedv1.StorageState_STORAGE_STATE_DATA_LOSS
 }
 
-// Writeable tells whether records of existing loglets may be sent to the member.
-func (m Member) Writeable() bool {
-	switch m.State {
-	case storedv1.StorageState_STORAGE_STATE_READ_WRITE, storedv1.StorageState_STORAGE_STATE_READ_ONLY:
-		return !m.Deleted
-	default:
-		return false
-	}
-}
+// Writeable tells whether records of existing loglets may be sent to the member. One that looks as if it
+// had never been written to was read-write when the loglet got it: we are behind.
+func (m Member) Writeable() bool { return m.counts() }
 
 // counts tells whether a copy on the member is a copy.
 func (m Member) counts() bool {

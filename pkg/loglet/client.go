@@ -1,0 +1,207 @@
+package loglet
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/errs"
+	"reprise/pkg/host"
+	"reprise/pkg/id"
+	"reprise/pkg/lifecycle"
+	"reprise/pkg/logkey"
+	"reprise/pkg/logproto"
+	"reprise/pkg/lsn"
+	"reprise/pkg/quorum"
+)
+
+// Servers knows the log-servers of the cluster.
+type Servers interface {
+	// Members describes nodes as the metadata knows them now.
+	Members(nodes []id.Node) []quorum.Member
+	// Server returns the log-server of a node, connected or not.
+	Server(n id.Node) (logproto.Server, error)
+}
+
+// Client seals and reads loglets. It is safe for concurrent use and holds nothing.
+type Client struct {
+	cfg     Config
+	servers Servers
+	h       host.Host
+}
+
+// NewClient returns a client.
+func NewClient(cfg Config, servers Servers, h host.Host) *Client {
+	return &Client{cfg: cfg, servers: servers, h: h}
+}
+
+// NewLoglet describes the next loglet of a log: me sequences it, on a nodeset chosen for the log.
+func NewLoglet(p id.Partition, index uint32, me id.GenerationalNode, cluster *storedv1.Cluster, nodes []*storedv1.Node, nonce uint64) (*storedv1.Loglet, error) {
+	property, err := quorum.Parse(cluster.Replication)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := quorum.Select(quorum.Choice{
+		Property: property, Log: p, Size: int(cluster.NodesetSize), Me: me.Node, Candidates: MembersOf(nodes),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("nodeset of log %d: %w", p, err)
+	}
+	l := &storedv1.Loglet{
+		Id: uint64(id.NewLoglet(p, index)), SequencerNode: uint32(me.Node), SequencerGeneration: me.Generation,
+		Replication: property.String(), Nonce: nonce,
+	}
+	for _, n := range chosen {
+		l.Nodeset = append(l.Nodeset, uint32(n))
+	}
+	return l, nil
+}
+
+// MembersOf describes all nodes of the metadata.
+func MembersOf(nodes []*storedv1.Node) []quorum.Member {
+	out := make([]quorum.Member, 0, len(nodes))
+	for _, n := range nodes {
+		out = append(out, quorum.Member{Node: id.Node(n.Id), Location: n.Location, State: n.StorageState})
+	}
+	return out
+}
+
+func (c *Client) nodeset(l *storedv1.Loglet) (*quorum.Nodeset, error) {
+	property, err := quorum.Parse(l.Replication)
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]id.Node, len(l.Nodeset))
+	for i, n := range l.Nodeset {
+		nodes[i] = id.Node(n)
+	}
+	return quorum.NewNodeset(property, c.servers.Members(nodes))
+}
+
+// Seal ends the loglet for ever and returns its tail, with all below it on a write quorum. It tries until
+// ctx ends. Nothing is published: whoever extends the chain at a tail first decides it.
+func (c *Client) Seal(ctx context.Context, l *storedv1.Loglet) (tail lsn.Offset, err error) {
+	ref := logproto.RefOf(l)
+	set, err := c.nodeset(l)
+	if err != nil {
+		return 0, err
+	}
+	start := c.h.Clock.Now()
+	e := &recovering{c: c, set: set, r: NewRecovery(ref, set), replies: make(chan asked, repliesMax), busy: map[Key]bool{}, retryAt: map[Key]time.Time{}}
+	if tail, err = e.run(ctx); err != nil {
+		return 0, fmt.Errorf("seal loglet %s: %w", ref.Loglet, err)
+	}
+	c.h.Log.Info("loglet sealed", slog.String(logkey.Loglet, ref.Loglet.String()), slog.Uint64(logkey.LSN, uint64(tail)),
+		slog.Duration(logkey.Elapsed, c.h.Clock.Now().Sub(start)))
+	return tail, nil
+}
+
+// repliesMax is how many replies wait for the loop of a recovery.
+const repliesMax = 16
+
+type asked struct {
+	want  Want
+	reply Reply
+}
+
+// recovering is the engine of one Recovery: it asks what is wanted, each want once at a time.
+type recovering struct {
+	c       *Client
+	set     *quorum.Nodeset
+	r       *Recovery
+	replies chan asked
+	busy    map[Key]bool
+	retryAt map[Key]time.Time
+	last    error // of a question
+}
+
+func (e *recovering) run(ctx context.Context) (tail lsn.Offset, err error) {
+	actx, cancel := context.WithCancel(ctx)
+	g := lifecycle.NewGroup(actx)
+	defer func() {
+		cancel()
+		_ = g.Wait() // questions never fail the group
+	}()
+	timer := e.c.h.Clock.NewTimer(e.c.cfg.RetryPause)
+	defer timer.Stop()
+	for {
+		tail, ok, err := e.r.Done()
+		if ok {
+			return tail, err
+		}
+		if e.askAll(g) {
+			timer.Reset(e.c.cfg.RetryPause)
+		}
+		select {
+		case a := <-e.replies:
+			e.take(a)
+		case <-timer.C():
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+			if e.last != nil {
+				err = fmt.Errorf("%w (last answer: %w)", err, e.last)
+			}
+			return 0, errs.With(errs.Unavailable, err)
+		}
+	}
+}
+
+func (e *recovering) take(a asked) {
+	key := a.want.Key()
+	delete(e.busy, key)
+	err := a.reply.Err
+	if err == nil && a.want.Ask == AskRepair {
+		err = a.reply.Repair.Status.Err()
+	}
+	if err != nil {
+		e.last = err
+		e.retryAt[key] = e.c.h.Clock.Now().Add(e.c.cfg.RetryPause)
+	}
+	e.r.Step(a.want, a.reply)
+}
+
+// askAll asks what is wanted and not under way. It tells whether something has to wait.
+func (e *recovering) askAll(g *lifecycle.Group) (later bool) {
+	now := e.c.h.Clock.Now()
+	for _, w := range e.r.Wants() {
+		key := w.Key()
+		if e.busy[key] {
+			continue
+		}
+		if now.Before(e.retryAt[key]) {
+			later = true
+			continue
+		}
+		e.busy[key] = true
+		g.Go("ask", func(ctx context.Context) error {
+			select {
+			case e.replies <- asked{w, e.ask(ctx, w)}:
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}
+	return later
+}
+
+func (e *recovering) ask(ctx context.Context, w Want) (reply Reply) {
+	s, err := e.c.servers.Server(e.set.Member(w.Member).Node)
+	if err != nil {
+		return Reply{Err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, e.c.cfg.AskTimeout)
+	defer cancel()
+	switch w.Ask {
+	case AskSeal:
+		reply.Seal, reply.Err = s.Seal(ctx, e.r.ref)
+	case AskDigest:
+		reply.Digest, reply.Err = s.Digest(ctx, logproto.DigestRequest{Ref: e.r.ref, From: w.From, To: w.To})
+	case AskRecords:
+		reply.Records, reply.Err = s.Records(ctx, logproto.RecordsRequest{Ref: e.r.ref, From: w.From, To: w.To, BytesMax: e.c.cfg.ReadBytesMax})
+	case AskRepair:
+		reply.Repair, reply.Err = s.Repair(ctx, w.Group)
+	}
+	return reply
+}

@@ -1,0 +1,33 @@
+package loglet
+
+import (
+	"time"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+)
+
+// Config is the configuration of a client.
+type Config struct {
+	// Self is the node of this process, whose log-server is asked first; 0 = it has none.
+	Self id.Node
+	// AskTimeout is how long one log-server may take for an answer. Default 1 s.
+	AskTimeout time.Duration
+	// RetryPause is the pause before a log-server is asked again after a failure. Default 50 ms.
+	RetryPause time.Duration
+	// ReadBytesMax is how much is asked for at once. Default 1 MiB.
+	ReadBytesMax int
+}
+
+// Default returns the default configuration.
+func Default() Config {
+	return Config{AskTimeout: time.Second, RetryPause: 50 * time.Millisecond, ReadBytesMax: 1 << 20}
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	if c.AskTimeout <= 0 || c.RetryPause <= 0 || c.ReadBytesMax < 1 {
+		return errs.Newf(errs.Invalid, "log client: times and limits must be positive: %+v", c)
+	}
+	return nil
+}
