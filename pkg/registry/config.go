@@ -1,0 +1,36 @@
+package registry
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"time"
+
+	"reprise/pkg/schema"
+)
+
+// Config says how endpoints are discovered.
+type Config struct {
+	ClusterName      string          // told to endpoints with each request; "" tells nothing
+	ConnectTimeout   time.Duration   // for one connection to an endpoint; default 10 s
+	DiscoveryTimeout time.Duration   // for all tries together; default 12 s, below the 13 s that command lines wait
+	Defaults         schema.Defaults // what services and handlers that say nothing get
+	TLS              *tls.Config     // of https endpoints; nil (default) trusts the roots of the system
+}
+
+// Default is the configuration of a registrar that is told nothing.
+func Default() Config {
+	return Config{ConnectTimeout: 10 * time.Second, DiscoveryTimeout: 12 * time.Second, Defaults: schema.Default()}
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var all []error
+	if c.ConnectTimeout <= 0 {
+		all = append(all, fmt.Errorf("connect timeout: %s is not positive", c.ConnectTimeout))
+	}
+	if c.DiscoveryTimeout <= 0 {
+		all = append(all, fmt.Errorf("discovery timeout: %s is not positive", c.DiscoveryTimeout))
+	}
+	return errors.Join(append(all, c.Defaults.Validate())...)
+}

@@ -1,0 +1,207 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/host"
+	"reprise/pkg/schema"
+	"reprise/pkg/serviceproto"
+)
+
+const (
+	triesMax         = 4
+	firstRetryDelay  = 100 * time.Millisecond // doubles
+	manifestBytesMax = 16 << 20
+	detailBytesMax   = 512 // of an answer that is quoted in an error
+)
+
+// The codes of discovery.
+const (
+	codeUnreachable = "META0003" // no answer, or one that is no success
+	codeManifest    = "META0013" // the answer is no manifest
+	codeHTTP1       = "META0014" // the endpoint speaks only HTTP/1.1
+	codeBidi        = "META0015" // bidirectional over a transport that can't
+)
+
+// discovered is a good answer of an endpoint.
+type discovered struct {
+	manifest []byte
+	sdk      string // what the endpoint says it is
+	major    int    // HTTP version
+	minor    int
+}
+
+type discoverer struct {
+	cfg Config
+	h   host.Host
+}
+
+func newDiscoverer(cfg Config, h host.Host) *discoverer { return &discoverer{cfg: cfg, h: h} }
+
+// discover asks the endpoint of d for its manifest and returns d with what it says.
+func (r *Registrar) discover(ctx context.Context, d *storedv1.Deployment) (*storedv1.Deployment, error) {
+	got, err := r.d.ask(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	m, err := schema.ParseManifest(got.manifest)
+	if err != nil {
+		return nil, err
+	}
+	d.SdkVersion = got.sdk
+	d.Http1 = got.major < 2
+	next, err := m.Deployment(d)
+	if err != nil {
+		return nil, err
+	}
+	if next.GetBidi() && got.major == 1 && got.minor == 0 {
+		return nil, failure(codeBidi, "%s announces bidirectional streams over HTTP/1.0", d.GetUri())
+	}
+	return next, nil
+}
+
+// ask requests the manifest, again after faults that may pass.
+func (s *discoverer) ask(ctx context.Context, d *storedv1.Deployment) (discovered, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.DiscoveryTimeout)
+	defer cancel()
+	delay := firstRetryDelay
+	for try := 1; ; try++ {
+		got, retry, err := s.try(ctx, d)
+		if err == nil || !retry || try == triesMax || ctx.Err() != nil {
+			return got, err
+		}
+		timer := s.h.Clock.NewTimer(delay)
+		delay *= 2
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+			timer.Stop()
+			return discovered{}, err
+		}
+	}
+}
+
+// try makes one request. retry tells whether the fault may pass.
+func (s *discoverer) try(ctx context.Context, d *storedv1.Deployment) (got discovered, retry bool, err error) {
+	req, err := s.request(ctx, d)
+	if err != nil {
+		return discovered{}, false, failure(codeUnreachable, "%s: %s", d.GetUri(), err)
+	}
+	var sawHTTP1 atomic.Bool
+	transport := s.transport(req.URL.Scheme, d.GetHttp1(), &sawHTTP1)
+	defer transport.CloseIdleConnections()
+	resp, err := transport.RoundTrip(req) // not a client: redirects are not followed
+	if err != nil {
+		if sawHTTP1.Load() && !d.GetHttp1() {
+			return discovered{}, false, failure(codeHTTP1, "%s: the server possibly supports only HTTP1.1, consider discovery with --use-http1.1", d.GetUri())
+		}
+		return discovered{}, true, failure(codeUnreachable, "%s: %s", d.GetUri(), err)
+	}
+	defer func() { _ = resp.Body.Close() }() // read as far as it matters
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		detail, _ := io.ReadAll(io.LimitReader(resp.Body, detailBytesMax)) // only quoted
+		return discovered{}, passes(resp.StatusCode), failure(codeUnreachable, "%s answered %s: %q", req.URL, resp.Status, detail)
+	}
+	ct := resp.Header.Get("Content-Type")
+	if _, ok := serviceproto.ManifestVersion(ct); !ok {
+		return discovered{}, false, failure(codeManifest, "%s: content-type %q is none of %s", req.URL, ct, serviceproto.AcceptHeader())
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, manifestBytesMax+1))
+	if err != nil {
+		return discovered{}, true, failure(codeUnreachable, "%s: reading the manifest: %s", req.URL, err)
+	}
+	if len(body) > manifestBytesMax {
+		return discovered{}, false, failure(codeManifest, "%s: the manifest is larger than %d bytes", req.URL, manifestBytesMax)
+	}
+	return discovered{manifest: body, sdk: resp.Header.Get("X-Restate-Server"), major: resp.ProtoMajor, minor: resp.ProtoMinor}, false, nil
+}
+
+func (s *discoverer) request(ctx context.Context, d *storedv1.Deployment) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.GetUri(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	req.URL = req.URL.JoinPath("discover") // keeps the query
+	req.Header.Set("Accept", serviceproto.AcceptHeader())
+	if s.cfg.ClusterName != "" && printable(s.cfg.ClusterName) {
+		req.Header.Set("X-Restate-Cluster-Name", s.cfg.ClusterName)
+	}
+	for _, h := range d.GetAdditionalHeaders() {
+		req.Header.Set(h.GetName(), h.GetValue())
+		if h.GetName() == "host" {
+			req.Host = h.GetValue()
+		}
+	}
+	return req, nil
+}
+
+// transport speaks as invocations will: HTTP/2 with prior knowledge over http, what TLS agrees on over https,
+// HTTP/1.1 if asked for. sawHTTP1 is set when the other side answers HTTP/2 with HTTP/1.
+func (s *discoverer) transport(scheme string, http1 bool, sawHTTP1 *atomic.Bool) *http.Transport {
+	var p http.Protocols
+	p.SetHTTP1(http1 || scheme == "https")
+	p.SetHTTP2(!http1 && scheme == "https")
+	p.SetUnencryptedHTTP2(!http1 && scheme == "http")
+	dialer := net.Dialer{Timeout: s.cfg.ConnectTimeout}
+	t := &http.Transport{
+		Protocols:          &p,
+		DisableCompression: true,
+		TLSClientConfig:    s.cfg.TLS.Clone(),
+		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return &sniffer{Conn: c, sawHTTP1: sawHTTP1}, nil
+		},
+	}
+	return t
+}
+
+// sniffer looks at the first bytes that come in.
+type sniffer struct {
+	net.Conn
+
+	sawHTTP1 *atomic.Bool
+	first    []byte
+}
+
+const http1Start = "HTTP/1."
+
+func (c *sniffer) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if missing := len(http1Start) - len(c.first); missing > 0 {
+		c.first = append(c.first, b[:min(n, missing)]...)
+		if string(c.first) == http1Start {
+			c.sawHTTP1.Store(true)
+		}
+	}
+	return n, err
+}
+
+// passes tells whether an endpoint that answers so may answer well soon.
+func passes(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusInternalServerError,
+		http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+func printable(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
+}
+
+// failure is a bad answer of an endpoint. Tools expect its code in the text, too.
+func failure(code, format string, args ...any) error {
+	return &schema.Error{Code: code, Status: http.StatusInternalServerError, Message: "[" + code + "] " + fmt.Sprintf(format, args...)}
+}

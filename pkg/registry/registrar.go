@@ -1,0 +1,154 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/host"
+	"reprise/pkg/id"
+	"reprise/pkg/schema"
+)
+
+// Store keeps the schema. metastore.Store is one.
+type Store interface {
+	// Schema reads the newest schema.
+	Schema(ctx context.Context) (*storedv1.Schema, error)
+	// UpdateSchema stores what change makes of the newest schema, which it must not alter, and returns what
+	// is stored. change may be called again; when it returns its argument, nothing is written.
+	UpdateSchema(ctx context.Context, change func(*storedv1.Schema) (*storedv1.Schema, error)) (*storedv1.Schema, error)
+}
+
+// View is what this process knows of the schema.
+type View interface {
+	Registry() *schema.Registry
+	// WaitFor returns once Registry has at least the version.
+	WaitFor(ctx context.Context, version uint64) error
+}
+
+// Registrar registers deployments. It is safe for concurrent use.
+type Registrar struct {
+	cfg   Config
+	store Store
+	view  View
+	h     host.Host
+	d     *discoverer
+}
+
+// New builds a registrar; it starts nothing.
+func New(cfg Config, store Store, view View, h host.Host) (*Registrar, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	return &Registrar{cfg: cfg, store: store, view: view, h: h, d: newDiscoverer(cfg, h)}, nil
+}
+
+// Current is the schema as this process knows it.
+func (r *Registrar) Current() *schema.Registry { return r.view.Registry() }
+
+// Registration asks for a deployment.
+type Registration struct {
+	URI      string
+	HTTP1    bool
+	Headers  []*storedv1.Header // sent with every request; names in lower case, sorted
+	Metadata []*storedv1.Header // sorted
+	Force    bool               // replace what is registered at this address
+	Breaking bool               // a service may change its type
+	DryRun   bool               // store nothing
+	New      bool               // an address that is registered is a conflict, unless forced
+}
+
+// Registered is a deployment in the schema it is part of. After a dry run that schema is stored nowhere.
+type Registered struct {
+	ID       id.Deployment
+	Registry *schema.Registry
+	Created  bool // else it was known
+}
+
+// Register discovers the endpoint and stores its services. A known address without Force is answered from
+// the store.
+func (r *Registrar) Register(ctx context.Context, q Registration) (Registered, error) {
+	uri, err := normalize(q.URI)
+	if err != nil {
+		return Registered{}, err
+	}
+	now, err := r.store.Schema(ctx)
+	if err != nil {
+		return Registered{}, fmt.Errorf("register %s: %w", uri, err)
+	}
+	if known := schema.FindSame(now, uri); known != nil && !q.Force {
+		if q.New {
+			return Registered{}, conflict(known)
+		}
+		return r.known(ctx, now, known)
+	}
+	d := &storedv1.Deployment{
+		Uri: uri, Http1: q.HTTP1, AdditionalHeaders: q.Headers, Metadata: q.Metadata,
+		CreatedAtMs: host.Millis(r.h.Clock),
+	}
+	fresh := r.newID()
+	d.Id = fresh[:]
+	if d, err = r.discover(ctx, d); err != nil {
+		return Registered{}, err
+	}
+	var reg schema.Registered
+	change := func(old *storedv1.Schema) (*storedv1.Schema, error) {
+		if known := schema.FindSame(old, uri); known != nil && q.New && !q.Force {
+			return nil, conflict(known) // registered while we were discovering
+		}
+		next, got, err := schema.Register(old, d, schema.RegisterOptions{Force: q.Force, Breaking: q.Breaking})
+		reg = got
+		return next, err
+	}
+	next, err := r.apply(ctx, now, change, q.DryRun)
+	if err != nil {
+		return Registered{}, err
+	}
+	return Registered{ID: reg.Deployment, Registry: next, Created: reg.Created}, nil
+}
+
+// known answers a deployment that is registered already.
+func (r *Registrar) known(ctx context.Context, now *storedv1.Schema, d *storedv1.Deployment) (Registered, error) {
+	if err := r.view.WaitFor(ctx, now.GetVersion()); err != nil {
+		return Registered{}, fmt.Errorf("wait for schema %d: %w", now.GetVersion(), err)
+	}
+	return Registered{ID: id.Deployment(d.GetId()), Registry: schema.NewRegistry(now, r.cfg.Defaults)}, nil
+}
+
+// apply makes a change and waits until this process knows it; a dry run only computes it.
+func (r *Registrar) apply(ctx context.Context, now *storedv1.Schema, change func(*storedv1.Schema) (*storedv1.Schema, error), dry bool) (*schema.Registry, error) {
+	if dry {
+		next, err := change(now)
+		if err != nil {
+			return nil, err
+		}
+		return schema.NewRegistry(next, r.cfg.Defaults), nil
+	}
+	next, err := r.store.UpdateSchema(ctx, change)
+	if err != nil {
+		return nil, fmt.Errorf("store schema: %w", err)
+	}
+	if err := r.view.WaitFor(ctx, next.GetVersion()); err != nil {
+		return nil, fmt.Errorf("wait for schema %d: %w", next.GetVersion(), err)
+	}
+	return schema.NewRegistry(next, r.cfg.Defaults), nil
+}
+
+// Remove forgets a deployment.
+func (r *Registrar) Remove(ctx context.Context, d id.Deployment) error {
+	_, err := r.apply(ctx, nil, func(old *storedv1.Schema) (*storedv1.Schema, error) {
+		return schema.Remove(old, d)
+	}, false)
+	return err
+}
+
+func (r *Registrar) newID() id.Deployment {
+	var random [10]byte
+	r.h.Rand.Read(random[:])
+	return id.NewDeployment(id.NewULID(host.Millis(r.h.Clock), random))
+}
+
+func conflict(d *storedv1.Deployment) error {
+	return &schema.Error{Status: http.StatusConflict, Message: fmt.Sprintf("deployment %s already exists", id.Deployment(d.GetId()))}
+}
