@@ -1,0 +1,12 @@
+// Package admin serves the admin API over HTTP: the requests of users, command lines and tools that change
+// or show the service registry.
+//
+// api/admin/v1 declares requests, answers and paths; a grpc-gateway inside the process joins it to HTTP.
+// What the gateway does not do as the contract wants it is here:
+//
+//	front.go    version prefixes, HEAD, 404 and 405, limits, compression
+//	gateway.go  path ids, queries, content types and bodies before a call; statuses and errors after it
+//	json.go     the spelling of JSON
+//	service.go  the calls themselves, over pkg/registry
+//	render.go   what is stored, as users see it
+package admin

@@ -1,0 +1,135 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"reprise/pkg/host"
+	"reprise/pkg/lifecycle"
+	"reprise/pkg/registry"
+)
+
+// Config says where and how the API is served.
+type Config struct {
+	Address               string        // host:port to listen on; default 0.0.0.0:9070
+	IngressEndpoint       string        // URL of the ingress that clients are told; "" tells none
+	ConcurrentRequestsMax int           // more are refused with 429; 0 (default) means no limit
+	DrainTimeout          time.Duration // how long requests may go on after a stop; default 5 s
+}
+
+// Default is the configuration of a server that is told nothing.
+func Default() Config {
+	return Config{Address: "0.0.0.0:9070", DrainTimeout: 5 * time.Second}
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var all []error
+	if _, _, err := net.SplitHostPort(c.Address); err != nil {
+		all = append(all, fmt.Errorf("admin address %q: %w", c.Address, err))
+	}
+	if c.ConcurrentRequestsMax < 0 {
+		all = append(all, fmt.Errorf("admin concurrent requests: %d is negative", c.ConcurrentRequestsMax))
+	}
+	if c.DrainTimeout <= 0 {
+		all = append(all, fmt.Errorf("admin drain timeout: %s is not positive", c.DrainTimeout))
+	}
+	return errors.Join(all...)
+}
+
+const (
+	headerTimeout   = 10 * time.Second // until a request's headers are in
+	idleTimeout     = 5 * time.Minute
+	headerBytesMax  = 64 << 10
+	streamsPerConn  = 128
+	gzipBytesMin    = 512 // below this, compressing costs more than it saves
+	adminVersionMin = 2
+	adminVersionMax = 4
+)
+
+// Server serves the admin API. It is a part of the admin role.
+type Server struct {
+	cfg     Config
+	h       host.Host
+	routes  routes
+	handler http.Handler
+	ready   chan struct{}
+
+	mu   sync.Mutex
+	addr net.Addr // set once it listens
+}
+
+// New builds the server over the registry; it starts nothing.
+func New(cfg Config, reg *registry.Registrar, h host.Host) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, h: h, ready: make(chan struct{})}
+	var err error
+	if s.routes, err = newRoutes(); err != nil {
+		return nil, err
+	}
+	if s.handler, err = s.newFront(reg); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Handler serves requests, also without Run.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Ready is closed once the server listens.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Addr is where the server listens; nil before it is ready.
+func (s *Server) Addr() net.Addr {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addr
+}
+
+// Run listens and serves until ctx ends, then drains.
+func (s *Server) Run(ctx context.Context) error {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", s.cfg.Address)
+	if err != nil {
+		return fmt.Errorf("admin API: %w", err)
+	}
+	s.mu.Lock()
+	s.addr = ln.Addr()
+	s.mu.Unlock()
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	srv := &http.Server{
+		Handler:           s.handler,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamsPerConn},
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    headerBytesMax,
+	}
+	g := lifecycle.NewGroup(ctx)
+	g.Go("serve admin API", func(context.Context) error {
+		close(s.ready)
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go("stop admin API", func(gctx context.Context) error {
+		<-gctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(gctx), s.cfg.DrainTimeout)
+		defer cancel()
+		if err := srv.Shutdown(drain); err != nil {
+			return srv.Close() // the clients that are left had their time
+		}
+		return nil
+	})
+	return g.Wait()
+}
