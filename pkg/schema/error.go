@@ -34,7 +34,6 @@ const (
 	codeTypeChanged  = "META0006"
 	codeVersions     = "META0012"
 	codeManifest     = "META0013"
-	codeOtherRange   = "META0016"
 )
 
 // Notices that go with a deployment or a service.

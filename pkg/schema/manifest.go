@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	storedv1 "reprise/api/stored/v1"
 )
@@ -32,6 +33,9 @@ var (
 // The error is an *Error.
 func ParseManifest(body []byte) (*Manifest, error) {
 	o := newObject("", body)
+	if !utf8.Valid(body) { // the decoder would let it through in places
+		o.fail("", "is not UTF-8")
+	}
 	m := &Manifest{}
 	mode := o.text("protocolMode")
 	m.low = o.version("minProtocolVersion")

@@ -79,55 +79,6 @@ func addressOf(uri string) (a address, ok bool) {
 	return a, true
 }
 
-// Update makes the schema where d, found at a new address or with other connection parameters, stands
-// for the deployment of that id. Its services stay as they are unless overwrite is set. The error is an *Error.
-func Update(old *storedv1.Schema, which id.Deployment, d *storedv1.Deployment, overwrite bool) (*storedv1.Schema, error) {
-	had := find(old, which)
-	if had == nil {
-		return nil, unknownDeployment(which)
-	}
-	if d.GetMinProtocolVersion() != had.GetMinProtocolVersion() || d.GetMaxProtocolVersion() != had.GetMaxProtocolVersion() {
-		return nil, &Error{Code: codeOtherRange, Status: statusBadRequest,
-			Message: "the endpoint speaks other versions of the service protocol than the deployment it is to replace"}
-	}
-	d = proto.CloneOf(d)
-	d.Id, d.CreatedAtMs = had.GetId(), had.GetCreatedAtMs()
-	if !overwrite {
-		d.Services, d.Info, d.Metadata = had.GetServices(), had.GetInfo(), had.GetMetadata()
-	}
-	for i, s := range d.GetServices() {
-		if !overwrite {
-			break
-		}
-		d.Services[i].Revision = activeService(old, s.GetName()).GetRevision() + 1
-		if kept := serviceOf(had, s.GetName()); kept != nil {
-			d.Services[i].Revision = kept.GetRevision()
-		}
-	}
-	return replaced(old, had, d), nil
-}
-
-// Modify makes the schema where change was applied to the active revision of a service. change gets a
-// copy that it may alter; when it fails, so does Modify. A service that is unknown is an *Error.
-func Modify(old *storedv1.Schema, service string, change func(*storedv1.Service) error) (*storedv1.Schema, error) {
-	active := activeService(old, service)
-	for _, had := range old.GetDeployments() {
-		at := slices.Index(had.GetServices(), active)
-		if active == nil || at < 0 {
-			continue
-		}
-		d := proto.CloneOf(had)
-		if d.Services[at].Options == nil {
-			d.Services[at].Options = &storedv1.Options{}
-		}
-		if err := change(d.GetServices()[at]); err != nil {
-			return nil, err
-		}
-		return replaced(old, had, d), nil
-	}
-	return nil, notFound("not found in the schema registry: service with name '%s'", service)
-}
-
 // Remove makes the schema without a deployment. The error is an *Error.
 func Remove(old *storedv1.Schema, which id.Deployment) (*storedv1.Schema, error) {
 	had := find(old, which)
@@ -146,12 +97,6 @@ func unknownDeployment(which id.Deployment) *Error {
 // successor is a copy of the list: deployments are shared, since nobody changes them.
 func successor(old *storedv1.Schema) *storedv1.Schema {
 	return &storedv1.Schema{Version: old.GetVersion() + 1, Deployments: slices.Clone(old.GetDeployments())}
-}
-
-func replaced(old *storedv1.Schema, had, d *storedv1.Deployment) *storedv1.Schema {
-	next := successor(old)
-	next.Deployments[slices.Index(next.GetDeployments(), had)] = d
-	return next
 }
 
 func without(list []*storedv1.Deployment, d *storedv1.Deployment) []*storedv1.Deployment {

@@ -25,6 +25,7 @@ func (m *Manifest) Deployment(base *storedv1.Deployment) (*storedv1.Deployment, 
 	}
 	d := proto.CloneOf(base)
 	d.Bidi, d.MinProtocolVersion, d.MaxProtocolVersion = m.bidi, low, high
+	d.SdkVersion = strings.ToValidUTF8(d.GetSdkVersion(), "?") // a header; stored text has to be UTF-8
 	d.Services, d.Info = nil, nil
 	at := map[string]int{}
 	for _, announced := range m.services {
