@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
+	"reprise/pkg/logkey"
 )
 
 // headerTimeout is how long a client may take to send the head of a request.
@@ -56,7 +58,9 @@ func (s *Server) Run(ctx context.Context) error {
 		ReadHeaderTimeout: headerTimeout,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ConnState:         s.count,
-		ErrorLog:          log.New(io.Discard, "", 0), // broken clients are no news
+		ErrorLog:          log.New(complaints{s.host.Log}, "", 0),
+		// OPTIONS * is answered like any other OPTIONS.
+		DisableGeneralOptionsHandler: true,
 	}
 	group := lifecycle.NewGroup(ctx)
 	for _, ln := range s.listeners {
@@ -110,6 +114,18 @@ func (s *Server) drain(server *http.Server, end context.CancelCauseFunc) error {
 
 // lastWordTimeout is how long the 503 answers of a drain that timed out may take.
 const lastWordTimeout = 500 * time.Millisecond
+
+// complaints is where net/http writes about clients that misbehave, and about panics of ours.
+type complaints struct{ log *slog.Logger }
+
+func (c complaints) Write(p []byte) (int, error) {
+	level := slog.LevelDebug
+	if bytes.Contains(p, []byte("panic")) {
+		level = slog.LevelError
+	}
+	c.log.LogAttrs(context.Background(), level, "http server complains", slog.String(logkey.Err, string(bytes.TrimSpace(p))))
+	return len(p), nil
+}
 
 func (s *Server) count(_ net.Conn, state http.ConnState) {
 	switch state {
@@ -287,13 +303,17 @@ func write(w http.ResponseWriter, r *Request, resp *Response) {
 		var text [40]byte
 		h["Idempotency-Expires"] = []string{string(AppendExpires(text[:0], resp.ExpiresAt))}
 	}
-	if len(resp.Body) == 0 {
+	switch {
+	case resp.Status == http.StatusNoContent || resp.Status == http.StatusNotModified:
+		w.WriteHeader(resp.Status) // a failure's code may be one of a response without a body
+		return
+	case len(resp.Body) == 0:
 		h["Content-Length"] = valuesEmptyLength
-	} else {
+	default:
 		h["Content-Length"] = []string{strconv.Itoa(len(resp.Body))}
 	}
 	w.WriteHeader(resp.Status)
-	_, _ = w.Write(resp.Body) // the client has gone, or may not have a body with this status
+	_, _ = w.Write(resp.Body) // an error means that the client has gone
 }
 
 // cors allows everything.
