@@ -91,6 +91,15 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 // KV reads and writes by direct call, without a socket.
 func (e *Embedded) KV() KV { return e.kv }
 
+// ClientAddrs are the addresses on which it serves clients; none for a lone member.
+func (e *Embedded) ClientAddrs() []string {
+	addrs := make([]string, len(e.etcd.Clients))
+	for i, l := range e.etcd.Clients {
+		addrs[i] = l.Addr().String()
+	}
+	return addrs
+}
+
 // Run watches the server until ctx ends; a server that stops by itself ends the process.
 func (e *Embedded) Run(ctx context.Context) error {
 	select {
@@ -103,16 +112,7 @@ func (e *Embedded) Run(ctx context.Context) error {
 	}
 }
 
-// HandOver moves the leadership of the etcd cluster to another member, if this one has it and is not
-// alone: before a planned stop, so that nobody has to notice a death.
-func (e *Embedded) HandOver(ctx context.Context) error {
-	if err := e.etcd.Server.TryTransferLeadershipOnShutdown(); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("hand over etcd leadership: %w", err)
-	}
-	return nil
-}
-
-// Close stops the server, after it handed its leadership over.
+// Close stops the server. It hands the leadership over first, so that nobody has to notice a death.
 func (e *Embedded) Close() error {
 	err := e.kv.Close()
 	e.etcd.Close()
