@@ -90,6 +90,7 @@ func inits(p *pass) {
 // variables finds package variables of ours that are assigned, that lend their address, or whose
 // methods may change them.
 func variables(p *pass) {
+	written := p.writtenTypes()
 	report := func(e ast.Expr, how string) {
 		if v := p.packageVariable(e); v != nil {
 			p.report(e.Pos(), "package variable %s %s", v.Name(), how)
@@ -113,7 +114,9 @@ func variables(p *pass) {
 		case *ast.UnaryExpr:
 			switch n.Op {
 			case token.AND:
-				report(n.X, "lends its address")
+				if !p.frozen(written, n.X) {
+					report(n.X, "lends its address")
+				}
 			case token.ARROW:
 				report(n.X, "is a channel in use")
 			}
@@ -129,11 +132,102 @@ func variables(p *pass) {
 				return
 			}
 			_, takesPointer := s.Obj().(*types.Func).Signature().Recv().Type().(*types.Pointer)
-			if _, isPointer := s.Recv().(*types.Pointer); takesPointer && !isPointer {
+			if _, isPointer := s.Recv().(*types.Pointer); takesPointer && !isPointer && !p.frozen(written, n.X) {
 				report(n.X, "may be changed by "+n.Sel.Name)
 			}
 		}
 	})
+}
+
+// frozen tells whether the value of e cannot be changed through its address: it is a table, never
+// written again.
+func (p *pass) frozen(written map[*types.TypeName]bool, e ast.Expr) bool {
+	return p.isTable(written, p.info.TypeOf(e))
+}
+
+// isTable tells whether t is a struct or array type of this package that no statement here assigns to
+// in part, and that holds nothing but values and other tables.
+func (p *pass) isTable(written map[*types.TypeName]bool, t types.Type) bool {
+	named, ok := t.(*types.Named)
+	if !ok || named.Obj().Pkg() != p.types || written[named.Obj()] {
+		return false
+	}
+	part := func(t types.Type) bool {
+		switch t.Underlying().(type) {
+		case *types.Struct, *types.Array:
+			return p.isTable(written, t)
+		case *types.Chan:
+			return false
+		}
+		return true
+	}
+	switch u := named.Underlying().(type) {
+	case *types.Array:
+		return part(u.Elem())
+	case *types.Struct:
+		for field := range u.Fields() {
+			if !part(field.Type()) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// writtenTypes are the named types of which a part, or a whole value behind a pointer, is assigned
+// somewhere in the package, or which lend the address of a part that is no struct or array.
+func (p *pass) writtenTypes() map[*types.TypeName]bool {
+	written := map[*types.TypeName]bool{}
+	mark := func(t types.Type) {
+		if ptr, ok := t.(*types.Pointer); ok {
+			t = ptr.Elem()
+		}
+		if named, ok := t.(*types.Named); ok {
+			written[named.Obj()] = true
+		}
+	}
+	write := func(e ast.Expr) {
+		for {
+			switch x := e.(type) {
+			case *ast.ParenExpr:
+				e = x.X
+			case *ast.IndexExpr:
+				mark(p.info.TypeOf(x.X))
+				e = x.X
+			case *ast.StarExpr:
+				mark(p.info.TypeOf(x.X))
+				return
+			case *ast.SelectorExpr:
+				if s := p.info.Selections[x]; s != nil && s.Kind() == types.FieldVal {
+					mark(s.Recv())
+				}
+				e = x.X
+			default:
+				return
+			}
+		}
+	}
+	p.inspect(func(n ast.Node) {
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			for _, l := range n.Lhs {
+				write(l)
+			}
+		case *ast.IncDecStmt:
+			write(n.X)
+		case *ast.UnaryExpr:
+			if n.Op != token.AND {
+				return
+			}
+			switch p.info.TypeOf(n.X).Underlying().(type) {
+			case *types.Struct, *types.Array: // what is done to it marks its own type
+			default:
+				write(n.X)
+			}
+		}
+	})
+	return written
 }
 
 // packageVariable is the variable of this package that an expression stores into or reads from, if any.

@@ -43,6 +43,25 @@ func changes() int {
 	return *p + local
 }
 
+type shape struct{ n int }
+
+type box struct{ n int }
+
+var (
+	frozen = shape{1}
+	open   = box{1}
+)
+
+func (s *shape) value() int { return s.n }
+
+func (b *box) set(n int) { b.n = n }
+
+func tables() {
+	_, _ = &frozen, frozen.value()
+	open.set(2) // want variable
+	_ = &open   // want variable
+}
+
 func starts() {
 	go hidden() // want goroutine
 	//style:goroutine the test shows that an excuse works
