@@ -1,0 +1,96 @@
+package processor
+
+import (
+	"context"
+	"sync"
+
+	"reprise/pkg/command"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+)
+
+// call is somebody who waits for a record, and perhaps for the end of an invocation.
+// The loop answers it exactly once.
+type call struct {
+	want     command.Want
+	internal bool // of another partition or of the processor itself: not bounded with new calls
+	id       id.Invocation
+	proposed bool // the record was handed to the log: an error is Uncertain from here on
+	// answered runs in the loop's goroutine and must not block.
+	answered func(c *call)
+
+	outcome *command.Outcome
+	err     error
+	done    chan struct{} // capacity 1, of calls that block
+}
+
+func (c *call) answer(o *command.Outcome, err error) {
+	c.outcome, c.err = o, err
+	c.answered(c)
+}
+
+// lost answers a call whose partition is no longer led here.
+func (c *call) lost() {
+	if c.proposed {
+		c.answer(nil, errs.Newf(errs.Uncertain, "leadership was lost after the request was proposed"))
+		return
+	}
+	c.answer(nil, errNotLed)
+}
+
+func wakeCaller(c *call) { c.done <- struct{}{} } // capacity 1, sent once: never blocks
+
+// calls that were answered are used again: none is left with the loop then.
+var callPool = sync.Pool{New: func() any {
+	return &call{done: make(chan struct{}, 1), answered: wakeCaller}
+}}
+
+// Do proposes the record of r and waits for what r wants. If ctx ends first the request goes on
+// without its caller. Codes: NotLeader and Unavailable say that nothing happened; Uncertain that it may have.
+func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, error) {
+	p, err := n.partFor(r.ID.PartitionKey())
+	if err != nil {
+		return nil, err
+	}
+	c := callPool.Get().(*call)
+	c.want, c.id, c.internal, c.proposed, c.outcome, c.err = r.Want, r.ID, false, false, nil, nil
+	if err := p.loop.mail.record(p, r.Record, c, &n.cfg); err != nil {
+		callPool.Put(c)
+		return nil, err
+	}
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		// The loop still holds c; it is not put back, and is collected after its answer.
+		return nil, errs.With(errs.Uncertain, context.Cause(ctx))
+	}
+	outcome, err := c.outcome, c.err
+	c.outcome, c.err = nil, nil
+	callPool.Put(c)
+	return outcome, err
+}
+
+// Deliver proposes a record that another partition numbered for this one, and returns once it is applied.
+// A repeat is harmless. Codes as of Do, and Conflict for a record whose predecessor is missing.
+func (n *Node) Deliver(ctx context.Context, target id.Partition, record []byte) error {
+	done := make(chan error, 1)
+	if err := n.deliver(target, record, func(err error) { done <- err }); err != nil {
+		return err
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return errs.With(errs.Uncertain, context.Cause(ctx))
+	}
+}
+
+// deliver is Deliver without waiting: acked runs in the target's loop and must not block.
+func (n *Node) deliver(target id.Partition, record []byte, acked func(error)) error {
+	p, err := n.part(target)
+	if err != nil {
+		return err
+	}
+	c := &call{internal: true, want: command.WantAccepted, answered: func(c *call) { acked(c.err) }}
+	return p.loop.mail.record(p, record, c, &n.cfg)
+}

@@ -1,0 +1,72 @@
+package processor
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"reprise/pkg/partitionstore"
+)
+
+// Config bounds a Node.
+type Config struct {
+	// Dir holds one folder for each partition.
+	Dir string
+	// Loops is the number of processor loops; default 1 for up to 4 cores, then one more for every 4.
+	Loops int
+	// CallsMax is how many new requests may wait in a mailbox to be proposed (default 10000); above, callers are told to retry.
+	CallsMax int
+	// CallBytesMax bounds their bytes likewise, for each partition (default 64 MiB).
+	CallBytesMax int
+	// BatchCommandsMax is how many commands of one partition are applied in a turn (default 256).
+	BatchCommandsMax int
+	// InlineReplayBytesMax is the largest journal and state that the loop itself reads for an attempt; larger
+	// ones are read lazily by another goroutine (default 64 KiB).
+	InlineReplayBytesMax int
+	// ReplayBudget is how many commands a process may have applied but not flushed: what a restart must replay
+	// (default 60000, about 0.4 s). Lower it to restart faster, raise it to write less.
+	ReplayBudget int64
+	// TimerHorizon is how far ahead timers are kept in memory (default 10 minutes).
+	TimerHorizon time.Duration
+	// LaneWindow is how many messages to one other partition may be unacknowledged (default 256).
+	LaneWindow int
+	// Store is the configuration of each partition store.
+	Store partitionstore.Config
+}
+
+// Default returns the defaults for a machine with that many cores.
+func Default(cores int) Config {
+	return Config{
+		Loops:                (cores + 3) / 4,
+		CallsMax:             10000,
+		CallBytesMax:         64 << 20,
+		BatchCommandsMax:     256,
+		InlineReplayBytesMax: 64 << 10,
+		ReplayBudget:         60000,
+		TimerHorizon:         10 * time.Minute,
+		LaneWindow:           256,
+		Store:                partitionstore.Default(),
+	}
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var all []error
+	positive := func(name string, v int64) {
+		if v < 1 {
+			all = append(all, fmt.Errorf("processor: %s is %d; it must be at least 1", name, v))
+		}
+	}
+	if c.Dir == "" {
+		all = append(all, errors.New("processor: no folder for the partitions"))
+	}
+	positive("loops", int64(c.Loops))
+	positive("calls-max", int64(c.CallsMax))
+	positive("call-bytes-max", int64(c.CallBytesMax))
+	positive("batch-commands-max", int64(c.BatchCommandsMax))
+	positive("inline-replay-bytes-max", int64(c.InlineReplayBytesMax))
+	positive("replay-budget", c.ReplayBudget)
+	positive("timer-horizon", int64(c.TimerHorizon))
+	positive("lane-window", int64(c.LaneWindow))
+	return errors.Join(all...)
+}

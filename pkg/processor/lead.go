@@ -1,0 +1,252 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/command"
+	"reprise/pkg/errs"
+	"reprise/pkg/host"
+	"reprise/pkg/id"
+	"reprise/pkg/invocation"
+	"reprise/pkg/logkey"
+	"reprise/pkg/lsn"
+	"reprise/pkg/partition"
+)
+
+// pendingPage is how many rows are read ahead of the loop when work is rebuilt from rows.
+const pendingPage = 256
+
+// won is the outcome of a campaign.
+type won struct {
+	epoch  lsn.Epoch
+	loglet *storedv1.Loglet
+	base   lsn.LSN
+}
+
+// campaign seals the last loglet of the partition's log, finds its final tail, takes over in one
+// transaction, and brings the store up to that tail. Nothing is promised before the transaction.
+func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
+	was, err := n.meta.Lineage(ctx, p.id)
+	if err != nil {
+		return won{}, fmt.Errorf("read lineage: %w", err)
+	}
+	chain := was.Chain
+	if chain == nil {
+		chain = &storedv1.Chain{}
+	}
+	tail, index := lsn.First, uint32(0)
+	if k := len(chain.Segments); k > 0 {
+		last := chain.Segments[k-1]
+		end, err := n.log.Seal(ctx, last.Loglet)
+		if err != nil {
+			return won{}, fmt.Errorf("seal loglet %d: %w", last.Index, err)
+		}
+		tail, index = end.At(lsn.LSN(last.Base)), last.Index+1
+	}
+	loglet, err := n.log.NewLoglet(p.id, index)
+	if err != nil {
+		return won{}, fmt.Errorf("choose nodeset: %w", err)
+	}
+	next := extend(chain, &storedv1.Segment{Index: index, Base: uint64(tail), Loglet: loglet, CreatedAtMs: host.Millis(n.host.Clock)})
+	epoch := &storedv1.Epoch{
+		Epoch: was.Epoch.GetEpoch() + 1, Node: uint32(n.self.Node), Generation: n.self.Generation, Replicas: was.Epoch.GetReplicas(),
+	}
+	if _, err := n.meta.TakeOver(ctx, p.id, was, epoch, next, n.self); err != nil {
+		return won{}, fmt.Errorf("take over: %w", err)
+	}
+	if err := n.catchUp(ctx, p, next, tail); err != nil {
+		return won{}, fmt.Errorf("replay to %d: %w", tail, err)
+	}
+	return won{epoch: lsn.Epoch(epoch.Epoch), loglet: loglet, base: tail}, nil
+}
+
+// extend returns the chain with seg after it; an empty last segment is replaced.
+func extend(chain *storedv1.Chain, seg *storedv1.Segment) *storedv1.Chain {
+	segments := chain.Segments
+	if k := len(segments); k > 0 && segments[k-1].Base == seg.Base {
+		segments = segments[:k-1]
+	}
+	return &storedv1.Chain{Segments: append(segments[:len(segments):len(segments)], seg)}
+}
+
+// catchUp applies the committed records that the store lacks, up to tail. Effects are dropped: what
+// is pending is rebuilt from rows.
+func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail lsn.LSN) error {
+	from := lsn.LSN(p.store.Meta().GetApplied()) + 1
+	if from > tail {
+		return errs.Newf(errs.Corrupt, "the store has applied %d, the log ends before %d: the log lost records", from-1, tail)
+	}
+	if from == tail {
+		return nil
+	}
+	started := host.Millis(n.host.Clock)
+	var effects []partition.Effect
+	err := n.log.Read(ctx, chain, from, tail, func(first lsn.LSN, count int, records []byte) error {
+		view := p.store.Begin()
+		for at := first; len(records) > 0; at++ {
+			raw, rest, err := command.Next(records)
+			if err != nil {
+				return err
+			}
+			records = rest
+			if err := command.Verify(raw); err != nil {
+				return err
+			}
+			rec, err := command.Parse(raw)
+			if err != nil {
+				return err
+			}
+			if rec.LSN != at {
+				return errs.Newf(errs.Corrupt, "record %d stands at %d", rec.LSN, at)
+			}
+			if effects, err = partition.Apply(view, rec, effects[:0]); err != nil {
+				return fmt.Errorf("apply record %d: %w", rec.LSN, err)
+			}
+		}
+		if err := view.Commit(); err != nil {
+			return err
+		}
+		return n.flushIfOver(ctx, p)
+	})
+	if err != nil {
+		return err
+	}
+	n.host.Log.LogAttrs(ctx, slog.LevelInfo, "partition replayed", slog.Int(logkey.Partition, int(p.id)),
+		slog.Uint64(logkey.Count, uint64(tail-from)), slog.Int64(logkey.Elapsed, host.Millis(n.host.Clock)-started))
+	return nil
+}
+
+// adopt gives the loop a partition whose leadership was won: it opens the loglet and announces itself.
+// lost is called once, in the loop, when the tenure ends.
+func (l *Loop) adopt(p *part, w won, lost func(error)) {
+	t := &tenure{
+		epoch: w.epoch, loglet: id.Loglet(w.loglet.Id), base: w.base, next: lsn.FirstOffset, committed: lsn.FirstOffset, lost: lost,
+		waiters: map[id.Invocation][]*call{}, taken: map[id.Partition]uint64{}, lanes: map[id.Partition]*lane{},
+	}
+	from, to := id.Range(p.id, l.node.partitions)
+	announce, err := command.Append(nil, command.Header{Kind: command.Announce}, &storedv1.Announcement{
+		Node: uint32(l.node.self.Node), Generation: l.node.self.Generation,
+		KeyFrom: uint64(from), KeyTo: uint64(to), Partitions: l.node.partitions,
+	})
+	if err != nil {
+		lost(err)
+		return
+	}
+	l.mail.expect(p, t.loglet)
+	if t.log, err = l.node.writer.Open(w.loglet, w.base, notify{p: p}); err != nil {
+		lost(err)
+		return
+	}
+	p.tenure = t
+	command.Stamp(announce, t.loglet, t.next.At(t.base), t.epoch, 0, l.nowMillis())
+	t.inflight = append(t.inflight, group{first: t.next, count: 1, buf: announce})
+	t.log.Append(t.next, 1, announce)
+	t.next++
+	l.node.writer.Flush()
+}
+
+// lead begins to act: the Announce is applied and stored, so everything older is known.
+func (l *Loop) lead(p *part) {
+	t := p.tenure
+	t.leading = true
+	l.mail.openInbox(p)
+	l.node.led(p.id, true)
+	l.node.host.Log.LogAttrs(l.ctx, slog.LevelInfo, "partition is led here",
+		slog.Int(logkey.Partition, int(p.id)), slog.Uint64(logkey.Epoch, uint64(t.epoch)))
+	l.scanTimers(p, l.nowMillis())
+	l.resume(p)
+	for _, target := range p.store.OutboxTargets() {
+		l.laneOf(p, target).pump(l)
+	}
+}
+
+// resume starts the invocations that the rows say are invoked, page by page, while calls are taken.
+func (l *Loop) resume(p *part) {
+	tenure := p.tenure
+	snap := p.store.Snapshot()
+	l.node.background("resume invocations", func(ctx context.Context) error {
+		defer func() { _ = snap.Close() }() // nothing was written through it
+		it := snap.Active()
+		defer func() { _ = it.Close() }() // read only
+		page := make([]id.Invocation, 0, pendingPage)
+		flush := func() {
+			ids := page
+			page = make([]id.Invocation, 0, pendingPage)
+			l.mail.do(func() {
+				if p.tenure == tenure {
+					l.startPending(p, ids)
+				}
+			})
+		}
+		for ctx.Err() == nil {
+			inv, err := it.Next()
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				l.mail.do(func() { l.park(p, err) })
+				return nil
+			}
+			if inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED {
+				page = append(page, inv.ID)
+			}
+			if len(page) == pendingPage {
+				flush()
+			}
+		}
+		flush()
+		return nil
+	})
+}
+
+func (l *Loop) startPending(p *part, ids []id.Invocation) {
+	for _, i := range ids {
+		inv, err := p.store.Invocation(i)
+		if err != nil {
+			l.park(p, err)
+			return
+		}
+		if inv != nil && inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED {
+			l.startInvocation(p, inv)
+		}
+	}
+}
+
+// startInvocation has the invoker start an activation, unless it has it already.
+func (l *Loop) startInvocation(p *part, inv *invocation.Invocation) {
+	l.invoker.Start(p.activation(&partition.Effect{ID: inv.ID, Inv: inv}))
+}
+
+// depose ends a tenure: nothing of it is acted on any more. What was proposed and not applied may
+// yet be in the log; the next leader, perhaps this node, finds out.
+func (l *Loop) depose(p *part, cause error) {
+	t := p.tenure
+	if t == nil {
+		return
+	}
+	p.tenure = nil
+	for _, n := range l.mail.closeInbox(p) {
+		n.call.lost()
+	}
+	t.log.Close()
+	l.invoker.StopPartition(p.id)
+	for _, g := range t.inflight {
+		for _, n := range g.notes {
+			n.call.lost()
+		}
+	}
+	for _, waiting := range t.waiters {
+		for _, c := range waiting {
+			c.lost()
+		}
+	}
+	if t.leading {
+		l.node.led(p.id, false)
+	}
+	t.lost(cause)
+}

@@ -1,0 +1,313 @@
+package processor
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/errs"
+	"reprise/pkg/host"
+	"reprise/pkg/id"
+	"reprise/pkg/invoker"
+	"reprise/pkg/lifecycle"
+	"reprise/pkg/logkey"
+	"reprise/pkg/lsn"
+	"reprise/pkg/metastore"
+	"reprise/pkg/partitionstore"
+)
+
+// LogWriter appends to the loglets that this process sequences.
+type LogWriter interface {
+	// Open makes this process the sequencer of an empty loglet whose first offset has LSN base.
+	Open(l *storedv1.Loglet, base lsn.LSN, n Notify) (Appender, error)
+	// Flush sends what was appended since.
+	Flush()
+}
+
+// Appender appends to one loglet. Append keeps records, which never change, until they are committed.
+type Appender interface {
+	Append(first lsn.Offset, count uint32, records []byte)
+	Close()
+}
+
+// Notify is told what became of appended records, by any goroutine. It never blocks.
+type Notify interface {
+	Committed(l id.Loglet, tail lsn.Offset)
+	Failed(l id.Loglet, err error)
+}
+
+// Log seals and reads loglets.
+type Log interface {
+	Seal(ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error)
+	Read(ctx context.Context, chain *storedv1.Chain, from, to lsn.LSN, f func(first lsn.LSN, count int, records []byte) error) error
+	// NewLoglet chooses the nodeset of a loglet that this process will sequence.
+	NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error)
+}
+
+// Meta is the control-plane store.
+type Meta interface {
+	Lineage(ctx context.Context, p id.Partition) (metastore.Lineage, error)
+	TakeOver(ctx context.Context, p id.Partition, was metastore.Lineage, next *storedv1.Epoch, chain *storedv1.Chain, me id.GenerationalNode) (metastore.Lineage, error)
+}
+
+// View is what this process knows of the cluster.
+type View interface {
+	Current() *metastore.Snapshot
+	Changed() <-chan struct{}
+}
+
+// Peers reaches the partitions that other nodes lead.
+type Peers interface {
+	Deliver(ctx context.Context, target id.Partition, record []byte) error
+}
+
+// Parts is what a Node is built from.
+type Parts struct {
+	Self    id.GenerationalNode
+	Writer  LogWriter
+	Log     Log
+	Meta    Meta
+	View    View
+	Peers   Peers // nil: all partitions are led here
+	Invoker invoker.Config
+	Shared  *partitionstore.Shared
+}
+
+// Node runs the partitions of this process.
+type Node struct {
+	cfg        Config
+	host       host.Host
+	self       id.GenerationalNode
+	writer     LogWriter
+	log        Log
+	meta       Meta
+	view       View
+	peers      Peers
+	invokerCfg invoker.Config
+	shared     *partitionstore.Shared
+	loops      []*Loop
+	metrics    *metrics
+	ready      chan struct{}
+
+	partitions uint32                  // set before parts
+	parts      atomic.Pointer[[]*part] // by partition, set once the partition table is known
+	leading    atomic.Int64
+	wanted     atomic.Int64 // partitions assigned to this node
+
+	// mu guards what follows. It is a leaf.
+	mu      sync.Mutex
+	group   *lifecycle.Group
+	remotes map[id.Partition]*remote
+}
+
+// New checks cfg and builds a Node; Run starts it.
+func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, errs.With(errs.Invalid, err)
+	}
+	n := &Node{
+		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, meta: parts.Meta, view: parts.View,
+		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}),
+		remotes: map[id.Partition]*remote{},
+	}
+	perLoop := parts.Invoker
+	perLoop.ConcurrentMax = max(1, (perLoop.ConcurrentMax+cfg.Loops-1)/cfg.Loops)
+	for range cfg.Loops {
+		l := newLoop(n)
+		l.invoker = invoker.New(perLoop, l, n.registry, h)
+		n.loops = append(n.loops, l)
+	}
+	return n, nil
+}
+
+// Ready is closed when all partitions that are assigned to this node at its start are led here.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Run leads the partitions that are assigned to this node until ctx ends.
+func (n *Node) Run(ctx context.Context) (err error) {
+	group := lifecycle.NewGroup(ctx)
+	n.mu.Lock()
+	n.group = group
+	n.mu.Unlock()
+	n.partitions = n.view.Current().Partitions
+	parts := make([]*part, n.partitions)
+	for i := range parts {
+		l := n.loops[i%len(n.loops)]
+		parts[i] = &part{id: id.Partition(i), loop: l}
+		l.parts = append(l.parts, parts[i])
+	}
+	n.parts.Store(&parts)
+	for _, l := range n.loops {
+		l.start(group)
+	}
+	group.Go("flush", func(ctx context.Context) error { return n.keepReplayShort(ctx, parts) })
+	group.Go("leadership", func(ctx context.Context) error { return n.keepAssigned(ctx, group, parts) })
+	err = group.Wait()
+	return joinClose(err, parts)
+}
+
+func joinClose(err error, parts []*part) error {
+	for _, p := range parts {
+		if p.store == nil {
+			continue
+		}
+		if cerr := p.store.Close(); cerr != nil && err == nil {
+			err = fmt.Errorf("close store of partition %d: %w", p.id, cerr)
+		}
+	}
+	return err
+}
+
+// keepAssigned campaigns for each partition that the cluster assigns to this node.
+func (n *Node) keepAssigned(ctx context.Context, group *lifecycle.Group, parts []*part) error {
+	running := make([]bool, len(parts))
+	first := true
+	for {
+		changed := n.view.Changed()
+		wanted := int64(0)
+		for i, e := range n.view.Current().Epochs {
+			if i < len(parts) && assigned(e, n.self.Node) {
+				wanted++
+				if !running[i] {
+					running[i] = true
+					p := parts[i]
+					group.Go("partition "+strconv.Itoa(i), func(ctx context.Context) error { return n.hold(ctx, p) })
+				}
+			}
+		}
+		n.wanted.Store(wanted)
+		if first && wanted > 0 {
+			first = false
+			n.readyIfLed()
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func assigned(e *storedv1.Epoch, me id.Node) bool {
+	return len(e.GetReplicas()) > 0 && id.Node(e.Replicas[0]) == me
+}
+
+// Campaigns that fail are tried again after 50 ms, doubling to 2 s.
+const (
+	campaignPauseMin = 50 * time.Millisecond
+	campaignPauseMax = 2 * time.Second
+)
+
+// hold keeps leading p while it is assigned to this node.
+func (n *Node) hold(ctx context.Context, p *part) error {
+	pause := campaignPauseMin
+	for ctx.Err() == nil {
+		err := n.leadOnce(ctx, p)
+		if ctx.Err() != nil {
+			return nil
+		}
+		switch errs.CodeOf(err) {
+		case errs.Fenced, errs.Corrupt, errs.Unsupported:
+			return fmt.Errorf("partition %d: %w", p.id, err)
+		default:
+		}
+		n.host.Log.LogAttrs(ctx, slog.LevelWarn, "partition is not led; trying again",
+			slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err), slog.Duration(logkey.Elapsed, pause))
+		timer := n.host.Clock.NewTimer(pause)
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+			timer.Stop()
+		}
+		pause = min(2*pause, campaignPauseMax)
+	}
+	return nil
+}
+
+// leadOnce opens the store if need be, campaigns, and returns when the tenure has ended, with its cause.
+func (n *Node) leadOnce(ctx context.Context, p *part) error {
+	if p.parked != nil {
+		<-ctx.Done()
+		return nil
+	}
+	if p.store == nil {
+		store, err := partitionstore.Open(n.cfg.Store, n.host, filepath.Join(n.cfg.Dir, strconv.Itoa(int(p.id))), n.shared)
+		if err != nil {
+			return fmt.Errorf("open store: %w", err)
+		}
+		p.store = store
+		p.opened.Store(store)
+	}
+	w, err := n.campaign(ctx, p)
+	if err != nil {
+		return err
+	}
+	lost := make(chan error, 1)
+	p.loop.mail.do(func() { p.loop.adopt(p, w, func(cause error) { lost <- cause }) })
+	select {
+	case cause := <-lost:
+		if cause == nil {
+			cause = errs.Newf(errs.Unavailable, "leadership ended")
+		}
+		return cause
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// led counts partitions led here.
+func (n *Node) led(p id.Partition, leads bool) {
+	if leads {
+		n.metrics.leading.Inc()
+		n.leading.Add(1)
+		n.readyIfLed()
+		return
+	}
+	n.metrics.leading.Dec()
+	n.leading.Add(-1)
+}
+
+func (n *Node) readyIfLed() {
+	if w := n.wanted.Load(); w > 0 && n.leading.Load() >= w {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		select {
+		case <-n.ready:
+		default:
+			close(n.ready)
+		}
+	}
+}
+
+// background runs f beside the loops; an error of it ends the process's worker.
+func (n *Node) background(name string, f func(ctx context.Context) error) {
+	n.mu.Lock()
+	g := n.group
+	n.mu.Unlock()
+	g.Go(name, f)
+}
+
+func (n *Node) part(p id.Partition) (*part, error) {
+	parts := n.parts.Load()
+	if parts == nil {
+		return nil, errNotLed
+	}
+	if int(p) >= len(*parts) {
+		return nil, errs.Newf(errs.Invalid, "partition %d of %d", p, len(*parts))
+	}
+	return (*parts)[p], nil
+}
+
+func (n *Node) partFor(key id.PartitionKey) (*part, error) {
+	parts := n.parts.Load()
+	if parts == nil {
+		return nil, errNotLed
+	}
+	return (*parts)[id.PartitionOf(key, uint32(len(*parts)))], nil
+}

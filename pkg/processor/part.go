@@ -1,0 +1,314 @@
+package processor
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync/atomic"
+
+	"reprise/pkg/command"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+	"reprise/pkg/invoker"
+	"reprise/pkg/logkey"
+	"reprise/pkg/lsn"
+	"reprise/pkg/partition"
+	"reprise/pkg/partitionstore"
+)
+
+// part is one partition on this node. All but inbox belongs to the goroutine of its loop, once it
+// was adopted; before, to the goroutine that recovers it.
+type part struct {
+	id     id.Partition
+	loop   *Loop
+	store  *partitionstore.Store
+	opened atomic.Pointer[partitionstore.Store] // store, for the flusher
+	inbox  inbox                                // guarded by loop.mail.mu
+
+	parked  error // a command could not be applied: nothing is taken any more
+	tenure  *tenure
+	effects []partition.Effect // reused
+}
+
+func (p *part) openStore() *partitionstore.Store { return p.opened.Load() }
+
+// tenure is one leadership of a partition: one loglet, one epoch.
+type tenure struct {
+	epoch     lsn.Epoch
+	loglet    id.Loglet
+	base      lsn.LSN
+	log       Appender
+	next      lsn.Offset
+	seq       uint64
+	inflight  []group
+	committed lsn.Offset // tail of what the loop may apply
+	leading   bool       // the Announce is applied
+	lost      func(cause error)
+
+	// calls by the record that they wait for are in inflight; calls that wait for an end are here.
+	waiters map[id.Invocation][]*call
+	// taken is the last sequence proposed for each source partition.
+	taken  map[id.Partition]uint64
+	timers timers
+	lanes  map[id.Partition]*lane
+}
+
+// group is what one turn proposed for a partition: records with consecutive offsets.
+type group struct {
+	first lsn.Offset
+	count uint32
+	buf   []byte // records not yet applied
+	notes []note // of records not yet applied, in their order
+	done  uint32 // records applied
+}
+
+// propose numbers the records of buf in place and hands them to the log writer.
+func (p *part) propose(buf []byte, count uint32, notes []note, now int64) {
+	t := p.tenure
+	if t == nil || p.parked != nil {
+		for _, n := range notes {
+			n.call.lost()
+		}
+		return
+	}
+	buf, count, notes = t.refuseGaps(p, buf, count, notes)
+	if count == 0 {
+		return
+	}
+	first := t.next
+	for rest := buf; len(rest) > 0; {
+		rec, tail, err := command.Next(rest)
+		if err != nil { // producers are ours: a buffer that does not parse is a fault of ours
+			p.loop.park(p, fmt.Errorf("mailbox of partition %d: %w", p.id, err))
+			return
+		}
+		t.seq++
+		command.Stamp(rec, t.loglet, t.next.At(t.base), t.epoch, t.seq, now)
+		t.next++
+		rest = tail
+	}
+	for _, n := range notes {
+		n.call.proposed = true
+	}
+	t.inflight = append(t.inflight, group{first: first, count: count, buf: buf, notes: notes})
+	t.log.Append(first, count, buf)
+}
+
+// refuseGaps removes deliveries whose predecessor was not proposed in this tenure nor applied before:
+// appended, they would be a fault in the log. It is rare, so buf is copied only then.
+func (t *tenure) refuseGaps(p *part, buf []byte, count uint32, notes []note) ([]byte, uint32, []note) {
+	if !anySource(buf) {
+		return buf, count, notes
+	}
+	kept := make([]byte, 0, len(buf))
+	keptNotes := notes[:0:0]
+	var n, ordinal uint32
+	for rest := buf; len(rest) > 0; ordinal++ {
+		rec, tail, err := command.Next(rest)
+		if err != nil {
+			return buf, count, notes // propose reports it
+		}
+		rest = tail
+		var c *call
+		if len(notes) > 0 && notes[0].ordinal == ordinal {
+			c, notes = notes[0].call, notes[1:]
+		}
+		if seq, source := command.Source(rec); seq != 0 {
+			last, err := t.lastTaken(p, source)
+			if err == nil && seq > last+1 {
+				err = errs.Newf(errs.Conflict, "message %d of partition %d came before %d", seq, source, last+1)
+			}
+			if err != nil {
+				if c != nil {
+					c.answer(nil, err)
+				}
+				continue
+			}
+			t.taken[source] = max(last, seq)
+		}
+		if c != nil {
+			keptNotes = append(keptNotes, note{ordinal: n, call: c})
+		}
+		kept = append(kept, rec...)
+		n++
+	}
+	return kept, n, keptNotes
+}
+
+func anySource(buf []byte) bool {
+	for len(buf) > 0 {
+		rec, rest, err := command.Next(buf)
+		if err != nil {
+			return false
+		}
+		if seq, _ := command.Source(rec); seq != 0 {
+			return true
+		}
+		buf = rest
+	}
+	return false
+}
+
+func (t *tenure) lastTaken(p *part, source id.Partition) (uint64, error) {
+	if last, ok := t.taken[source]; ok {
+		return last, nil
+	}
+	return p.store.SourceSeq(source)
+}
+
+// apply applies what is committed below tail, at most limit records, stores it as one batch and acts
+// on its effects. It returns whether committed records are left.
+func (p *part) apply(tail lsn.Offset, limit int) (more bool) {
+	t := p.tenure
+	if t == nil || p.parked != nil || len(t.inflight) == 0 {
+		return false
+	}
+	answered, err := p.applyBatch(t, tail, limit)
+	if err != nil {
+		p.loop.park(p, err)
+		return false
+	}
+	p.act(answered)
+	return len(t.inflight) > 0 && t.inflight[0].first+lsn.Offset(t.inflight[0].done) < tail
+}
+
+// applyBatch folds records into one storage batch and commits it. A panic is a fault of ours that
+// must cost this partition only.
+func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applied, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = errs.Newf(errs.Internal, "panic: %v\n%s", r, debug.Stack())
+		}
+	}()
+	view := p.store.Begin()
+	p.effects = p.effects[:0]
+	done := p.loop.applied[:0]
+	for limit > 0 && len(t.inflight) > 0 {
+		g := &t.inflight[0]
+		at := g.first + lsn.Offset(g.done)
+		if at >= tail {
+			break
+		}
+		raw, rest, err := command.Next(g.buf)
+		if err != nil {
+			return nil, err
+		}
+		rec, err := command.Parse(raw)
+		if err != nil {
+			return nil, err
+		}
+		if p.effects, err = partition.Apply(view, rec, p.effects); err != nil {
+			return nil, fmt.Errorf("apply record %d: %w", rec.LSN, err)
+		}
+		if len(g.notes) > 0 && g.notes[0].ordinal == g.done {
+			done = append(done, applied{at: rec.LSN, call: g.notes[0].call})
+			g.notes = g.notes[1:]
+		}
+		g.buf = rest
+		g.done++
+		limit--
+		if g.done == g.count {
+			t.inflight[0] = group{}
+			t.inflight = t.inflight[1:]
+		}
+	}
+	p.loop.applied = done
+	if err := view.Commit(); err != nil {
+		return nil, fmt.Errorf("commit batch: %w", err)
+	}
+	return done, nil
+}
+
+// applied is a call whose record was applied.
+type applied struct {
+	at   lsn.LSN
+	call *call
+}
+
+// act does what the effects of a stored batch ask for. notes are in the order of their records.
+func (p *part) act(notes []applied) {
+	t := p.tenure
+	for i := range p.effects {
+		e := &p.effects[i]
+		for len(notes) > 0 && notes[0].at < e.LSN {
+			t.settle(notes[0].call, nil)
+			notes = notes[1:]
+		}
+		switch e.Kind {
+		case partition.EffectLead:
+			if e.Epoch == t.epoch {
+				p.loop.lead(p)
+			}
+		case partition.EffectStart:
+			p.loop.invoker.Start(p.activation(e))
+		case partition.EffectForward:
+			p.loop.invoker.Forward(e.ID, e.First, e.Entries, e.Frames)
+		case partition.EffectStepped:
+			p.loop.invoker.Stepped(e.ID, e.Attempt, e.Dropped, e.Entries)
+		case partition.EffectStop:
+			p.loop.invoker.Stop(e.ID, e.Activation)
+		case partition.EffectAnswer:
+			if len(notes) > 0 && notes[0].at == e.LSN {
+				t.settle(notes[0].call, e.Outcome)
+				notes = notes[1:]
+			}
+		case partition.EffectCompleted:
+			t.completed(e.ID, e.Outcome)
+		case partition.EffectTimer:
+			t.timers.add(e.Timer)
+		case partition.EffectOutbox:
+			p.loop.laneOf(p, e.Target).put(p.loop, e.Seq, e.Record)
+		}
+	}
+	for _, n := range notes {
+		t.settle(n.call, nil)
+	}
+}
+
+// settle answers a call whose record is applied, or keeps it until its invocation ends.
+func (t *tenure) settle(c *call, o *command.Outcome) {
+	if o == nil {
+		o = &command.Outcome{Status: command.OutcomeAccepted}
+	}
+	if c.want == command.WantCompleted {
+		switch o.Status {
+		case command.OutcomeAccepted, command.OutcomePending, command.OutcomePreviouslyAccepted:
+			if o.Workflow && o.Status == command.OutcomePreviouslyAccepted {
+				break // a second run of a workflow is refused, not attached
+			}
+			t.waiters[c.id] = append(t.waiters[c.id], c)
+			return
+		}
+	}
+	c.answer(o, nil)
+}
+
+func (t *tenure) completed(i id.Invocation, o *command.Outcome) {
+	waiting, ok := t.waiters[i]
+	if !ok {
+		return
+	}
+	delete(t.waiters, i)
+	for _, c := range waiting {
+		c.answer(o, nil)
+	}
+}
+
+func (p *part) activation(e *partition.Effect) invoker.Activation {
+	row := &e.Inv.Row
+	return invoker.Activation{
+		Partition: p.id, Partitions: p.store.Meta().GetPartitions(), ID: e.ID,
+		Incarnation: lsn.LSN(row.Incarnation), Activation: lsn.LSN(row.Activation),
+		Target: row.Target, Pin: row.Pin, IdempotencyKey: row.IdempotencyKey,
+		TraceParent: row.TraceParent, TraceState: row.TraceState,
+	}
+}
+
+// park stops one partition visibly; the process and the other partitions go on.
+func (l *Loop) park(p *part, err error) {
+	p.parked = err
+	l.node.metrics.parked.Inc()
+	l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "partition is parked: a command could not be applied; its requests are refused until this node restarts",
+		slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err))
+	l.depose(p, err)
+}

@@ -1,0 +1,131 @@
+package processor
+
+import (
+	"container/heap"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/command"
+	"reprise/pkg/logkey"
+	"reprise/pkg/lsn"
+	"reprise/pkg/partition"
+)
+
+// timersFiredMax is how many due timers of a partition one turn proposes.
+const timersFiredMax = 512
+
+// timers holds the timers of a partition that are due before horizon; later ones stay rows.
+type timers struct {
+	heap     timerHeap
+	horizon  int64 // Unix milliseconds; rows due before it are in the heap, or being read into it
+	scanning bool
+}
+
+func (t *timers) add(x partition.Timer) {
+	if x.Due < t.horizon {
+		heap.Push(&t.heap, x)
+	}
+}
+
+// first returns when the earliest timer in memory is due.
+func (t *timers) first() (int64, bool) {
+	if len(t.heap) == 0 {
+		return 0, false
+	}
+	return t.heap[0].Due, true
+}
+
+// fireTimers proposes the timers that are due. A timer that is proposed twice has an effect once:
+// Apply looks for its row.
+func (l *Loop) fireTimers(now int64) bool {
+	fired := false
+	for _, p := range l.parts {
+		t := p.tenure
+		if t == nil || !t.leading {
+			continue
+		}
+		for range timersFiredMax {
+			due, ok := t.timers.first()
+			if !ok || due > now {
+				break
+			}
+			x := heap.Pop(&t.timers.heap).(partition.Timer)
+			rec, err := command.Append(nil, command.Header{Kind: command.Fire, ID: x.ID, Incarnation: lsn.LSN(x.Incarnation)},
+				&storedv1.TimerFacts{DueMs: x.Due, Kind: uint32(x.Kind), Index: x.Index})
+			if err == nil {
+				err = l.mail.record(p, rec, nil, &l.node.cfg)
+			}
+			if err != nil {
+				break // deposed: the next leader reads the rows
+			}
+			fired = true
+		}
+	}
+	return fired
+}
+
+// scanTimers reads the rows of the next stretch of time into memory, off the loop, once half of the
+// present stretch is over.
+func (l *Loop) scanTimers(p *part, now int64) {
+	t := &p.tenure.timers
+	ahead := l.node.cfg.TimerHorizon.Milliseconds()
+	if t.scanning || t.horizon-now > ahead/2 {
+		return
+	}
+	// The horizon is raised first: what is put from now on comes as an effect. A timer may then be
+	// found twice, which is harmless.
+	from, tenure := t.horizon, p.tenure
+	t.horizon, t.scanning = now+ahead, true
+	to := t.horizon
+	snap := p.store.Snapshot()
+	l.node.background("read timers", func(context.Context) error {
+		defer func() { _ = snap.Close() }() // nothing was written through it
+		var page []partition.Timer
+		post := func(last bool) {
+			found := page
+			page = nil
+			l.mail.do(func() {
+				if p.tenure != tenure {
+					return
+				}
+				for _, x := range found {
+					heap.Push(&t.heap, x)
+				}
+				t.scanning = t.scanning && !last
+			})
+		}
+		it := snap.Timers(from)
+		for {
+			x, err := it.Next()
+			if errors.Is(err, io.EOF) || err == nil && x.Due >= to {
+				break
+			}
+			if err != nil {
+				l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "timers cannot be read", slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err))
+				l.mail.do(func() { l.park(p, err) })
+				break
+			}
+			if page = append(page, x); len(page) == pendingPage {
+				post(false)
+			}
+		}
+		post(true)
+		return it.Close()
+	})
+}
+
+type timerHeap []partition.Timer
+
+func (h timerHeap) Len() int           { return len(h) }
+func (h timerHeap) Less(i, j int) bool { return h[i].Due < h[j].Due }
+func (h timerHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)        { *h = append(*h, x.(partition.Timer)) }
+func (h *timerHeap) Pop() any {
+	old := *h
+	x := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return x
+}
