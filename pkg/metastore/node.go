@@ -11,6 +11,15 @@ import (
 	"reprise/pkg/id"
 )
 
+// Roles of a node, as they are stored and shown.
+const (
+	RoleMetadata  = "metadata-server"
+	RoleLogServer = "log-server"
+	RoleWorker    = "worker"
+	RoleIngress   = "http-ingress"
+	RoleAdmin     = "admin"
+)
+
 // RegisterNode enters a process that starts: the node of its name gets the next generation, above
 // lastGeneration too; a new name gets a plain id, forceID if that is not 0. States of a known node
 // are kept. A repeat only wastes a generation.
@@ -80,10 +89,10 @@ func (s *Store) registerOnce(ctx context.Context, spec *storedv1.Node, forceID, 
 // firstStates gives a role that a node has for the first time its first state.
 func firstStates(n *storedv1.Node) {
 	for _, role := range n.Roles {
-		if role == "log-server" && n.StorageState == storedv1.StorageState_STORAGE_STATE_UNSPECIFIED {
+		if role == RoleLogServer && n.StorageState == storedv1.StorageState_STORAGE_STATE_UNSPECIFIED {
 			n.StorageState = storedv1.StorageState_STORAGE_STATE_PROVISIONING
 		}
-		if role == "worker" && n.WorkerState == storedv1.WorkerState_WORKER_STATE_UNSPECIFIED {
+		if role == RoleWorker && n.WorkerState == storedv1.WorkerState_WORKER_STATE_UNSPECIFIED {
 			n.WorkerState = storedv1.WorkerState_WORKER_STATE_ACTIVE
 		}
 	}
