@@ -100,7 +100,8 @@ func FromStatus(err error) error {
 	return errs.Newf(code, "%s", st.Message())
 }
 
-// ServerOptions map the errors of handlers to statuses. Every gRPC server of ours is made with them.
+// ServerOptions map the errors of handlers to statuses and choose the fast codec. Every gRPC server of
+// ours is made with them.
 func ServerOptions() []grpc.ServerOption {
 	unary := func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
 		resp, err := h(ctx, req)
@@ -109,10 +110,13 @@ func ServerOptions() []grpc.ServerOption {
 	stream := func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, h grpc.StreamHandler) error {
 		return ToStatus(h(srv, ss))
 	}
-	return []grpc.ServerOption{grpc.ChainUnaryInterceptor(unary), grpc.ChainStreamInterceptor(stream)}
+	return []grpc.ServerOption{
+		grpc.ChainUnaryInterceptor(unary), grpc.ChainStreamInterceptor(stream), grpc.ForceServerCodecV2(newCodec()),
+	}
 }
 
-// DialOptions map statuses to errors with codes. Every gRPC client connection of ours is made with them.
+// DialOptions map statuses to errors with codes and choose the fast codec. Every gRPC client connection
+// of ours is made with them.
 func DialOptions() []grpc.DialOption {
 	unary := func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 		return FromStatus(invoke(ctx, method, req, reply, cc, opts...))
@@ -124,7 +128,10 @@ func DialOptions() []grpc.DialOption {
 		}
 		return codedStream{s}, nil
 	}
-	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream)}
+	return []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(unary), grpc.WithChainStreamInterceptor(stream),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newCodec())),
+	}
 }
 
 type codedStream struct{ grpc.ClientStream }
