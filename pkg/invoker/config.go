@@ -1,0 +1,86 @@
+package invoker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"reprise/pkg/invoker/h2"
+	"reprise/pkg/serviceproto"
+)
+
+// Config are the settings of an Invoker. Keys of the configuration file are below worker.invoker.
+type Config struct {
+	// ConcurrentMax bounds the attempts that run at once, of one loop (concurrent-invocations-limit,
+	// 1000 for the process). 0 is no limit.
+	ConcurrentMax int
+	// MessageBytesMax is the largest message that a handler may send (message-size-limit, 32 MiB); it
+	// gets 256 KiB of slack.
+	MessageBytesMax uint32
+	// EagerStateBytesMax is how much state is sent with Start (eager-state-size-limit, 32 MiB); 0 sends none.
+	EagerStateBytesMax int
+	// ProtocolMax is the highest protocol version used for new invocations: 6, or 7 with
+	// experimental-enable-protocol-v7.
+	ProtocolMax uint32
+	// AdditionalHeaders go with each request (additional-request-headers); wire adds x-restate-cluster-name.
+	// Names are lower case.
+	AdditionalHeaders []h2.Field
+	// HTTP2 are the parameters of the HTTP/2 client.
+	HTTP2 h2.Config
+	// Dial replaces how HTTP/2 connections are opened. Nil: TCP and TLS.
+	Dial h2.Dial
+}
+
+// Default returns the defaults of the contract.
+func Default() Config {
+	return Config{
+		ConcurrentMax:      1000,
+		MessageBytesMax:    32 << 20,
+		EagerStateBytesMax: 32 << 20,
+		ProtocolMax:        serviceproto.DefaultVersion,
+		HTTP2:              h2.Default(),
+	}
+}
+
+// Validate reports all faults at once.
+func (c Config) Validate() error {
+	var all []error
+	if c.ConcurrentMax < 0 {
+		all = append(all, fmt.Errorf("concurrent-invocations-limit %d is negative", c.ConcurrentMax))
+	}
+	if c.MessageBytesMax < 1<<10 || c.MessageBytesMax > 1<<30 {
+		all = append(all, fmt.Errorf("message-size-limit %d is not between 1 KiB and 1 GiB", c.MessageBytesMax))
+	}
+	if c.EagerStateBytesMax < 0 || c.EagerStateBytesMax > 1<<30 {
+		all = append(all, fmt.Errorf("eager-state-size-limit %d is not between 0 and 1 GiB", c.EagerStateBytesMax))
+	}
+	if c.ProtocolMax < serviceproto.MinVersion || c.ProtocolMax > serviceproto.MaxVersion {
+		all = append(all, fmt.Errorf("protocol version %d is not between %d and %d", c.ProtocolMax, serviceproto.MinVersion, serviceproto.MaxVersion))
+	}
+	return errors.Join(append(all, c.HTTP2.Validate())...)
+}
+
+// Limits that are not configurable.
+const (
+	// messageSlackBytes is added to MessageBytesMax: what wraps a payload must fit too.
+	messageSlackBytes = 256 << 10
+	// drainMax is how long the response of an attempt that is over is read before it is reset.
+	drainMax = 5 * time.Second
+	// stepBytesMax: frames that arrived together become one record unless they are more than this.
+	stepBytesMax = 1 << 20
+	// forwardBytesMax bounds what waits for a handler that does not read. Above, its request body is
+	// ended, and the next attempt replays what it missed.
+	forwardBytesMax = 1 << 20
+	// replayAheadBytes is how much of a journal may wait in the stream while the next row is read.
+	replayAheadBytes = 64 << 10
+	// keptBytes: a larger buffer of an attempt is not kept for the next one.
+	keptBytes = 16 << 10
+	// runsKept bounds the memory kept for further activations.
+	runsKept = 1024
+	// refusalsMax is how often in a row an endpoint may refuse a stream before that counts as a failure.
+	refusalsMax = 10
+	// refusalDelay is the pause after a refusal.
+	refusalDelay = 100 * time.Millisecond
+	// tickMillis is the time between two calls of Tick.
+	tickMillis = 100
+)

@@ -1,0 +1,129 @@
+package invoker
+
+import (
+	"errors"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"reprise/pkg/id"
+	"reprise/pkg/invoker/h2"
+)
+
+// metrics are the families of the contract. All loops of a process share them.
+type metrics struct {
+	enqueued  *prometheus.CounterVec
+	tasks     *prometheus.CounterVec
+	duration  prometheus.Histogram
+	limit     *prometheus.GaugeVec
+	requests  *prometheus.CounterVec
+	acquired  prometheus.Counter
+	released  prometheus.Counter
+	truncated prometheus.Counter
+	sent      prometheus.Counter
+	received  prometheus.Counter
+	ok        prometheus.Counter // of requests: status 200
+
+	opened, closed, failed prometheus.Counter
+	counts                 h2.Counts // what the three have
+
+	partitions []*partitionMetrics // loop only
+}
+
+// partitionMetrics are looked up once: a lookup by labels is too slow for each attempt.
+type partitionMetrics struct {
+	enqueued, started, suspended, completed, failed, transient prometheus.Counter
+}
+
+// requestType is the label of attempts over HTTP.
+const requestType = "Http/bidi-stream"
+
+func newMetrics(reg *prometheus.Registry, limit int) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
+	}
+	vector := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
+	}
+	m := &metrics{
+		enqueued: vector("restate_invoker_enqueue_total", "Activations that were given to the invoker.", "partition_id"),
+		tasks:    vector("restate_invoker_invocation_tasks_total", "Attempts by outcome.", "status", "partition_id", "transient"),
+		duration: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "restate_invoker_task_duration_seconds", Help: "Duration of attempts.",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10),
+		})),
+		limit: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "restate_invoker_concurrency_limit", Help: "Attempts that may run at once.",
+		}, []string{"invoker_id"})),
+		requests:  vector("restate_invoker_client_requests_total", "Answers of deployments by status.", "type", "status_code"),
+		acquired:  counter("restate_invoker_concurrency_slots_acquired", "Slots that attempts took."),
+		released:  counter("restate_invoker_concurrency_slots_released", "Slots that attempts gave back."),
+		truncated: counter("restate_invoker_eager_state_truncated_total", "Attempts that began with a part of the state, because of the size limit."),
+		sent:      vector("restate_invoker_sent_bytes_total", "Payload sent to deployments.", "type").WithLabelValues(requestType),
+		received:  vector("restate_invoker_received_bytes_total", "Payload received from deployments.", "type").WithLabelValues(requestType),
+		opened:    counter("restate_connection_pool_connection_opened_total", "HTTP/2 connections to deployments that were opened."),
+		closed:    counter("restate_connection_pool_connection_closed_total", "HTTP/2 connections to deployments that were closed."),
+		failed:    counter("restate_connection_pool_connection_open_failed_total", "HTTP/2 connections to deployments that could not be opened."),
+	}
+	m.limit.WithLabelValues("0").Set(float64(limit))
+	m.ok = m.requests.WithLabelValues(requestType, "200")
+	return m
+}
+
+// register returns the collector that is registered under the name of c.
+func register[C prometheus.Collector](reg *prometheus.Registry, c C) C {
+	var already prometheus.AlreadyRegisteredError
+	if err := reg.Register(c); errors.As(err, &already) {
+		if old, ok := already.ExistingCollector.(C); ok {
+			return old
+		}
+	}
+	return c
+}
+
+func (m *metrics) of(p id.Partition) *partitionMetrics {
+	for len(m.partitions) <= int(p) {
+		m.partitions = append(m.partitions, nil)
+	}
+	if m.partitions[p] == nil {
+		label := strconv.Itoa(int(p))
+		task := func(status, transient string) prometheus.Counter {
+			return m.tasks.WithLabelValues(status, label, transient)
+		}
+		m.partitions[p] = &partitionMetrics{
+			enqueued: m.enqueued.WithLabelValues(label),
+			started:  task("started", "false"), suspended: task("suspended", "false"), completed: task("completed", "false"),
+			failed: task("failed", "false"), transient: task("failed", "true"),
+		}
+	}
+	return m.partitions[p]
+}
+
+// ended counts an attempt that was running when its activation ended.
+func (m *metrics) ended(r *run, final finalMessage, nowMillis int64) {
+	switch final {
+	case finalEnd:
+		m.of(r.Partition).completed.Inc()
+	case finalSuspension:
+		m.of(r.Partition).suspended.Inc()
+	default:
+	}
+	m.duration.Observe(float64(nowMillis-r.started) / 1000)
+}
+
+// response counts an answer. It is called by readers.
+func (m *metrics) response(status int) {
+	if status == 200 {
+		m.ok.Inc()
+		return
+	}
+	m.requests.WithLabelValues(requestType, strconv.Itoa(status)).Inc()
+}
+
+// connections brings the counters of connections up to date.
+func (m *metrics) connections(now h2.Counts) {
+	m.opened.Add(float64(now.ConnsOpened - m.counts.ConnsOpened))
+	m.closed.Add(float64(now.ConnsClosed - m.counts.ConnsClosed))
+	m.failed.Add(float64(now.ConnsFailed - m.counts.ConnsFailed))
+	m.counts = now
+}

@@ -1,0 +1,249 @@
+package invoker
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+
+	"golang.org/x/net/http2/hpack"
+
+	"reprise/pkg/invoker/h2"
+)
+
+// newPlainClient returns the client for endpoints that speak HTTP/1.1.
+func newPlainClient(cfg h2.Config) *http.Client {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	return &http.Client{
+		Transport: &http.Transport{
+			Protocols:           &p,
+			DialContext:         (&net.Dialer{Timeout: cfg.ConnectTimeout}).DialContext,
+			TLSHandshakeTimeout: cfg.ConnectTimeout,
+			IdleConnTimeout:     cfg.IdleTimeout,
+			MaxIdleConnsPerHost: int(cfg.StreamsMax),
+			DisableCompression:  true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// plainWindowBytes is how much of a response may wait to be applied.
+const plainWindowBytes = 2 << 20
+
+const plainReadBytes = 32 << 10
+
+// plainExchange is a request over net/http. It has a goroutine of its own.
+type plainExchange struct {
+	handler h2.Handler
+	cancel  context.CancelFunc
+
+	// mu guards what follows. It is a leaf; changed is signalled with any of it.
+	mu      sync.Mutex
+	changed *sync.Cond
+	buf     []byte // of the request body
+	read    int
+	end     bool
+	done    bool // nothing is sent any more
+	reset   bool
+	spare   chan<- struct{}
+	owed    int // received, not given back
+}
+
+var _ exchange = (*plainExchange)(nil)
+
+// openPlain starts a request over HTTP/1.1.
+func (v *Invoker) openPlain(a *attempt, fields []h2.Field) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	x := &plainExchange{handler: a, cancel: cancel}
+	x.changed = sync.NewCond(&x.mu)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.route.url, plainBody{x})
+	if err != nil {
+		cancel()
+		return err
+	}
+	for _, f := range fields {
+		req.Header.Set(f.Name, f.Value)
+	}
+	for name, values := range a.route.header {
+		req.Header[name] = values
+	}
+	req.ContentLength = -1
+	a.out = x
+	ok := v.spawn("http/1.1 request", func(ctx context.Context) {
+		defer context.AfterFunc(ctx, cancel)()
+		defer cancel()
+		err := x.run(v.plain, req)
+		x.stop()
+		a.Closed(err)
+	})
+	if !ok {
+		cancel()
+		return h2.ErrStopped
+	}
+	return nil
+}
+
+// run does the exchange.
+func (x *plainExchange) run(client *http.Client, req *http.Request) error {
+	resp, err := client.Do(req)
+	if err != nil {
+		return x.cause(err)
+	}
+	defer func() { _ = resp.Body.Close() }() // it was read to its end, or is of no use
+	r := h2.Response{Status: resp.StatusCode}
+	for _, name := range []string{"content-type", "retry-after"} {
+		if value := resp.Header.Get(name); value != "" {
+			r.Fields = append(r.Fields, hpack.HeaderField{Name: name, Value: value})
+		}
+	}
+	x.handler.Header(&r)
+	buf := make([]byte, plainReadBytes)
+	for {
+		n, err := resp.Body.Read(buf)
+		if n > 0 {
+			x.receive(buf[:n])
+		}
+		if err == io.EOF {
+			x.handler.Ended()
+			return nil
+		}
+		if err != nil {
+			return x.cause(err)
+		}
+	}
+}
+
+// receive hands bytes on and waits while too much of what came is not applied.
+func (x *plainExchange) receive(b []byte) {
+	x.mu.Lock()
+	x.owed += len(b)
+	x.mu.Unlock()
+	x.handler.Data(b)
+	x.handler.Drained()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for x.owed > plainWindowBytes && !x.reset {
+		x.changed.Wait()
+	}
+}
+
+func (x *plainExchange) cause(err error) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.reset {
+		return h2.ErrReset
+	}
+	return err
+}
+
+// stop ends the sending side.
+func (x *plainExchange) stop() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.done = true
+	x.changedLocked()
+}
+
+func (x *plainExchange) changedLocked() {
+	x.changed.Broadcast()
+	if x.spare == nil || (!x.done && len(x.buf)-x.read > plainReadBytes) {
+		return
+	}
+	select {
+	case x.spare <- struct{}{}:
+	default: // it was told already
+	}
+}
+
+// Write appends to the request body.
+func (x *plainExchange) Write(b []byte, end bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.done || x.end {
+		return
+	}
+	if x.read > len(x.buf)/2 {
+		x.buf, x.read = x.buf[:copy(x.buf, x.buf[x.read:])], 0
+	}
+	x.buf = append(x.buf, b...)
+	x.end = end
+	x.changedLocked()
+}
+
+// Pending returns how much waits to be sent.
+func (x *plainExchange) Pending() int {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.buf) - x.read
+}
+
+// NotifySpare is as of h2.Stream.
+func (x *plainExchange) NotifySpare(ch chan<- struct{}) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.spare = ch
+	x.changedLocked()
+}
+
+// Finish ends the request body now.
+func (x *plainExchange) Finish() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.buf, x.read, x.end = nil, 0, true
+	x.changedLocked()
+}
+
+// Reset drops the exchange.
+func (x *plainExchange) Reset() {
+	x.mu.Lock()
+	x.reset, x.done = true, true
+	x.changedLocked()
+	x.mu.Unlock()
+	x.cancel()
+}
+
+// Credit gives received bytes back.
+func (x *plainExchange) Credit(n int) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.owed -= n
+	x.changedLocked()
+}
+
+// Flush does nothing: writes are seen at once.
+func (x *plainExchange) Flush() {}
+
+// plainBody is the request body, as net/http reads it.
+type plainBody struct{ x *plainExchange }
+
+// Read waits for something to send.
+func (b plainBody) Read(p []byte) (int, error) {
+	x := b.x
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for x.read == len(x.buf) && !x.end && !x.done {
+		x.changed.Wait()
+	}
+	switch {
+	case x.read < len(x.buf):
+		n := copy(p, x.buf[x.read:])
+		x.read += n
+		if x.read == len(x.buf) {
+			x.buf, x.read = x.buf[:0], 0
+		}
+		x.changedLocked()
+		return n, nil
+	case x.end:
+		return 0, io.EOF
+	default:
+		return 0, io.ErrClosedPipe
+	}
+}
+
+// Close is called when nothing is sent any more.
+func (b plainBody) Close() error {
+	b.x.stop()
+	return nil
+}
