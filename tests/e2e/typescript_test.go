@@ -95,7 +95,7 @@ func serveTypeScript(t *testing.T, program string) string {
 	ok(t, err)
 	p := harness.NewProcess(harness.Spec{
 		Name: "typescript-" + filepath.Base(t.Name()), Path: program, Args: []string{source, port},
-		Env: []string{"RESTATE_LOGGING=ERROR"}, Dir: env.dir,
+		Env: []string{"RESTATE_LOGGING=ERROR"}, Dir: env.dir, Addrs: []string{addr},
 	})
 	ok(t, p.Start())
 	t.Cleanup(func() {
@@ -103,18 +103,6 @@ func serveTypeScript(t *testing.T, program string) string {
 			t.Error(err)
 		}
 	})
-	err = harness.Wait(t.Context(), 30*time.Second, "the TypeScript service", func(ctx context.Context) error {
-		if err := p.Ended(); err != nil {
-			return err
-		}
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	})
-	if err != nil {
-		t.Fatalf("%v\n%s", err, p.Tail())
-	}
+	ok(t, p.WaitListening(t.Context()))
 	return "http://" + addr
 }

@@ -7,14 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
 
 	restate "github.com/restatedev/sdk-go"
 	"github.com/restatedev/sdk-go/server"
-
-	"log/slog"
 )
 
 // Client speaks with the ingress and the admin API of a Form.
@@ -174,7 +173,7 @@ type Endpoint struct {
 
 // Serve serves the services on a free port.
 func Serve(services ...restate.ServiceDefinition) (*Endpoint, error) {
-	sdk := server.NewRestate().WithLogger(slog.NewTextHandler(io.Discard, nil), true)
+	sdk := server.NewRestate().WithLogger(slog.DiscardHandler, true)
 	for _, s := range services {
 		sdk = sdk.Bind(s)
 	}
@@ -182,7 +181,7 @@ func Serve(services ...restate.ServiceDefinition) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +192,7 @@ func Serve(services ...restate.ServiceDefinition) (*Endpoint, error) {
 		URI: "http://" + ln.Addr().String(),
 		srv: &http.Server{
 			Handler: handler, Protocols: &protocols, ReadHeaderTimeout: 10 * time.Second,
-			ErrorLog: slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelError), // killed servers cut connections
+			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // killed servers cut connections
 		},
 	}
 	go func() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -68,7 +69,7 @@ func (p *Process) Start() error {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.Name, err)
 	}
-	defer log.Close()
+	defer func() { _ = log.Close() }()   // the process has its own descriptor
 	c := exec.Command(p.path, p.args...) //nolint:noctx // it outlives the call; Kill and Stop end it
 	c.Env, c.Stdout, c.Stderr = p.env, log, log
 	c.Dir = filepath.Dir(p.log)
@@ -105,6 +106,29 @@ func (p *Process) WaitReady(ctx context.Context) error {
 			res.Body.Close()
 			if res.StatusCode != http.StatusOK {
 				return fmt.Errorf("%s answers %s", url, res.Status)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w\n%s", err, p.Tail())
+	}
+	return nil
+}
+
+// WaitListening returns when something listens at all of Addrs.
+func (p *Process) WaitListening(ctx context.Context) error {
+	err := Wait(ctx, startLimit, p.Name+" listening", func(ctx context.Context) error {
+		if err := p.Ended(); err != nil {
+			return err
+		}
+		for _, addr := range p.Addrs {
+			conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+			if err != nil {
+				return err
+			}
+			if err := conn.Close(); err != nil {
+				return err
 			}
 		}
 		return nil

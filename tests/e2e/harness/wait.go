@@ -50,7 +50,7 @@ func NewPorts(seed int) *Ports {
 func (p *Ports) Take() (string, error) {
 	for range portLast - portFirst {
 		addr := fmt.Sprintf("127.0.0.1:%d", portFirst+p.next.Add(1)%(portLast-portFirst))
-		ln, err := net.Listen("tcp", addr)
+		ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", addr)
 		if err != nil {
 			continue
 		}

@@ -1,0 +1,118 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"reprise/tests/e2e/harness"
+)
+
+// The quickstart of the README works as it is printed, but for ports and folders: its commands are
+// taken from the text, one after the other, and what it says that they print is compared.
+func TestQuickstart(t *testing.T) {
+	root, err := harness.Root()
+	ok(t, err)
+	form, err := harness.NewStandalone(env.bins, env.ports, t.TempDir())
+	ok(t, err)
+	t.Cleanup(func() { ok(t, form.Stop()) })
+	server := form.Processes[0]
+	greeterAddr, err := env.ports.Take()
+	ok(t, err)
+	replace := strings.NewReplacer(
+		"localhost:8080", strings.TrimPrefix(form.Ingress, "http://"),
+		"localhost:9080", greeterAddr,
+		"bin/reprise ", env.bins.Path("reprise")+" ",
+	)
+	killed := false
+	for _, c := range readCommands(t, filepath.Join(root, "README.md")) {
+		switch {
+		case c.line == "make run":
+			ok(t, server.Restart(t.Context()))
+		case strings.HasPrefix(c.line, "go run ./tests/e2e/greeter"):
+			startGreeter(t, root, greeterAddr)
+		case strings.HasPrefix(c.line, "kill -9 "):
+			ok(t, server.Kill())
+			killed = true
+		default:
+			out, err := shell(t.Context(), root, replace.Replace(c.line), "RESTATE_ADMIN_URL="+form.Admin)
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", c.line, err, out)
+			}
+			if !c.prints.MatchString(strings.TrimSpace(out)) {
+				t.Errorf("%s\nprints %s\nthe README says %s", c.line, out, c.says)
+			}
+		}
+	}
+	if !killed {
+		t.Error("the quickstart kills nothing")
+	}
+}
+
+// readme is a command of the README and what it says that it prints, with "..." for anything.
+type readme struct {
+	line, says string
+	prints     *regexp.Regexp
+}
+
+// readCommands reads the shell blocks of the section "Quickstart".
+func readCommands(t *testing.T, path string) []readme {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	ok(t, err)
+	_, section, found := strings.Cut(string(text), "\n## Quickstart\n")
+	if !found {
+		t.Fatal("the README has no quickstart")
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	var commands []readme
+	inside := false
+	for line := range strings.SplitSeq(section, "\n") {
+		says, isOutput := strings.CutPrefix(line, "# ")
+		switch {
+		case strings.HasPrefix(line, "```"):
+			inside = line == "```sh"
+		case !inside:
+		case isOutput:
+			last := &commands[len(commands)-1]
+			last.says = says
+			last.prints = regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(says), `\.\.\.`, ".*") + "$")
+		default:
+			commands = append(commands, readme{line: line, prints: regexp.MustCompile("")})
+		}
+	}
+	if len(commands) == 0 {
+		t.Fatal("the quickstart has no commands")
+	}
+	return commands
+}
+
+func shell(ctx context.Context, dir, line string, settings ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	c := exec.CommandContext(ctx, "sh", "-c", strings.Replace(line, "curl ", "curl -sS --fail-with-body ", 1))
+	c.Dir, c.Env = dir, append(os.Environ(), settings...)
+	out, err := c.CombinedOutput()
+	return string(out), err
+}
+
+func startGreeter(t *testing.T, root, addr string) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "greeter")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./tests/e2e/greeter")
+	build.Dir = root
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	p := harness.NewProcess(harness.Spec{
+		Name: "greeter", Path: program, Args: []string{"-listen", addr}, Dir: t.TempDir(), Addrs: []string{addr},
+	})
+	ok(t, p.Start())
+	t.Cleanup(func() { ok(t, p.Stop()) })
+	ok(t, p.WaitListening(t.Context()))
+}
