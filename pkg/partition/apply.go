@@ -16,8 +16,8 @@ import (
 // duplicate or of a deposed leader changes nothing but the applied LSN. A sequence above the next is
 // a fault. An error halts this partition; a command is never skipped.
 //
-// Effects stand in the order of their records. Of one record, an answer comes first, what others get
-// next, then what the step itself stored, then EffectStepped, then the end of its activation.
+// Effects stand in the order of their records. Of one record, an answer comes first; of a Step, first
+// what it brought about for others, then EffectStepped, then its Forwards, then the end of its activation.
 func Apply(st State, rec command.Record, effects []Effect) ([]Effect, error) {
 	meta := st.Meta()
 	if want := meta.Applied + 1; uint64(rec.LSN) != want {

@@ -22,10 +22,8 @@ func (a *application) applyStep() error {
 	if err != nil {
 		return err
 	}
-	stepped := Effect{Kind: EffectStepped, ID: a.rec.ID, Activation: a.rec.Activation, Attempt: a.rec.Attempt}
 	if inv == nil {
-		stepped.Dropped = true
-		a.emit(stepped)
+		a.emit(Effect{Kind: EffectStepped, Dropped: true, ID: a.rec.ID, Activation: a.rec.Activation, Attempt: a.rec.Attempt})
 		return nil
 	}
 	a.step = step{inv: inv, index: inv.Journal, body: a.rec.Body}
@@ -39,8 +37,6 @@ func (a *application) applyStep() error {
 	if err := a.storeRow(); err != nil {
 		return err
 	}
-	stepped.Entries = a.step.index.Commands
-	a.emit(stepped)
 	if cause == nil {
 		cause = a.finish(final)
 	}
@@ -114,11 +110,16 @@ func (a *application) applyFrame(f serviceproto.Frame, end int) error {
 	if !known {
 		return errs.Newf(errs.Unsupported, "%s at %d: this binary does not apply it", f.Type, a.rec.LSN)
 	}
+	before := *s
 	s.keep(f, end)
 	if do == nil {
 		return nil
 	}
-	return do(a, f)
+	err := do(a, f)
+	if err != nil {
+		s.kept, s.row, s.rebuilt, s.entries = before.kept, before.row, before.rebuilt, before.entries
+	}
+	return err
 }
 
 // command returns what a command does beside being stored.

@@ -14,12 +14,14 @@ type EffectKind uint8
 const (
 	// EffectStart: an activation of Inv began; start an attempt with its journal as it is now.
 	EffectStart EffectKind = 1
-	// EffectForward: Frames (notifications) were stored for Inv; a live attempt gets them. They stand
-	// at entries [First, First+Entries) of the journal.
+	// EffectForward: Frames (notifications) were stored for ID; a live attempt gets them. They stand
+	// at entries [First, First+Entries) of the journal; an attempt whose replay reached that far has them.
 	EffectForward EffectKind = 2
-	// EffectStepped: a Step record of Inv's attempt was applied (or dropped as stale, Dropped is set).
+	// EffectStepped: a Step record of ID's attempt was applied (or dropped as stale, Dropped is set).
+	// Entries is the number of commands in the journal then. It comes before the Forwards of the record.
 	EffectStepped EffectKind = 3
-	// EffectStop: the activation Activation of the invocation is over: it completed, was suspended or paused.
+	// EffectStop: the activation Activation of the invocation is over: it completed, was suspended or
+	// paused, or what it suspended for was there, and an EffectStart follows.
 	EffectStop EffectKind = 4
 	// EffectAnswer: the record LSN is applied; whoever proposed it with a wait gets Outcome.
 	EffectAnswer EffectKind = 5
@@ -48,7 +50,7 @@ type Effect struct {
 	Timer      Timer
 	Target     id.Partition
 	Seq        uint64
-	Record     []byte
+	Record     []byte // owned by the effect
 	Epoch      lsn.Epoch
 	Outcome    *command.Outcome
 }

@@ -88,18 +88,20 @@ func (s *step) completed(id uint32, frame []byte) {
 	s.notifySelf(serviceproto.Notification{CompletionID: id}, frame)
 }
 
-// storeRow stores the row and hands its notifications to a live attempt.
+// storeRow stores the row, tells the attempt that its record was applied, and hands it the notifications.
 func (a *application) storeRow() error {
 	s := &a.step
-	if s.entries > 0 {
-		first := s.index.Entries
+	row := journal.Row{First: s.index.Entries, Entries: s.entries, Time: a.now, Attempt: a.rec.Attempt, Frames: s.frames()}
+	if row.Entries > 0 {
 		s.inv.Input = nil
-		row := journal.Row{First: first, Entries: s.entries, Time: a.now, Attempt: a.rec.Attempt, Frames: s.frames()}
 		if err := a.st.AppendJournal(s.inv, row); err != nil {
 			return err
 		}
-		a.forward(first, row.Frames)
 	}
+	a.emit(Effect{
+		Kind: EffectStepped, ID: a.rec.ID, Activation: a.rec.Activation, Attempt: a.rec.Attempt, Entries: s.index.Commands,
+	})
+	a.forward(row.First, row.Frames)
 	for _, id := range s.again {
 		if err := a.forwardAgain(id); err != nil {
 			return err
@@ -139,8 +141,8 @@ func (a *application) forward(first uint32, frames []byte) {
 	flush()
 }
 
-// forwardAgain emits the first completion of an id, for an attempt that proposed another one. It has
-// its place in the journal, so no entries are told.
+// forwardAgain emits the first completion of an id, for an attempt that proposed another one. It is told
+// to stand at the end of the journal, where the attempt cannot have seen it.
 func (a *application) forwardAgain(id uint32) error {
 	var found []byte
 	err := a.st.JournalRows(a.step.inv, func(row journal.Row) error {
@@ -157,7 +159,7 @@ func (a *application) forwardAgain(id uint32) error {
 	if err != nil || found == nil {
 		return err
 	}
-	a.emit(Effect{Kind: EffectForward, ID: a.step.inv.ID, Activation: a.rec.Activation, First: a.step.index.Entries, Frames: found})
+	a.emit(Effect{Kind: EffectForward, ID: a.step.inv.ID, Activation: a.rec.Activation, First: a.step.index.Entries, Entries: 1, Frames: found})
 	return nil
 }
 

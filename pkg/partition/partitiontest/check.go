@@ -1,0 +1,115 @@
+package partitiontest
+
+import (
+	"fmt"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/id"
+	"reprise/pkg/invocation"
+	"reprise/pkg/serviceproto"
+)
+
+// Check returns what is wrong with the rows: an invocation that nothing would ever run, a lock that two
+// hold, a journal with a hole.
+func (s *State) Check() error {
+	for _, inv := range s.rows {
+		if err := s.checkInvocation(inv); err != nil {
+			return fmt.Errorf("%s: %w", inv.ID, err)
+		}
+	}
+	for o, holder := range s.locks {
+		inv := s.rows[holder]
+		if inv == nil || !inv.Exclusive() || !running(inv) || lockOf(inv) != o {
+			return fmt.Errorf("lock of %v is held by %s, which does not run", o, holder)
+		}
+	}
+	for o, q := range s.queues {
+		if _, locked := s.locks[o]; len(q) > 0 && !locked {
+			return fmt.Errorf("%d wait for the lock of %v, which is free", len(q), o)
+		}
+		for _, e := range q {
+			if inv := s.rows[e.id]; inv == nil || inv.Row.QueuePosition != e.position || lockOf(inv) != o {
+				return fmt.Errorf("%s waits for %v without a row that says so", e.id, o)
+			}
+		}
+	}
+	return nil
+}
+
+func lockOf(inv *invocation.Invocation) object {
+	return object{inv.Row.Target.GetService(), inv.Row.Target.GetKey()}
+}
+
+func running(inv *invocation.Invocation) bool {
+	switch inv.Row.Status {
+	case storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED, storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED,
+		storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *State) checkInvocation(inv *invocation.Invocation) error {
+	row := &inv.Row
+	if inv.Exclusive() && running(inv) && s.locks[lockOf(inv)] != inv.ID {
+		return fmt.Errorf("it runs without its lock")
+	}
+	next := uint32(0)
+	for _, r := range s.journals[lifeOf(inv)] {
+		if r.First != next {
+			return fmt.Errorf("journal row at %d where %d comes next", r.First, next)
+		}
+		next += r.Entries
+	}
+	fresh := &invocation.Invocation{ID: inv.ID}
+	fresh.Row.Incarnation = row.Incarnation
+	index, err := s.Journal(fresh)
+	if err != nil {
+		return err
+	}
+	switch row.Status {
+	case storedv1.InvocationStatus_INVOCATION_STATUS_SCHEDULED:
+		for t := range s.timers {
+			if t.ID == inv.ID && t.Incarnation == row.Incarnation && t.Due == row.ExecuteAtMs {
+				return nil
+			}
+		}
+		return fmt.Errorf("it is scheduled without a timer")
+	case storedv1.InvocationStatus_INVOCATION_STATUS_INBOXED:
+		for _, e := range s.queues[lockOf(inv)] {
+			if e.id == inv.ID {
+				return nil
+			}
+		}
+		return fmt.Errorf("it waits in no queue")
+	case storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED:
+		await, err := serviceproto.StoredAwait(row.Awaiting)
+		if err != nil {
+			return err
+		}
+		if await.Satisfied(index) {
+			return fmt.Errorf("it is suspended although what it waits for is there")
+		}
+	case storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED:
+		if index.Entries == 0 || row.Activation == 0 {
+			return fmt.Errorf("it runs without input")
+		}
+	case storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED:
+		if row.Result == nil || len(row.Sinks) > 0 {
+			return fmt.Errorf("it completed without a result, or with callers not answered")
+		}
+	}
+	return nil
+}
+
+// Invoked returns the activations that rows say are running.
+func (s *State) Invoked() map[id.Invocation]uint64 {
+	all := map[id.Invocation]uint64{}
+	for i, inv := range s.rows {
+		if inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED {
+			all[i] = inv.Row.Activation
+		}
+	}
+	return all
+}

@@ -1,0 +1,359 @@
+package partitiontest
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/id"
+	"reprise/pkg/invocation"
+	"reprise/pkg/journal"
+	"reprise/pkg/partition"
+)
+
+var _ partition.State = (*State)(nil)
+
+type object struct{ service, key string }
+
+type life struct {
+	id          id.Invocation
+	incarnation uint64
+}
+
+type queued struct {
+	position uint64
+	id       id.Invocation
+}
+
+// State keeps rows in maps. It has no batches: what is put is there.
+type State struct {
+	meta     *storedv1.Meta
+	rows     map[id.Invocation]*invocation.Invocation
+	journals map[life][]journal.Row
+	user     map[object]map[string][]byte
+	locks    map[object]id.Invocation
+	queues   map[object][]queued
+	timers   map[partition.Timer]struct{}
+	seqs     map[id.Partition]uint64
+	outbox   map[id.Partition]map[uint64][]byte
+	sources  map[id.Partition]uint64
+}
+
+// New returns an empty State.
+func New() *State {
+	return &State{
+		meta: &storedv1.Meta{}, rows: map[id.Invocation]*invocation.Invocation{}, journals: map[life][]journal.Row{},
+		user: map[object]map[string][]byte{}, locks: map[object]id.Invocation{}, queues: map[object][]queued{},
+		timers: map[partition.Timer]struct{}{}, seqs: map[id.Partition]uint64{}, outbox: map[id.Partition]map[uint64][]byte{},
+		sources: map[id.Partition]uint64{},
+	}
+}
+
+// Clone returns a copy with nothing decoded: what a restart from these rows would find.
+func (s *State) Clone() *State {
+	c := New()
+	c.meta = proto.Clone(s.meta).(*storedv1.Meta)
+	for i, inv := range s.rows {
+		row, err := inv.Row.MarshalVT()
+		if err != nil {
+			panic(err)
+		}
+		fresh := &invocation.Invocation{ID: i}
+		if err := fresh.Row.UnmarshalVT(row); err != nil {
+			panic(err)
+		}
+		c.rows[i] = fresh
+	}
+	for l, rows := range s.journals {
+		c.journals[l] = slices.Clone(rows)
+	}
+	for o, names := range s.user {
+		c.user[o] = maps.Clone(names)
+	}
+	for o, q := range s.queues {
+		c.queues[o] = slices.Clone(q)
+	}
+	for p, rows := range s.outbox {
+		c.outbox[p] = maps.Clone(rows)
+	}
+	c.locks, c.timers = maps.Clone(s.locks), maps.Clone(s.timers)
+	c.seqs, c.sources = maps.Clone(s.seqs), maps.Clone(s.sources)
+	return c
+}
+
+func lifeOf(inv *invocation.Invocation) life { return life{inv.ID, inv.Row.Incarnation} }
+
+// Meta implements partition.State, as do all below.
+func (s *State) Meta() *storedv1.Meta { return s.meta }
+
+func (s *State) Invocation(i id.Invocation) (*invocation.Invocation, error) { return s.rows[i], nil }
+
+func (s *State) PutInvocation(inv *invocation.Invocation) error {
+	s.rows[inv.ID] = inv
+	return nil
+}
+
+func (s *State) DeleteInvocation(inv *invocation.Invocation) error {
+	delete(s.rows, inv.ID)
+	return nil
+}
+
+func (s *State) Journal(inv *invocation.Invocation) (*journal.Index, error) {
+	if inv.Journal != nil {
+		return inv.Journal, nil
+	}
+	index := &journal.Index{}
+	for _, row := range s.journals[lifeOf(inv)] {
+		if err := index.Add(row); err != nil {
+			return nil, err
+		}
+	}
+	inv.Journal = index
+	return index, nil
+}
+
+func (s *State) AppendJournal(inv *invocation.Invocation, row journal.Row) error {
+	if err := inv.Journal.Add(row); err != nil {
+		return err
+	}
+	row.Frames = bytes.Clone(row.Frames)
+	s.journals[lifeOf(inv)] = append(s.journals[lifeOf(inv)], row)
+	return nil
+}
+
+func (s *State) JournalRows(inv *invocation.Invocation, f func(journal.Row) error) error {
+	for _, row := range s.journals[lifeOf(inv)] {
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *State) DropJournal(inv *invocation.Invocation) error {
+	delete(s.journals, lifeOf(inv))
+	return nil
+}
+
+func (s *State) UserState(service, key string, name []byte) ([]byte, bool, error) {
+	v, ok := s.user[object{service, key}][string(name)]
+	return bytes.Clone(v), ok, nil
+}
+
+func (s *State) UserStateNames(service, key string) (names [][]byte, err error) {
+	for _, n := range slices.Sorted(maps.Keys(s.user[object{service, key}])) {
+		names = append(names, []byte(n))
+	}
+	return names, nil
+}
+
+func (s *State) SetUserState(service, key string, name, value []byte) error {
+	o := object{service, key}
+	if s.user[o] == nil {
+		s.user[o] = map[string][]byte{}
+	}
+	s.user[o][string(name)] = append([]byte{}, value...)
+	return nil
+}
+
+func (s *State) ClearUserState(service, key string, name []byte) error {
+	delete(s.user[object{service, key}], string(name))
+	return nil
+}
+
+func (s *State) ClearAllUserState(service, key string) error {
+	delete(s.user, object{service, key})
+	return nil
+}
+
+func (s *State) LockHolder(service, key string) (id.Invocation, bool, error) {
+	i, ok := s.locks[object{service, key}]
+	return i, ok, nil
+}
+
+func (s *State) SetLockHolder(service, key string, holder id.Invocation) error {
+	s.locks[object{service, key}] = holder
+	return nil
+}
+
+func (s *State) ClearLockHolder(service, key string) error {
+	delete(s.locks, object{service, key})
+	return nil
+}
+
+func (s *State) Enqueue(service, key string, position uint64, i id.Invocation) error {
+	o := object{service, key}
+	s.queues[o] = append(s.queues[o], queued{position, i})
+	slices.SortFunc(s.queues[o], func(a, b queued) int { return cmp.Compare(a.position, b.position) })
+	return nil
+}
+
+func (s *State) FirstQueued(service, key string) (uint64, id.Invocation, bool, error) {
+	q := s.queues[object{service, key}]
+	if len(q) == 0 {
+		return 0, id.Invocation{}, false, nil
+	}
+	return q[0].position, q[0].id, true, nil
+}
+
+func (s *State) Dequeue(service, key string, position uint64) error {
+	o := object{service, key}
+	s.queues[o] = slices.DeleteFunc(s.queues[o], func(q queued) bool { return q.position == position })
+	return nil
+}
+
+func (s *State) PutTimer(t partition.Timer) error {
+	s.timers[t] = struct{}{}
+	return nil
+}
+
+func (s *State) DeleteTimer(t partition.Timer) error {
+	delete(s.timers, t)
+	return nil
+}
+
+func (s *State) HasTimer(t partition.Timer) (bool, error) {
+	_, ok := s.timers[t]
+	return ok, nil
+}
+
+func (s *State) OutboxSeq(target id.Partition) (uint64, error) { return s.seqs[target], nil }
+
+func (s *State) OutboxEmpty(target id.Partition) (bool, error) { return len(s.outbox[target]) == 0, nil }
+
+func (s *State) PutOutbox(target id.Partition, seq uint64, record []byte) error {
+	if seq != s.seqs[target]+1 {
+		return fmt.Errorf("outbox row %d follows %d", seq, s.seqs[target])
+	}
+	if s.outbox[target] == nil {
+		s.outbox[target] = map[uint64][]byte{}
+	}
+	s.seqs[target] = seq
+	s.outbox[target][seq] = bytes.Clone(record)
+	return nil
+}
+
+func (s *State) TruncateOutbox(target id.Partition, through uint64) error {
+	maps.DeleteFunc(s.outbox[target], func(seq uint64, _ []byte) bool { return seq <= through })
+	return nil
+}
+
+func (s *State) SourceSeq(source id.Partition) (uint64, error) { return s.sources[source], nil }
+
+func (s *State) SetSourceSeq(source id.Partition, seq uint64) error {
+	s.sources[source] = seq
+	return nil
+}
+
+// Pending walks the rows as a snapshot of a store would.
+func (s *State) Pending() *partition.Pending {
+	var active []*invocation.Invocation
+	for _, inv := range s.Clone().rows {
+		if inv.Row.Status != storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED {
+			active = append(active, inv)
+		}
+	}
+	slices.SortFunc(active, func(a, b *invocation.Invocation) int {
+		return cmp.Or(cmp.Compare(a.Row.Incarnation, b.Row.Incarnation), bytes.Compare(a.ID[:], b.ID[:]))
+	})
+	timers := slices.Collect(maps.Keys(s.timers))
+	slices.SortFunc(timers, func(a, b partition.Timer) int { return cmp.Compare(timerLine(a), timerLine(b)) })
+	type message struct {
+		target id.Partition
+		seq    uint64
+	}
+	var messages []message
+	for _, target := range slices.Sorted(maps.Keys(s.outbox)) {
+		for _, seq := range slices.Sorted(maps.Keys(s.outbox[target])) {
+			messages = append(messages, message{target, seq})
+		}
+	}
+	return &partition.Pending{
+		Active: func() (*invocation.Invocation, error) { return pop(&active) },
+		Timers: func() (partition.Timer, error) { return pop(&timers) },
+		Outbox: func() (id.Partition, uint64, []byte, error) {
+			m, err := pop(&messages)
+			return m.target, m.seq, s.outbox[m.target][m.seq], err
+		},
+	}
+}
+
+func pop[T any](from *[]T) (v T, err error) {
+	if len(*from) == 0 {
+		return v, io.EOF
+	}
+	v = (*from)[0]
+	*from = (*from)[1:]
+	return v, nil
+}
+
+func timerLine(t partition.Timer) string {
+	return fmt.Sprintf("timer %020d %s@%d kind=%d index=%d", t.Due, t.ID, t.Incarnation, t.Kind, t.Index)
+}
+
+// Dump prints all rows, one a line, sorted.
+func (s *State) Dump() string {
+	lines := []string{RowLine("meta", s.meta)}
+	for i, inv := range s.rows {
+		lines = append(lines, RowLine("invocation "+i.String(), &inv.Row))
+		if inv.Row.Status != storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED {
+			lines = append(lines, fmt.Sprintf("active %s@%d", i, inv.Row.Incarnation))
+		}
+	}
+	for l, rows := range s.journals {
+		for _, r := range rows {
+			lines = append(lines, JournalLine(l.id, l.incarnation, r))
+		}
+	}
+	for o, i := range s.locks {
+		lines = append(lines, fmt.Sprintf("lock %s/%q = %x", o.service, o.key, i[:]))
+	}
+	for o, q := range s.queues {
+		for _, e := range q {
+			lines = append(lines, fmt.Sprintf("queue %s/%q position=%d = %x", o.service, o.key, e.position, e.id[:]))
+		}
+	}
+	for o, names := range s.user {
+		for n, v := range names {
+			lines = append(lines, fmt.Sprintf("state %s/%q %q = %x", o.service, o.key, n, v))
+		}
+	}
+	for t := range s.timers {
+		lines = append(lines, fmt.Sprintf("timer %d %s@%d kind=%d index=%d", t.Due, t.ID, t.Incarnation, t.Kind, t.Index))
+	}
+	for p, rows := range s.outbox {
+		for seq, rec := range rows {
+			lines = append(lines, fmt.Sprintf("outbox %d/%d = %x", p, seq, rec))
+		}
+	}
+	for p, seq := range s.seqs {
+		lines = append(lines, fmt.Sprintf("outbox-seq %d = %016x", p, seq))
+	}
+	for p, seq := range s.sources {
+		lines = append(lines, fmt.Sprintf("source %d = %016x", p, seq))
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// RowLine prints a row that is a message.
+func RowLine(key string, m proto.Message) string {
+	text, err := prototext.MarshalOptions{}.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	return key + " = " + strings.ReplaceAll(string(text), "  ", " ") // its spaces vary on purpose
+}
+
+// JournalLine prints a journal row.
+func JournalLine(i id.Invocation, incarnation uint64, r journal.Row) string {
+	return fmt.Sprintf("journal %s@%d/%d = time=%d attempt=%d entries=%d %x", i, incarnation, r.First, r.Time, r.Attempt, r.Entries, r.Frames)
+}

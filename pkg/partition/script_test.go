@@ -1,0 +1,460 @@
+package partition_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/command"
+	"reprise/pkg/id"
+	"reprise/pkg/journal"
+	"reprise/pkg/lsn"
+	"reprise/pkg/partition"
+	"reprise/pkg/partition/partitiontest"
+	"reprise/pkg/serviceproto"
+)
+
+// TestScripts runs the stories in testdata: one partition, 0 of 2, command by command. Invocations have
+// names; those that begin with "far" live in partition 1.
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		w := newWorld()
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return w.run(t, d) })
+	})
+}
+
+type world struct {
+	st    *partitiontest.State
+	names map[id.Invocation]string
+	epoch lsn.Epoch
+	seq   uint64
+	time  int64
+}
+
+func newWorld() *world {
+	return &world{st: partitiontest.New(), names: map[id.Invocation]string{}, time: 1000}
+}
+
+func (w *world) id(name string) id.Invocation {
+	var unique [16]byte
+	copy(unique[:], name)
+	key := id.Hash(name) >> 1
+	if strings.HasPrefix(name, "far") {
+		key |= 1 << 63
+	}
+	i := id.NewInvocation(key, unique)
+	w.names[i] = name
+	return i
+}
+
+func (w *world) name(i id.Invocation) string {
+	if n, ok := w.names[i]; ok {
+		return n
+	}
+	return i.String()
+}
+
+// args of one command of a script.
+type args struct {
+	d *datadriven.TestData
+}
+
+func (a args) str(key, otherwise string) string {
+	for _, arg := range a.d.CmdArgs {
+		if arg.Key == key && len(arg.Vals) > 0 {
+			return arg.Vals[0]
+		}
+	}
+	return otherwise
+}
+
+func (a args) has(key string) bool {
+	return slices.ContainsFunc(a.d.CmdArgs, func(arg datadriven.CmdArg) bool { return arg.Key == key })
+}
+
+func (a args) num(key string, otherwise int64) int64 {
+	v, err := strconv.ParseInt(a.str(key, strconv.FormatInt(otherwise, 10)), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func (a args) first() string {
+	if len(a.d.CmdArgs) == 0 {
+		return ""
+	}
+	return a.d.CmdArgs[0].Key
+}
+
+func (w *world) run(t *testing.T, d *datadriven.TestData) string {
+	a := args{d}
+	switch d.Cmd {
+	case "rows":
+		return w.rows(a)
+	case "restart":
+		w.st = w.st.Clone()
+		return "ok"
+	case "pending":
+		var effects []partition.Effect
+		p := w.st.Pending()
+		for done := false; !done; {
+			var err error
+			if effects, done, err = p.Next(2, effects); err != nil {
+				return "error: " + err.Error()
+			}
+		}
+		return w.print(effects)
+	}
+	h, facts, frames := w.command(t, a)
+	h.SourceSeq = uint64(a.num("source-seq", 0))
+	h.Source = id.Partition(a.num("source", 1))
+	raw, err := command.Append(nil, h, facts, frames...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h.SourceSeq > 0 {
+		command.SetSource(raw, h.Source, h.SourceSeq)
+	}
+	return w.apply(t, a, h.Kind, raw)
+}
+
+func (w *world) apply(t *testing.T, a args, kind command.Kind, raw []byte) string {
+	w.time = a.num("time", w.time+1)
+	epoch := lsn.Epoch(a.num("epoch", int64(w.epoch)))
+	seq := uint64(a.num("seq", int64(w.seq+1)))
+	if kind == command.Announce {
+		seq = 0
+	}
+	at := w.st.Meta().Applied + uint64(a.num("skip", 0)) + 1
+	command.Stamp(raw, 0, lsn.LSN(at), epoch, seq, w.time)
+	rec, err := command.Parse(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	effects, err := partition.Apply(w.st, rec, nil)
+	w.epoch, w.seq = lsn.Epoch(w.st.Meta().Epoch), w.st.Meta().Seq
+	if err != nil {
+		return fmt.Sprintf("%serror: %v", w.print(effects), err)
+	}
+	if len(effects) == 0 {
+		return "nothing"
+	}
+	return w.print(effects)
+}
+
+var targets = map[string]struct {
+	service storedv1.ServiceType
+	handler storedv1.HandlerType
+}{
+	"service":         {storedv1.ServiceType_SERVICE_TYPE_SERVICE, 0},
+	"object":          {storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE},
+	"shared":          {storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, storedv1.HandlerType_HANDLER_TYPE_SHARED},
+	"workflow":        {storedv1.ServiceType_SERVICE_TYPE_WORKFLOW, storedv1.HandlerType_HANDLER_TYPE_WORKFLOW},
+	"workflow-shared": {storedv1.ServiceType_SERVICE_TYPE_WORKFLOW, storedv1.HandlerType_HANDLER_TYPE_SHARED},
+}
+
+func target(kind, name string) *storedv1.Target {
+	service, key, _ := strings.Cut(name, "/")
+	t := targets[kind]
+	return &storedv1.Target{Service: service, Handler: "h", Key: key, ServiceType: t.service, HandlerType: t.handler}
+}
+
+func (w *world) facts(a args) *storedv1.InvokeFacts {
+	f := &storedv1.InvokeFacts{
+		Target: target("service", "Greeter"), CompletionRetentionMs: a.num("retain", 0), JournalRetentionMs: a.num("journal", 0),
+		ExecuteAtMs: a.num("at", 0),
+	}
+	for kind := range targets {
+		if name := a.str(kind, ""); name != "" {
+			f.Target = target(kind, name)
+		}
+	}
+	if caller := a.str("caller", ""); caller != "" {
+		i := w.id(caller)
+		f.CallerId = i[:]
+		f.Sink = &storedv1.Sink{Invocation: i[:], Incarnation: uint64(a.num("caller-life", 1)), CompletionId: uint32(a.num("completion", 1))}
+	}
+	return f
+}
+
+// command makes the command that a line of a script asks for.
+func (w *world) command(t *testing.T, a args) (h command.Header, facts command.Facts, frames [][]byte) {
+	h.ID = w.id(a.first())
+	if inv, _ := w.st.Invocation(h.ID); inv != nil {
+		h.Incarnation, h.Activation = lsn.LSN(inv.Row.Incarnation), lsn.LSN(inv.Row.Activation)
+	}
+	h.Incarnation = lsn.LSN(a.num("life", int64(h.Incarnation)))
+	h.Activation = lsn.LSN(a.num("activation", int64(h.Activation)))
+	h.Attempt = uint32(a.num("attempt", 1))
+	switch a.d.Cmd {
+	case "announce":
+		from, to := id.Range(id.Partition(a.num("partition", 0)), 2)
+		h = command.Header{Kind: command.Announce}
+		facts = &storedv1.Announcement{Node: 1, Generation: 1, KeyFrom: uint64(from), KeyTo: uint64(to), Partitions: 2}
+	case "invoke":
+		h = command.Header{Kind: command.Invoke, ID: h.ID, Frames: 1}
+		facts, frames = w.facts(a), [][]byte{partitiontest.Input(a.str("body", "in"))}
+	case "step":
+		h.Kind = command.Step
+		f := &storedv1.StepFacts{}
+		if a.has("pin") {
+			f.Pin = &storedv1.Pin{Deployment: make([]byte, 16), ProtocolVersion: uint32(a.num("pin", 5))}
+		}
+		frames = w.frames(t, a.d.Input, f)
+		facts = f
+		if f.Pin == nil && f.Callees == nil {
+			facts = nil
+		}
+	case "fire":
+		kind := map[string]partition.TimerKind{"sleep": partition.TimerSleep, "start": partition.TimerStart}[a.str("kind", "sleep")]
+		h.Kind = command.Fire
+		facts = &storedv1.TimerFacts{DueMs: a.num("due", 0), Kind: uint32(kind), Index: uint32(a.num("index", 0))}
+	case "respond", "signal":
+		h.Kind = map[string]command.Kind{"respond": command.Respond, "signal": command.Signal}[a.d.Cmd]
+		if a.d.Cmd == "signal" {
+			h.Incarnation = 0
+		}
+		frames = w.frames(t, a.d.Input, nil)
+	case "truncate":
+		h.Kind = command.TruncateOutbox
+		facts = &storedv1.TruncateOutbox{Target: uint32(a.num("target", 0)), Through: uint64(a.num("through", 0))}
+	case "read":
+		h.Kind = command.Read
+	case "pause":
+		h.Kind = command.Pause
+		facts = &storedv1.PauseFacts{Failure: &storedv1.AttemptFailure{Code: 500, Message: "boom", DocCode: "RT0007"}}
+	case "fail":
+		h.Kind = command.Fail
+		facts = &storedv1.FailFacts{Failure: &storedv1.Failure{Code: 500, Message: "boom"}}
+	case "unknown":
+		h.Kind = 200
+	default:
+		t.Fatalf("unknown command %s", a.d.Cmd)
+	}
+	return h, facts, frames
+}
+
+// frames reads one frame from each line: name, then words. "call" and "send" take what Apply needs of the callee.
+func (w *world) frames(t *testing.T, input string, facts *storedv1.StepFacts) (frames [][]byte) {
+	for line := range strings.Lines(input) {
+		f := strings.Fields(line)
+		num := func(i int) uint32 {
+			v, err := strconv.ParseUint(f[i], 10, 32)
+			if err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
+			return uint32(v)
+		}
+		var frame []byte
+		switch f[0] {
+		case "run":
+			frame = partitiontest.Run(num(1))
+		case "done":
+			frame = partitiontest.RunDone(num(1), f[2])
+		case "sleep":
+			frame = partitiontest.Sleep(num(1), int64(num(2)))
+		case "set":
+			frame = partitiontest.SetState(f[1], f[2])
+		case "clear":
+			frame = partitiontest.ClearState(f[1])
+		case "clear-all":
+			frame = partitiontest.ClearAllState()
+		case "get":
+			frame = partitiontest.GetLazyState(f[1], num(2))
+		case "keys":
+			frame = partitiontest.GetLazyStateKeys(num(1))
+		case "call", "send": // call NAME KIND TARGET ID-COMPLETION COMPLETION, send NAME KIND TARGET ID-COMPLETION AT
+			i := w.id(f[1])
+			facts.Callees = append(facts.Callees, &storedv1.Callee{Id: i[:], Facts: &storedv1.InvokeFacts{Target: target(f[2], f[3])}})
+			if frame = partitiontest.Call(num(4), num(5), "from-call"); f[0] == "send" {
+				frame = partitiontest.OneWayCall(num(4), int64(num(5)), "from-send")
+			}
+		case "unresolved-call":
+			frame = partitiontest.Call(num(1), num(2), "x")
+		case "awakeable": // awakeable NAME INDEX VALUE
+			frame = partitiontest.CompleteAwakeable(id.FormatAwakeable(w.id(f[1]), num(2)), f[3])
+		case "output":
+			frame = partitiontest.Output(f[1])
+		case "output-failure":
+			frame = partitiontest.OutputFailure(num(1), f[2])
+		case "end":
+			frame = partitiontest.End()
+		case "suspend": // suspend COMPLETION...
+			var ids []uint32
+			for i := range f[1:] {
+				ids = append(ids, num(i+1))
+			}
+			frame = partitiontest.Suspension(ids, []uint32{serviceproto.SignalCancel})
+		case "call-done":
+			frame = serviceproto.AppendValue(nil, serviceproto.TypeCallCompletion, num(1), []byte(f[2]))
+		case "signal":
+			frame = serviceproto.AppendSignalValue(nil, num(1), []byte(f[2]))
+		case "garbage": // a Sleep that does not decode
+			frame = serviceproto.AppendFrame(nil, serviceproto.TypeSleep, []byte{0xFF})
+		case "promise":
+			frame = serviceproto.AppendFrame(nil, serviceproto.TypeGetPromise, nil)
+		default:
+			t.Fatalf("unknown frame %q", line)
+		}
+		frames = append(frames, frame)
+	}
+	return frames
+}
+
+// rows prints rows whose line holds all the words that follow, or all rows.
+func (w *world) rows(a args) string {
+	var out []string
+	for i, name := range w.names {
+		inv, _ := w.st.Invocation(i)
+		if inv == nil {
+			continue
+		}
+		out = append(out, w.invocationRow(name, &inv.Row))
+		if inv.Row.QueuePosition != 0 {
+			continue
+		}
+		_ = w.st.JournalRows(inv, func(r journal.Row) error {
+			out = append(out, fmt.Sprintf("%s journal %d: %s", name, r.First, w.printFrames(r.Frames)))
+			return nil
+		})
+	}
+	for line := range strings.Lines(w.st.Dump()) {
+		for _, kind := range []string{"lock", "queue", "state", "timer", "outbox", "source"} {
+			if strings.HasPrefix(line, kind+" ") {
+				out = append(out, w.rename(strings.TrimSuffix(line, "\n")))
+			}
+		}
+	}
+	slices.Sort(out)
+	out = slices.DeleteFunc(out, func(line string) bool {
+		return slices.ContainsFunc(a.d.CmdArgs, func(arg datadriven.CmdArg) bool { return !strings.Contains(line, arg.Key) })
+	})
+	if len(out) == 0 {
+		return "none"
+	}
+	return strings.Join(out, "\n")
+}
+
+func (w *world) rename(line string) string {
+	for i, name := range w.names {
+		line = strings.ReplaceAll(strings.ReplaceAll(line, i.String(), name), fmt.Sprintf("%x", i[:]), name)
+	}
+	if at := strings.Index(line, " = "); strings.HasPrefix(line, "outbox ") && at > 0 {
+		line = line[:at]
+	}
+	return line
+}
+
+func (w *world) invocationRow(name string, r *storedv1.Invocation) string {
+	status := strings.ToLower(strings.TrimPrefix(r.Status.String(), "INVOCATION_STATUS_"))
+	line := fmt.Sprintf("%s %s life=%d activation=%d", name, status, r.Incarnation, r.Activation)
+	for _, s := range r.Sinks {
+		line += fmt.Sprintf(" answers=%s/%d", w.name(id.Invocation(s.Invocation)), s.CompletionId)
+	}
+	if r.Failure != nil {
+		line += fmt.Sprintf(" failure=%s %q", r.Failure.DocCode, r.Failure.Message)
+	}
+	if r.Pin != nil {
+		line += fmt.Sprintf(" pin=%d", r.Pin.ProtocolVersion)
+	}
+	if r.Result != nil {
+		line += " result=" + printResult(r.Result) + fmt.Sprintf(" entries=%d", r.JournalEntries)
+	}
+	return line
+}
+
+func printResult(r *storedv1.Result) string {
+	if f := r.GetFailure(); f != nil {
+		return fmt.Sprintf("failure %d %q", f.Code, f.Message)
+	}
+	return fmt.Sprintf("%q", r.GetValue())
+}
+
+func (w *world) printFrames(b []byte) string {
+	var all []string
+	for len(b) > 0 {
+		f, rest, ok, err := serviceproto.NextFrame(b, 1<<30)
+		if err != nil || !ok {
+			return "malformed"
+		}
+		b = rest
+		text := f.Type.String()
+		if f.Type.IsNotification() {
+			n, err := serviceproto.ScanNotification(f)
+			if err != nil {
+				return "malformed"
+			}
+			if n.HasSignal {
+				text += fmt.Sprintf("[%d]", n.SignalIndex)
+			} else {
+				text += fmt.Sprintf("(%d)", n.CompletionID)
+			}
+			if r, err := serviceproto.CompletionResult(f.Payload); err == nil && r != nil {
+				text += "=" + printResult(r)
+			}
+		}
+		all = append(all, text)
+	}
+	return strings.Join(all, " ")
+}
+
+func (w *world) print(effects []partition.Effect) string {
+	var b strings.Builder
+	for _, e := range effects {
+		switch e.Kind {
+		case partition.EffectStart:
+			fmt.Fprintf(&b, "start %s activation=%d", w.name(e.ID), e.Activation)
+		case partition.EffectForward:
+			fmt.Fprintf(&b, "forward %s %d+%d %s", w.name(e.ID), e.First, e.Entries, w.printFrames(e.Frames))
+		case partition.EffectStepped:
+			fmt.Fprintf(&b, "stepped %s attempt=%d commands=%d dropped=%t", w.name(e.ID), e.Attempt, e.Entries, e.Dropped)
+		case partition.EffectStop:
+			fmt.Fprintf(&b, "stop %s activation=%d", w.name(e.ID), e.Activation)
+		case partition.EffectAnswer:
+			fmt.Fprintf(&b, "answer %s", printOutcome(e.Outcome))
+		case partition.EffectCompleted:
+			fmt.Fprintf(&b, "completed %s %s", w.name(e.ID), printOutcome(e.Outcome))
+		case partition.EffectTimer:
+			fmt.Fprintf(&b, "timer %s due=%d kind=%d index=%d life=%d", w.name(e.ID), e.Timer.Due, e.Timer.Kind, e.Timer.Index, e.Timer.Incarnation)
+		case partition.EffectOutbox:
+			rec, err := command.Parse(e.Record)
+			if err != nil {
+				return "malformed: " + err.Error()
+			}
+			fmt.Fprintf(&b, "outbox %d/%d kind=%d %s life=%d source=%d/%d %s",
+				e.Target, e.Seq, rec.Kind, w.name(rec.ID), rec.Incarnation, rec.Source, rec.SourceSeq, w.printFrames(rec.Body))
+		case partition.EffectLead:
+			fmt.Fprintf(&b, "lead epoch=%d", e.Epoch)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+var outcomes = map[command.OutcomeStatus]string{
+	command.OutcomeAccepted: "accepted", command.OutcomePreviouslyAccepted: "previously-accepted", command.OutcomeCompleted: "completed",
+	command.OutcomePending: "pending", command.OutcomeNotFound: "not-found",
+}
+
+func printOutcome(o *command.Outcome) string {
+	text := outcomes[o.Status]
+	if o.ExecuteAt != 0 {
+		text += fmt.Sprintf(" at=%d", o.ExecuteAt)
+	}
+	if o.Result != nil {
+		text += " " + printResult(o.Result)
+	}
+	if o.Stored {
+		text += fmt.Sprintf(" stored until=%d", o.ExpiresAt)
+	}
+	if o.Workflow {
+		text += " workflow"
+	}
+	return text
+}
