@@ -81,7 +81,9 @@ func (s *Sequence) End(why error) {
 
 // Append adds a group; first must be Next. The bytes stay as they are until they are committed.
 func (s *Sequence) Append(first lsn.Offset, count uint32, records []byte) {
-	invariant.That(first == s.next && count > 0, "append of %d records at %d to loglet %d, next is %d", count, first, s.Loglet, s.next)
+	if first != s.next || count == 0 { // the arguments of That would be allocated each time
+		invariant.That(false, "append of %d records at %d to loglet %s, next is %d", count, first, s.Loglet, s.next)
+	}
 	s.next += lsn.Offset(count)
 	if s.end != nil {
 		return

@@ -16,7 +16,8 @@ type Conn struct {
 }
 
 // Connect returns a connection for the log writer of the node from, which the caller has authenticated.
-func (s *Server) Connect(from id.GenerationalNode, r logproto.Receiver) *Conn {
+// It is an interface so that engines and rpc may ask for the method without knowing this package.
+func (s *Server) Connect(from id.GenerationalNode, r logproto.Receiver) logproto.Conn {
 	return &Conn{s: s, from: from, r: r}
 }
 

@@ -35,7 +35,9 @@ func (c *committer) frame(o *op) error {
 		}
 		if g.Count == 0 {
 			if o.conn.from == g.Sequencer {
-				c.raised(lg, func() { lg.staged.Release(g.Ref, g.Known) })
+				before := lg.staged.Known
+				lg.staged.Release(g.Ref, g.Known)
+				lg.raised(before)
 			}
 			f.Answers = append(f.Answers, logproto.Answer{Status: logproto.Ok})
 			continue
@@ -101,22 +103,19 @@ func (c *committer) decideGroup(lg *loglet, g *logproto.Group, from id.Generatio
 		}
 		return logproto.Disabled, logproto.Range{}, nil
 	}
-	identified := lg.staged.Identified
-	var status logproto.Status
-	var write logproto.Range
-	c.raised(lg, func() { status, write = lg.staged.Store(g, from) })
+	identified, before := lg.staged.Identified, lg.staged.Known
+	status, write := lg.staged.Store(g, from)
+	lg.raised(before)
 	if status == logproto.Ok && !identified {
 		return status, write, c.batch.Identity(g.Ref)
 	}
 	return status, write, nil
 }
 
-// raised notes whether f raised the known global tail, which is then written some time.
-func (c *committer) raised(lg *loglet, f func()) {
-	before := lg.staged.Known
-	f()
-	if lg.staged.Known != before {
-		lg.keptKnown = false
+// raised notes whether the known global tail was raised; it is written some time.
+func (l *loglet) raised(before lsn.Offset) {
+	if l.staged.Known != before {
+		l.keptKnown = false
 	}
 }
 

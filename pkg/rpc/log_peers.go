@@ -1,0 +1,110 @@
+package rpc
+
+import (
+	"fmt"
+	"net/url"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials/insecure"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+)
+
+const (
+	messageBytesMax = 64 << 20 // a frame of the log writer and one group above it; a record has at most 33 MiB
+	windowBytes     = 8 << 20  // of a stream: a frame goes out without waiting for the other side
+)
+
+// FabricServerOptions are for the gRPC server of a fabric port; ServerOptions are among them.
+func FabricServerOptions() []grpc.ServerOption {
+	return append(ServerOptions(), grpc.MaxRecvMsgSize(messageBytesMax),
+		grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes))
+}
+
+// Peers has one connection to each daemon of the cluster, made when it is first asked for. It is safe
+// for concurrent use.
+type Peers struct {
+	nodes func() []*storedv1.Node
+
+	mu     sync.Mutex
+	conns  map[string]*grpc.ClientConn // by address
+	closed bool
+}
+
+// NewPeers returns the connections to the nodes that the metadata knows when one is asked for.
+func NewPeers(nodes func() []*storedv1.Node) *Peers {
+	return &Peers{nodes: nodes, conns: map[string]*grpc.ClientConn{}}
+}
+
+// Conn returns the connection to a node, connected or not.
+func (p *Peers) Conn(n id.Node) (*grpc.ClientConn, error) {
+	var text string
+	for _, node := range p.nodes() {
+		if id.Node(node.Id) == n {
+			text = node.Address
+		}
+	}
+	if text == "" {
+		return nil, errs.Newf(errs.Unavailable, "node %s is not known", n)
+	}
+	address, err := hostPort(text)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errs.Newf(errs.Unavailable, "the process stops")
+	}
+	if c := p.conns[address]; c != nil {
+		return c, nil
+	}
+	opts := append(DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)),
+		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2*windowBytes),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
+			MinConnectTimeout: time.Second,
+		}))
+	c, err := grpc.NewClient("passthrough:///"+address, opts...)
+	if err != nil {
+		return nil, fmt.Errorf("connection to %s: %w", n, err)
+	}
+	p.conns[address] = c
+	return c, nil
+}
+
+// hostPort reads host:port or a fabric URL.
+func hostPort(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+		if u.Port() == "" {
+			return u.Hostname() + ":5122", nil
+		}
+		return u.Host, nil
+	}
+	if u, err = url.Parse("http://" + text); err != nil || u.Port() == "" {
+		return "", errs.Newf(errs.Invalid, "address %q is no host:port and no http URL", text)
+	}
+	return u.Host, nil
+}
+
+// Close ends all connections.
+func (p *Peers) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	var first error
+	for _, c := range p.conns {
+		if err := c.Close(); first == nil {
+			first = err
+		}
+	}
+	clear(p.conns)
+	return first
+}
