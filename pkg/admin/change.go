@@ -28,7 +28,7 @@ func serviceChange(q *adminv1.ModifyServiceRequest) (c registry.Change, err erro
 		d, err := config.ParseDuration(*f.text)
 		if err != nil {
 			return registry.Change{}, misfit(http.StatusUnprocessableEntity,
-				"Failed to deserialize the JSON body into the target type: %s: %s", f.name, err)
+				"%s%s: %s", misshapen, f.name, err)
 		}
 		ms := d.Milliseconds()
 		*f.to = &ms

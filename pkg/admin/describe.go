@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"fmt"
 
 	storedv1 "reprise/api/stored/v1"
 )
@@ -18,14 +17,10 @@ func describeInput(in *storedv1.Input) string {
 	switch {
 	case in == nil:
 		return anything
-	case in.ContentType == nil && in.JsonSchema == nil:
+	case in.ContentType == nil:
 		return nothing
 	}
-	body := describeBody(in.GetContentType(), in.GetJsonSchema())
-	if in.GetRequired() || body == anything {
-		return body
-	}
-	return fmt.Sprintf("one of [%s, %s]", nothing, body)
+	return describeBody(in.GetContentType(), in.GetJsonSchema())
 }
 
 // describeOutput says what a handler answers.
@@ -33,11 +28,11 @@ func describeOutput(out *storedv1.Output) string {
 	switch {
 	case out == nil:
 		return contentTypeJSON
-	case out.ContentType == nil && out.JsonSchema == nil:
+	case out.ContentType == nil:
 		return nothing
 	}
 	body := describeBody(out.GetContentType(), out.GetJsonSchema())
-	if out.GetSetContentTypeIfEmpty() {
+	if out.GetSetContentTypeIfEmpty() && body == out.GetContentType() {
 		return "optional " + body
 	}
 	return body

@@ -14,6 +14,9 @@ const (
 	contentTypeText = "text/plain; charset=utf-8"
 )
 
+// misshapen begins the text of 422.
+const misshapen = "Failed to deserialize the JSON body into the target type: "
+
 // answer is an error as the client sees it.
 type answer struct {
 	status int
@@ -50,7 +53,10 @@ func answerOf(err error) *answer {
 		return a
 	}
 	var s *schema.Error
-	if errors.As(err, &s) {
+	if errors.As(err, &s) && s.Status == http.StatusUnprocessableEntity {
+		return misfit(s.Status, "%s%s", misshapen, s.Message) // what is wrong is the form of the request
+	}
+	if s != nil {
 		return &answer{status: s.Status, code: s.Code, text: s.Error()}
 	}
 	a = &answer{status: http.StatusInternalServerError, text: err.Error()}
@@ -73,6 +79,7 @@ func (a *answer) write(w http.ResponseWriter) {
 	h.Del("Content-Type")
 	switch a.form {
 	case formEmpty:
+		h.Del("Vary") // nothing varies
 		w.WriteHeader(a.status)
 		return
 	case formText:

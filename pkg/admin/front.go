@@ -43,12 +43,12 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		case f.places <- struct{}{}:
 			defer func() { <-f.places }()
 		default:
-			w.WriteHeader(http.StatusTooManyRequests)
+			(&answer{status: http.StatusTooManyRequests, form: formEmpty}).write(w)
 			return
 		}
 	}
 	version, path := cutVersion(r.URL.Path)
-	if version == 1 {
+	if version == 1 || r.URL.Path == "/v1" {
 		misfit(http.StatusBadRequest, "Unsupported Admin API version V1. This server supports versions between V%d and V%d.",
 			adminVersionMin, adminVersionMax).write(w)
 		return
@@ -75,13 +75,13 @@ func (f *front) route(w http.ResponseWriter, r *http.Request, version int) {
 		}
 		r.Method = http.MethodPatch
 	}
-	if r.URL.Path == "/health" && r.Method == http.MethodGet {
-		w.WriteHeader(http.StatusOK)
-		return
-	}
 	if r.URL.Path == "/health" {
-		w.Header().Set("Allow", f.routes.allow(r.URL.Path))
-		w.WriteHeader(http.StatusMethodNotAllowed)
+		health := &answer{status: http.StatusOK, form: formEmpty}
+		if r.Method != http.MethodGet {
+			w.Header().Set("Allow", f.routes.allow(r.URL.Path))
+			health.status = http.StatusMethodNotAllowed
+		}
+		health.write(w)
 		return
 	}
 	next.ServeHTTP(w, r)

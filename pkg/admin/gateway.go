@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,19 +69,28 @@ func (s *Server) beforeCall(next runtime.HandlerFunc) runtime.HandlerFunc {
 }
 
 func checkPath(path map[string]string) *answer {
-	text, ok := path["deployment"]
-	if !ok {
-		return nil
-	}
-	if _, err := id.ParseDeployment(text); err != nil {
-		return misfit(http.StatusBadRequest, "Invalid URL: Cannot parse `deployment` with value `%s`: %s", text, err)
+	for name, text := range path {
+		if text == "" { // /services/ is no route
+			return &answer{status: http.StatusNotFound, form: formEmpty}
+		}
+		if name != "deployment" {
+			continue
+		}
+		if _, err := id.ParseDeployment(text); err != nil {
+			return misfit(http.StatusBadRequest, "Invalid URL: Cannot parse `deployment` with value `%s`: %s", text, err)
+		}
 	}
 	return nil
 }
 
 // checkQuery leaves in the query only what calls know, so that the gateway never has to judge it.
 func checkQuery(r *http.Request) *answer {
-	query, err := url.ParseQuery(r.URL.RawQuery)
+	raw := r.URL.RawQuery
+	r.URL.RawQuery = ""
+	if r.Method != http.MethodDelete {
+		return nil
+	}
+	query, err := url.ParseQuery(raw)
 	if err != nil {
 		return misfit(http.StatusBadRequest, "Failed to deserialize query string: %s", err)
 	}
@@ -91,10 +101,7 @@ func checkQuery(r *http.Request) *answer {
 		}
 		known.Set("force", v)
 	}
-	r.URL.RawQuery = ""
-	if r.Method == http.MethodDelete {
-		r.URL.RawQuery = known.Encode()
-	}
+	r.URL.RawQuery = known.Encode()
 	return nil
 }
 
@@ -143,7 +150,11 @@ func bodyAnswer(err error) *answer {
 	if errors.As(err, &malformed) {
 		return misfit(http.StatusBadRequest, "Failed to parse the request body as JSON: %s", err)
 	}
-	return misfit(http.StatusUnprocessableEntity, "Failed to deserialize the JSON body into the target type: %s", err)
+	var unfit *json.UnmarshalTypeError
+	if errors.As(err, &unfit) { // its text names our types
+		return misfit(http.StatusUnprocessableEntity, "%s%s cannot be of type %s", misshapen, cmp.Or(unfit.Field, "the body"), unfit.Value)
+	}
+	return misfit(http.StatusUnprocessableEntity, "%s%s", misshapen, err)
 }
 
 // onMisroute answers paths and methods that no call has. 405 names the methods that the path has.
@@ -164,6 +175,7 @@ func (c *calls) status(_ context.Context, w http.ResponseWriter, m proto.Message
 		}
 	case *adminv1.DeleteDeploymentResponse:
 		w.Header().Del("Content-Type")
+		w.Header().Del("Vary")
 		w.WriteHeader(http.StatusAccepted)
 	}
 	return nil

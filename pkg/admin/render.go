@@ -21,7 +21,7 @@ func deployment(d *storedv1.Deployment) *adminv1.Deployment {
 		CreatedAt:          time.UnixMilli(d.GetCreatedAtMs()).UTC().Format(createdFormat),
 		MinProtocolVersion: d.GetMinProtocolVersion(), MaxProtocolVersion: d.GetMaxProtocolVersion(),
 		SdkVersion: some(d.GetSdkVersion()), AdditionalHeaders: asMap(d.GetAdditionalHeaders()),
-		Metadata: asMap(d.GetMetadata()), Info: notices(d.GetInfo()),
+		Metadata: asMap(d.GetMetadata()),
 	}
 	for _, s := range d.GetServices() {
 		out.Services = append(out.Services, &adminv1.ServiceRevision{Name: s.GetName(), Revision: s.GetRevision()})
@@ -39,7 +39,7 @@ func detailed(r *schema.Registry, which id.Deployment) (*adminv1.DetailedDeploym
 	return &adminv1.DetailedDeployment{
 		Id: d.Id, Uri: d.Uri, ProtocolType: d.ProtocolType, HttpVersion: d.HttpVersion, CreatedAt: d.CreatedAt,
 		MinProtocolVersion: d.MinProtocolVersion, MaxProtocolVersion: d.MaxProtocolVersion, SdkVersion: d.SdkVersion,
-		Services: servicesOf(r, which), AdditionalHeaders: d.AdditionalHeaders, Metadata: d.Metadata, Info: d.Info,
+		Services: servicesOf(r, which), AdditionalHeaders: d.AdditionalHeaders, Metadata: d.Metadata,
 	}, nil
 }
 
@@ -47,15 +47,16 @@ func detailed(r *schema.Registry, which id.Deployment) (*adminv1.DetailedDeploym
 func servicesOf(r *schema.Registry, which id.Deployment) []*adminv1.Service {
 	var out []*adminv1.Service
 	for _, s := range r.DeploymentServices(which) {
-		out = append(out, service(s))
+		out = append(out, service(r, s))
 	}
 	return out
 }
 
 // service shows a service with what holds for it.
-func service(s *schema.Service) *adminv1.Service {
+func service(r *schema.Registry, s *schema.Service) *adminv1.Service {
+	d, _ := r.Deployment(s.Deployment)
 	out := &adminv1.Service{
-		Name: s.Name, Ty: serviceType(s.Type), Handlers: handlers(s.Stored),
+		Name: s.Name, Ty: serviceType(s.Type), Handlers: handlers(d, s.Stored),
 		Documentation: s.Stored.Documentation, Metadata: asMap(s.Stored.GetMetadata()),
 		DeploymentId: s.Deployment.String(), Revision: s.Revision, Public: s.Public,
 		IdempotencyRetention: text(s.IdempotencyRetention),
@@ -67,7 +68,6 @@ func service(s *schema.Service) *adminv1.Service {
 			InitialInterval: text(s.Retry.Initial), ExponentiationFactor: float32(s.Retry.Factor),
 			MaxInterval: some(text(s.Retry.Max)), OnMaxAttempts: onMaxAttempts(s.Retry.Kill),
 		},
-		Info: notices(s.Info),
 	}
 	if s.Retry.MaxAttempts != 0 {
 		out.RetryPolicy.MaxAttempts = &s.Retry.MaxAttempts
@@ -75,39 +75,54 @@ func service(s *schema.Service) *adminv1.Service {
 	if s.Type == storedv1.ServiceType_SERVICE_TYPE_WORKFLOW {
 		out.WorkflowCompletionRetention = some(text(s.WorkflowRetention))
 	}
+	if !d.GetBidi() { // an attempt that is not streamed never waits
+		out.InactivityTimeout = text(0)
+	}
+	for _, n := range s.Info {
+		if n.GetCode() == inactivityIgnored && s.Stored.GetOptions().GetInactivityTimeoutMs() == 0 {
+			continue // it is a handler that sets it
+		}
+		out.Info = append(out.Info, &adminv1.Notice{Code: n.GetCode(), Message: n.GetMessage()})
+	}
 	return out
 }
 
+// inactivityIgnored is the code of the notice that an inactivity timeout has no meaning.
+const inactivityIgnored = "RT0021"
+
 // handlers shows the handlers of a service.
-func handlers(s *storedv1.Service) []*adminv1.Handler {
+func handlers(d *storedv1.Deployment, s *storedv1.Service) []*adminv1.Handler {
 	out := make([]*adminv1.Handler, 0, len(s.GetHandlers()))
 	for _, h := range s.GetHandlers() {
-		out = append(out, handler(s, h))
+		out = append(out, handler(d, s, h))
 	}
 	return out
 }
 
 // handler shows what a handler itself sets; the rest is shown with its service.
-func handler(s *storedv1.Service, h *storedv1.Handler) *adminv1.Handler {
+func handler(d *storedv1.Deployment, s *storedv1.Service, h *storedv1.Handler) *adminv1.Handler {
 	o := h.GetOptions()
+	if o == nil {
+		o = &storedv1.Options{}
+	}
 	out := &adminv1.Handler{
 		Name: h.GetName(), Ty: handlerType(h.GetType()), Documentation: h.Documentation, Metadata: asMap(h.GetMetadata()),
-		IdempotencyRetention: duration(o.GetIdempotencyRetentionMs(), o != nil && o.IdempotencyRetentionMs != nil),
-		JournalRetention:     duration(o.GetJournalRetentionMs(), o != nil && o.JournalRetentionMs != nil),
-		InactivityTimeout:    duration(o.GetInactivityTimeoutMs(), o != nil && o.InactivityTimeoutMs != nil),
-		AbortTimeout:         duration(o.GetAbortTimeoutMs(), o != nil && o.AbortTimeoutMs != nil),
-		Public:               !s.GetOptions().GetIngressPrivate() && !o.GetIngressPrivate(),
-		InputDescription:     describeInput(h.GetInput()), OutputDescription: describeOutput(h.GetOutput()),
+		IdempotencyRetention: millis(o.IdempotencyRetentionMs), JournalRetention: millis(o.JournalRetentionMs),
+		InactivityTimeout: millis(o.InactivityTimeoutMs), AbortTimeout: millis(o.AbortTimeoutMs),
+		EnableLazyState:  o.EnableLazyState,
+		Public:           !s.GetOptions().GetIngressPrivate() && !o.GetIngressPrivate(),
+		InputDescription: describeInput(h.GetInput()), OutputDescription: describeOutput(h.GetOutput()),
 		RetryPolicy: handlerRetry(o.GetRetryPolicy()),
 	}
-	if o != nil {
-		out.EnableLazyState = o.EnableLazyState
-	}
-	if h.GetInput() != nil {
+	if h.GetInput() != nil && h.GetInput().ContentType != nil { // else there is nothing that it describes
 		out.InputJsonSchema = h.GetInput().JsonSchema
 	}
-	if h.GetOutput() != nil {
+	if h.GetOutput() != nil && h.GetOutput().ContentType != nil {
 		out.OutputJsonSchema = h.GetOutput().JsonSchema
+	}
+	if out.InactivityTimeout != nil && !d.GetBidi() {
+		out.Info = append(out.Info, &adminv1.Notice{Code: inactivityIgnored, Message: "the inactivity timeout has no meaning in request/response mode"})
+		out.InactivityTimeout = nil
 	}
 	return out
 }
@@ -117,8 +132,8 @@ func handlerRetry(p *storedv1.RetryPolicy) *adminv1.HandlerRetryPolicy {
 	if p == nil {
 		return out
 	}
-	out.InitialInterval = duration(p.GetInitialIntervalMs(), p.InitialIntervalMs != nil)
-	out.MaxInterval = duration(p.GetMaxIntervalMs(), p.MaxIntervalMs != nil)
+	out.InitialInterval = millis(p.InitialIntervalMs)
+	out.MaxInterval = millis(p.MaxIntervalMs)
 	out.MaxAttempts = p.MaxAttempts
 	if p.ExponentiationFactor != nil {
 		f := float32(p.GetExponentiationFactor())
@@ -184,14 +199,6 @@ func deploymentID(d *storedv1.Deployment) string {
 	return i.String()
 }
 
-func notices(in []*storedv1.Notice) []*adminv1.Notice {
-	out := make([]*adminv1.Notice, 0, len(in))
-	for _, n := range in {
-		out = append(out, &adminv1.Notice{Code: n.GetCode(), Message: n.GetMessage()})
-	}
-	return out
-}
-
 func asMap(in []*storedv1.Header) map[string]string {
 	out := make(map[string]string, len(in))
 	for _, h := range in {
@@ -208,12 +215,12 @@ func some(s string) *string {
 	return &s
 }
 
-// duration is the text of a number of milliseconds, if it is set.
-func duration(ms int64, set bool) *string {
-	if !set {
+// millis is the text of a number of milliseconds, if it is set.
+func millis(ms *int64) *string {
+	if ms == nil {
 		return nil
 	}
-	return some(text(time.Duration(ms) * time.Millisecond))
+	return some(text(time.Duration(*ms) * time.Millisecond))
 }
 
 // text is a duration as users write it: 1m 30s.

@@ -20,6 +20,9 @@ type route struct {
 	methods  []string // sorted
 }
 
+// deploymentPath has a method that only version 2 serves.
+const deploymentPath = "/deployments/{deployment}"
+
 // newRoutes reads the annotations of the service.
 func newRoutes() (routes, error) {
 	methods := map[string][]string{"/health": {http.MethodGet}}
@@ -45,6 +48,9 @@ func newRoutes() (routes, error) {
 	for path, ms := range methods {
 		if slices.Contains(ms, http.MethodGet) {
 			ms = append(ms, http.MethodHead)
+		}
+		if path == deploymentPath {
+			ms = append(ms, http.MethodPut) // see front
 		}
 		slices.Sort(ms)
 		rs = append(rs, route{segments: strings.Split(path, "/"), methods: ms})

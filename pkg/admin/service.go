@@ -47,8 +47,9 @@ func (c *calls) Version(context.Context, *adminv1.VersionRequest) (*adminv1.Vers
 func (c *calls) RegisterDeployment(ctx context.Context, q *adminv1.RegisterDeploymentRequest) (*adminv1.RegisterDeploymentResponse, error) {
 	switch {
 	case q.Uri == nil && q.Arn == nil:
-		return nil, misfit(http.StatusUnprocessableEntity,
-			"Failed to deserialize the JSON body into the target type: data did not match any variant of untagged enum RegisterDeploymentRequest")
+		return nil, misfit(http.StatusUnprocessableEntity, misshapen+"data did not match any variant of untagged enum RegisterDeploymentRequest")
+	case q.Uri == nil && !qualifiedARN(q.GetArn()):
+		return nil, refuse(http.StatusBadRequest, "The request field 'arn' is invalid. Reason: a qualified ARN has %d parts, with : between them", arnParts)
 	case q.Uri == nil:
 		return nil, refuse(http.StatusNotImplemented, "Lambda deployments are not supported yet")
 	case q.Auth != nil:
@@ -76,7 +77,7 @@ func (c *calls) RegisterDeployment(ctx context.Context, q *adminv1.RegisterDeplo
 	return &adminv1.RegisterDeploymentResponse{
 		Id: got.ID.String(), Services: servicesOf(got.Registry, got.ID), Created: got.Created,
 		MinProtocolVersion: d.GetMinProtocolVersion(), MaxProtocolVersion: d.GetMaxProtocolVersion(),
-		SdkVersion: some(d.GetSdkVersion()), Info: notices(d.GetInfo()),
+		SdkVersion: some(d.GetSdkVersion()),
 	}, nil
 }
 
@@ -130,18 +131,20 @@ func (c *calls) DeleteDeployment(ctx context.Context, q *adminv1.DeleteDeploymen
 
 func (c *calls) ListServices(context.Context, *adminv1.ListServicesRequest) (*adminv1.ListServicesResponse, error) {
 	out := &adminv1.ListServicesResponse{}
-	for _, s := range c.reg.Current().Services() {
-		out.Services = append(out.Services, service(s))
+	now := c.reg.Current()
+	for _, s := range now.Services() {
+		out.Services = append(out.Services, service(now, s))
 	}
 	return out, nil
 }
 
 func (c *calls) GetService(_ context.Context, q *adminv1.GetServiceRequest) (*adminv1.Service, error) {
-	s, err := find(c.reg.Current(), q.Service)
+	now := c.reg.Current()
+	s, err := find(now, q.Service)
 	if err != nil {
 		return nil, err
 	}
-	return service(s), nil
+	return service(now, s), nil
 }
 
 func (c *calls) ModifyService(ctx context.Context, q *adminv1.ModifyServiceRequest) (*adminv1.Service, error) {
@@ -157,23 +160,26 @@ func (c *calls) ModifyService(ctx context.Context, q *adminv1.ModifyServiceReque
 	if err != nil {
 		return nil, err
 	}
-	return service(s), nil
+	return service(next, s), nil
 }
 
 func (c *calls) ListHandlers(_ context.Context, q *adminv1.ListHandlersRequest) (*adminv1.ListHandlersResponse, error) {
-	s, err := find(c.reg.Current(), q.Service)
+	now := c.reg.Current()
+	s, err := find(now, q.Service)
 	if err != nil {
 		return nil, err
 	}
-	return &adminv1.ListHandlersResponse{Handlers: handlers(s.Stored)}, nil
+	return &adminv1.ListHandlersResponse{Handlers: service(now, s).Handlers}, nil
 }
 
 func (c *calls) GetHandler(_ context.Context, q *adminv1.GetHandlerRequest) (*adminv1.Handler, error) {
-	h, err := c.reg.Current().Handler(q.Service, q.Handler)
+	now := c.reg.Current()
+	h, err := now.Handler(q.Service, q.Handler)
 	if err != nil {
 		return nil, refuse(http.StatusNotFound, "The requested handler '%s' on service '%s' does not exist", q.Handler, q.Service)
 	}
-	return handler(h.Service.Stored, h.Stored), nil
+	d, _ := now.Deployment(h.Service.Deployment)
+	return handler(d, h.Service.Stored, h.Stored), nil
 }
 
 func find(r *schema.Registry, name string) (*schema.Service, error) {
@@ -188,13 +194,20 @@ func unknownDeployment(d id.Deployment) error {
 	return refuse(http.StatusNotFound, "The requested deployment '%s' does not exist", d)
 }
 
+// arnParts: arn:aws:lambda:region:account:function:name:version.
+const arnParts = 8
+
+func qualifiedARN(arn string) bool {
+	return strings.HasPrefix(arn, "arn:") && strings.Count(arn, ":") == arnParts-1
+}
+
 // requestHeaders checks headers that endpoints are to be sent.
 func requestHeaders(m map[string]string) ([]*storedv1.Header, error) {
 	lower := make(map[string]string, len(m))
 	for name, value := range m {
 		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return nil, misfit(http.StatusUnprocessableEntity,
-				"Failed to deserialize the JSON body into the target type: additional_headers: %q is no header", name)
+				"%sadditional_headers: %q is no header", misshapen, name)
 		}
 		lower[strings.ToLower(name)] = value
 	}

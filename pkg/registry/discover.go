@@ -95,12 +95,12 @@ func (s *discoverer) try(ctx context.Context, d *storedv1.Deployment) (got disco
 	if err != nil {
 		return discovered{}, false, failure(codeUnreachable, "%s: %s", d.GetUri(), err)
 	}
-	var sawHTTP1 atomic.Bool
-	transport := s.transport(req.URL.Scheme, d.GetHttp1(), &sawHTTP1)
+	var notHTTP2 atomic.Bool
+	transport := s.transport(req.URL.Scheme, d.GetHttp1(), &notHTTP2)
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(req) // not a client: redirects are not followed
 	if err != nil {
-		if sawHTTP1.Load() && !d.GetHttp1() {
+		if notHTTP2.Load() && req.URL.Scheme == "http" && !d.GetHttp1() {
 			return discovered{}, false, failure(codeHTTP1, "%s: the server possibly supports only HTTP1.1, consider discovery with --use-http1.1", d.GetUri())
 		}
 		return discovered{}, true, failure(codeUnreachable, "%s: %s", d.GetUri(), err)
@@ -134,6 +134,7 @@ func (s *discoverer) request(ctx context.Context, d *storedv1.Deployment) (*http
 	if s.cfg.ClusterName != "" && printable(s.cfg.ClusterName) {
 		req.Header.Set("X-Restate-Cluster-Name", s.cfg.ClusterName)
 	}
+	req.Header.Set("User-Agent", "") // else the library names itself
 	for _, h := range d.GetAdditionalHeaders() {
 		req.Header.Set(h.GetName(), h.GetValue())
 		if h.GetName() == "host" {
@@ -144,8 +145,9 @@ func (s *discoverer) request(ctx context.Context, d *storedv1.Deployment) (*http
 }
 
 // transport speaks as invocations will: HTTP/2 with prior knowledge over http, what TLS agrees on over https,
-// HTTP/1.1 if asked for. sawHTTP1 is set when the other side answers HTTP/2 with HTTP/1.
-func (s *discoverer) transport(scheme string, http1 bool, sawHTTP1 *atomic.Bool) *http.Transport {
+// HTTP/1.1 if asked for. notHTTP2 is set when the other side does
+// not begin as an HTTP/2 server does.
+func (s *discoverer) transport(scheme string, http1 bool, notHTTP2 *atomic.Bool) *http.Transport {
 	var p http.Protocols
 	p.SetHTTP1(http1 || scheme == "https")
 	p.SetHTTP2(!http1 && scheme == "https")
@@ -160,30 +162,31 @@ func (s *discoverer) transport(scheme string, http1 bool, sawHTTP1 *atomic.Bool)
 			if err != nil {
 				return nil, err
 			}
-			return &sniffer{Conn: c, sawHTTP1: sawHTTP1}, nil
+			return &sniffer{Conn: c, notHTTP2: notHTTP2}, nil
 		},
 	}
 	return t
 }
 
-// sniffer looks at the first bytes that come in.
+// sniffer looks at the first bytes that come in: those of an HTTP/2 server are a SETTINGS frame.
 type sniffer struct {
 	net.Conn
 
-	sawHTTP1 *atomic.Bool
-	first    []byte
+	notHTTP2 *atomic.Bool
+	seen     int
 }
 
-const http1Start = "HTTP/1."
+const (
+	frameTypeAt   = 3 // offset in a frame's header
+	frameSettings = 4
+)
 
 func (c *sniffer) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if missing := len(http1Start) - len(c.first); missing > 0 {
-		c.first = append(c.first, b[:min(n, missing)]...)
-		if string(c.first) == http1Start {
-			c.sawHTTP1.Store(true)
-		}
+	if at := frameTypeAt - c.seen; at >= 0 && at < n && b[at] != frameSettings {
+		c.notHTTP2.Store(true)
 	}
+	c.seen += n
 	return n, err
 }
 

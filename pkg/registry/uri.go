@@ -11,18 +11,18 @@ import (
 
 // normalize returns the URI of a deployment as it is stored: absolute, with a path, without a fragment.
 func normalize(text string) (string, error) {
-	if !strings.Contains(text, "://") {
-		return "", badURI("the provided uri %s is not absolute, only absolute URIs can be used", text)
-	}
 	u, err := url.Parse(text)
-	if err != nil {
-		return "", badURI("%s", err)
-	}
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return "", badURI("the scheme of %s is neither http nor https", text)
-	}
-	if u.Hostname() == "" {
-		return "", badURI("%s has no host", text)
+	switch {
+	case text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", badURI(http.StatusUnprocessableEntity, "%q is no URI", text)
+	case !strings.Contains(text, "://"):
+		return "", badURI(http.StatusBadRequest, "%s is not absolute: an absolute URI begins with http:// or https://", text)
+	case err != nil:
+		return "", badURI(http.StatusUnprocessableEntity, "%s", err)
+	case u.Hostname() == "":
+		return "", badURI(http.StatusUnprocessableEntity, "%s has no host", text)
+	case u.Scheme != "http" && u.Scheme != "https":
+		return "", badURI(http.StatusBadRequest, "the scheme of %s is neither http nor https", text)
 	}
 	u.Fragment, u.RawFragment = "", ""
 	if u.Path == "" {
@@ -31,6 +31,6 @@ func normalize(text string) (string, error) {
 	return u.String(), nil
 }
 
-func badURI(format string, args ...any) error {
-	return &schema.Error{Status: http.StatusBadRequest, Message: "The request field 'uri' is invalid. Reason: " + fmt.Sprintf(format, args...)}
+func badURI(status int, format string, args ...any) error {
+	return &schema.Error{Status: status, Message: "The request field 'uri' is invalid. Reason: " + fmt.Sprintf(format, args...)}
 }

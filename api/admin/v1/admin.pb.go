@@ -297,8 +297,7 @@ type RegisterDeploymentResponse struct {
 	MinProtocolVersion uint32                 `protobuf:"varint,3,opt,name=min_protocol_version,json=minProtocolVersion,proto3" json:"min_protocol_version,omitempty"`
 	MaxProtocolVersion uint32                 `protobuf:"varint,4,opt,name=max_protocol_version,json=maxProtocolVersion,proto3" json:"max_protocol_version,omitempty"`
 	SdkVersion         *string                `protobuf:"bytes,5,opt,name=sdk_version,json=sdkVersion,proto3,oneof" json:"sdk_version,omitempty"`
-	Info               []*Notice              `protobuf:"bytes,6,rep,name=info,proto3" json:"info,omitempty"`
-	Created            bool                   `protobuf:"varint,7,opt,name=created,proto3" json:"created,omitempty"` // else it was known
+	Created            bool                   `protobuf:"varint,6,opt,name=created,proto3" json:"created,omitempty"` // else it was known
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -366,13 +365,6 @@ func (x *RegisterDeploymentResponse) GetSdkVersion() string {
 		return *x.SdkVersion
 	}
 	return ""
-}
-
-func (x *RegisterDeploymentResponse) GetInfo() []*Notice {
-	if x != nil {
-		return x.Info
-	}
-	return nil
 }
 
 func (x *RegisterDeploymentResponse) GetCreated() bool {
@@ -474,8 +466,7 @@ type Deployment struct {
 	SdkVersion         *string                `protobuf:"bytes,8,opt,name=sdk_version,json=sdkVersion,proto3,oneof" json:"sdk_version,omitempty"`
 	Services           []*ServiceRevision     `protobuf:"bytes,9,rep,name=services,proto3" json:"services,omitempty"`
 	AdditionalHeaders  map[string]string      `protobuf:"bytes,10,rep,name=additional_headers,json=additionalHeaders,proto3" json:"additional_headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Metadata           map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Info               []*Notice              `protobuf:"bytes,12,rep,name=info,proto3" json:"info,omitempty"` // Next free field: 13
+	Metadata           map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // Next free field: 12
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -587,13 +578,6 @@ func (x *Deployment) GetMetadata() map[string]string {
 	return nil
 }
 
-func (x *Deployment) GetInfo() []*Notice {
-	if x != nil {
-		return x.Info
-	}
-	return nil
-}
-
 type ServiceRevision struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -659,8 +643,7 @@ type DetailedDeployment struct {
 	SdkVersion         *string                `protobuf:"bytes,8,opt,name=sdk_version,json=sdkVersion,proto3,oneof" json:"sdk_version,omitempty"`
 	Services           []*Service             `protobuf:"bytes,9,rep,name=services,proto3" json:"services,omitempty"`
 	AdditionalHeaders  map[string]string      `protobuf:"bytes,10,rep,name=additional_headers,json=additionalHeaders,proto3" json:"additional_headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Metadata           map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Info               []*Notice              `protobuf:"bytes,12,rep,name=info,proto3" json:"info,omitempty"` // Next free field: 13
+	Metadata           map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // Next free field: 12
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -768,13 +751,6 @@ func (x *DetailedDeployment) GetAdditionalHeaders() map[string]string {
 func (x *DetailedDeployment) GetMetadata() map[string]string {
 	if x != nil {
 		return x.Metadata
-	}
-	return nil
-}
-
-func (x *DetailedDeployment) GetInfo() []*Notice {
-	if x != nil {
-		return x.Info
 	}
 	return nil
 }
@@ -1940,20 +1916,19 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x04_arnB\x12\n" +
 	"\x10_assume_role_arn\"\n" +
 	"\n" +
-	"\bHttpAuth\"\xc1\x02\n" +
+	"\bHttpAuth\"\x95\x02\n" +
 	"\x1aRegisterDeploymentResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12-\n" +
 	"\bservices\x18\x02 \x03(\v2\x11.admin.v1.ServiceR\bservices\x120\n" +
 	"\x14min_protocol_version\x18\x03 \x01(\rR\x12minProtocolVersion\x120\n" +
 	"\x14max_protocol_version\x18\x04 \x01(\rR\x12maxProtocolVersion\x12$\n" +
 	"\vsdk_version\x18\x05 \x01(\tH\x00R\n" +
-	"sdkVersion\x88\x01\x01\x12*\n" +
-	"\x04info\x18\x06 \x03(\v2\x10.admin.v1.NoticeB\x04\x80\xe7\x18\x04R\x04info\x12\x1e\n" +
-	"\acreated\x18\a \x01(\bB\x04\x80\xe7\x18\x01R\acreatedB\x0e\n" +
+	"sdkVersion\x88\x01\x01\x12\x1e\n" +
+	"\acreated\x18\x06 \x01(\bB\x04\x80\xe7\x18\x01R\acreatedB\x0e\n" +
 	"\f_sdk_version\"\x18\n" +
 	"\x16ListDeploymentsRequest\"Q\n" +
 	"\x17ListDeploymentsResponse\x126\n" +
-	"\vdeployments\x18\x01 \x03(\v2\x14.admin.v1.DeploymentR\vdeployments\"\xb1\x05\n" +
+	"\vdeployments\x18\x01 \x03(\v2\x14.admin.v1.DeploymentR\vdeployments\"\x85\x05\n" +
 	"\n" +
 	"Deployment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
@@ -1969,8 +1944,7 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\bservices\x18\t \x03(\v2\x19.admin.v1.ServiceRevisionR\bservices\x12Z\n" +
 	"\x12additional_headers\x18\n" +
 	" \x03(\v2+.admin.v1.Deployment.AdditionalHeadersEntryR\x11additionalHeaders\x12>\n" +
-	"\bmetadata\x18\v \x03(\v2\".admin.v1.Deployment.MetadataEntryR\bmetadata\x12*\n" +
-	"\x04info\x18\f \x03(\v2\x10.admin.v1.NoticeB\x04\x80\xe7\x18\x04R\x04info\x1aD\n" +
+	"\bmetadata\x18\v \x03(\v2\".admin.v1.Deployment.MetadataEntryR\bmetadata\x1aD\n" +
 	"\x16AdditionalHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
@@ -1980,7 +1954,7 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\f_sdk_version\"A\n" +
 	"\x0fServiceRevision\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\rR\brevision\"\xc1\x05\n" +
+	"\brevision\x18\x02 \x01(\rR\brevision\"\x95\x05\n" +
 	"\x12DetailedDeployment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03uri\x18\x02 \x01(\tR\x03uri\x12#\n" +
@@ -1995,8 +1969,7 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\bservices\x18\t \x03(\v2\x11.admin.v1.ServiceR\bservices\x12b\n" +
 	"\x12additional_headers\x18\n" +
 	" \x03(\v23.admin.v1.DetailedDeployment.AdditionalHeadersEntryR\x11additionalHeaders\x12F\n" +
-	"\bmetadata\x18\v \x03(\v2*.admin.v1.DetailedDeployment.MetadataEntryR\bmetadata\x12*\n" +
-	"\x04info\x18\f \x03(\v2\x10.admin.v1.NoticeB\x04\x80\xe7\x18\x04R\x04info\x1aD\n" +
+	"\bmetadata\x18\v \x03(\v2*.admin.v1.DetailedDeployment.MetadataEntryR\bmetadata\x1aD\n" +
 	"\x16AdditionalHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
@@ -2207,53 +2180,50 @@ var file_admin_v1_admin_proto_depIdxs = []int32{
 	28, // 2: admin.v1.RegisterDeploymentRequest.metadata:type_name -> admin.v1.RegisterDeploymentRequest.MetadataEntry
 	3,  // 3: admin.v1.RegisterDeploymentRequest.auth:type_name -> admin.v1.HttpAuth
 	21, // 4: admin.v1.RegisterDeploymentResponse.services:type_name -> admin.v1.Service
-	25, // 5: admin.v1.RegisterDeploymentResponse.info:type_name -> admin.v1.Notice
-	7,  // 6: admin.v1.ListDeploymentsResponse.deployments:type_name -> admin.v1.Deployment
-	8,  // 7: admin.v1.Deployment.services:type_name -> admin.v1.ServiceRevision
-	29, // 8: admin.v1.Deployment.additional_headers:type_name -> admin.v1.Deployment.AdditionalHeadersEntry
-	30, // 9: admin.v1.Deployment.metadata:type_name -> admin.v1.Deployment.MetadataEntry
-	25, // 10: admin.v1.Deployment.info:type_name -> admin.v1.Notice
-	21, // 11: admin.v1.DetailedDeployment.services:type_name -> admin.v1.Service
-	31, // 12: admin.v1.DetailedDeployment.additional_headers:type_name -> admin.v1.DetailedDeployment.AdditionalHeadersEntry
-	32, // 13: admin.v1.DetailedDeployment.metadata:type_name -> admin.v1.DetailedDeployment.MetadataEntry
-	25, // 14: admin.v1.DetailedDeployment.info:type_name -> admin.v1.Notice
-	33, // 15: admin.v1.UpdateDeploymentRequest.additional_headers:type_name -> admin.v1.UpdateDeploymentRequest.AdditionalHeadersEntry
-	21, // 16: admin.v1.ListServicesResponse.services:type_name -> admin.v1.Service
-	23, // 17: admin.v1.ListHandlersResponse.handlers:type_name -> admin.v1.Handler
-	23, // 18: admin.v1.Service.handlers:type_name -> admin.v1.Handler
-	34, // 19: admin.v1.Service.metadata:type_name -> admin.v1.Service.MetadataEntry
-	22, // 20: admin.v1.Service.retry_policy:type_name -> admin.v1.ServiceRetryPolicy
-	25, // 21: admin.v1.Service.info:type_name -> admin.v1.Notice
-	35, // 22: admin.v1.Handler.metadata:type_name -> admin.v1.Handler.MetadataEntry
-	24, // 23: admin.v1.Handler.retry_policy:type_name -> admin.v1.HandlerRetryPolicy
-	25, // 24: admin.v1.Handler.info:type_name -> admin.v1.Notice
-	0,  // 25: admin.v1.Admin.Version:input_type -> admin.v1.VersionRequest
-	2,  // 26: admin.v1.Admin.RegisterDeployment:input_type -> admin.v1.RegisterDeploymentRequest
-	5,  // 27: admin.v1.Admin.ListDeployments:input_type -> admin.v1.ListDeploymentsRequest
-	10, // 28: admin.v1.Admin.GetDeployment:input_type -> admin.v1.GetDeploymentRequest
-	11, // 29: admin.v1.Admin.UpdateDeployment:input_type -> admin.v1.UpdateDeploymentRequest
-	12, // 30: admin.v1.Admin.DeleteDeployment:input_type -> admin.v1.DeleteDeploymentRequest
-	14, // 31: admin.v1.Admin.ListServices:input_type -> admin.v1.ListServicesRequest
-	16, // 32: admin.v1.Admin.GetService:input_type -> admin.v1.GetServiceRequest
-	17, // 33: admin.v1.Admin.ModifyService:input_type -> admin.v1.ModifyServiceRequest
-	18, // 34: admin.v1.Admin.ListHandlers:input_type -> admin.v1.ListHandlersRequest
-	20, // 35: admin.v1.Admin.GetHandler:input_type -> admin.v1.GetHandlerRequest
-	1,  // 36: admin.v1.Admin.Version:output_type -> admin.v1.VersionResponse
-	4,  // 37: admin.v1.Admin.RegisterDeployment:output_type -> admin.v1.RegisterDeploymentResponse
-	6,  // 38: admin.v1.Admin.ListDeployments:output_type -> admin.v1.ListDeploymentsResponse
-	9,  // 39: admin.v1.Admin.GetDeployment:output_type -> admin.v1.DetailedDeployment
-	9,  // 40: admin.v1.Admin.UpdateDeployment:output_type -> admin.v1.DetailedDeployment
-	13, // 41: admin.v1.Admin.DeleteDeployment:output_type -> admin.v1.DeleteDeploymentResponse
-	15, // 42: admin.v1.Admin.ListServices:output_type -> admin.v1.ListServicesResponse
-	21, // 43: admin.v1.Admin.GetService:output_type -> admin.v1.Service
-	21, // 44: admin.v1.Admin.ModifyService:output_type -> admin.v1.Service
-	19, // 45: admin.v1.Admin.ListHandlers:output_type -> admin.v1.ListHandlersResponse
-	23, // 46: admin.v1.Admin.GetHandler:output_type -> admin.v1.Handler
-	36, // [36:47] is the sub-list for method output_type
-	25, // [25:36] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	7,  // 5: admin.v1.ListDeploymentsResponse.deployments:type_name -> admin.v1.Deployment
+	8,  // 6: admin.v1.Deployment.services:type_name -> admin.v1.ServiceRevision
+	29, // 7: admin.v1.Deployment.additional_headers:type_name -> admin.v1.Deployment.AdditionalHeadersEntry
+	30, // 8: admin.v1.Deployment.metadata:type_name -> admin.v1.Deployment.MetadataEntry
+	21, // 9: admin.v1.DetailedDeployment.services:type_name -> admin.v1.Service
+	31, // 10: admin.v1.DetailedDeployment.additional_headers:type_name -> admin.v1.DetailedDeployment.AdditionalHeadersEntry
+	32, // 11: admin.v1.DetailedDeployment.metadata:type_name -> admin.v1.DetailedDeployment.MetadataEntry
+	33, // 12: admin.v1.UpdateDeploymentRequest.additional_headers:type_name -> admin.v1.UpdateDeploymentRequest.AdditionalHeadersEntry
+	21, // 13: admin.v1.ListServicesResponse.services:type_name -> admin.v1.Service
+	23, // 14: admin.v1.ListHandlersResponse.handlers:type_name -> admin.v1.Handler
+	23, // 15: admin.v1.Service.handlers:type_name -> admin.v1.Handler
+	34, // 16: admin.v1.Service.metadata:type_name -> admin.v1.Service.MetadataEntry
+	22, // 17: admin.v1.Service.retry_policy:type_name -> admin.v1.ServiceRetryPolicy
+	25, // 18: admin.v1.Service.info:type_name -> admin.v1.Notice
+	35, // 19: admin.v1.Handler.metadata:type_name -> admin.v1.Handler.MetadataEntry
+	24, // 20: admin.v1.Handler.retry_policy:type_name -> admin.v1.HandlerRetryPolicy
+	25, // 21: admin.v1.Handler.info:type_name -> admin.v1.Notice
+	0,  // 22: admin.v1.Admin.Version:input_type -> admin.v1.VersionRequest
+	2,  // 23: admin.v1.Admin.RegisterDeployment:input_type -> admin.v1.RegisterDeploymentRequest
+	5,  // 24: admin.v1.Admin.ListDeployments:input_type -> admin.v1.ListDeploymentsRequest
+	10, // 25: admin.v1.Admin.GetDeployment:input_type -> admin.v1.GetDeploymentRequest
+	11, // 26: admin.v1.Admin.UpdateDeployment:input_type -> admin.v1.UpdateDeploymentRequest
+	12, // 27: admin.v1.Admin.DeleteDeployment:input_type -> admin.v1.DeleteDeploymentRequest
+	14, // 28: admin.v1.Admin.ListServices:input_type -> admin.v1.ListServicesRequest
+	16, // 29: admin.v1.Admin.GetService:input_type -> admin.v1.GetServiceRequest
+	17, // 30: admin.v1.Admin.ModifyService:input_type -> admin.v1.ModifyServiceRequest
+	18, // 31: admin.v1.Admin.ListHandlers:input_type -> admin.v1.ListHandlersRequest
+	20, // 32: admin.v1.Admin.GetHandler:input_type -> admin.v1.GetHandlerRequest
+	1,  // 33: admin.v1.Admin.Version:output_type -> admin.v1.VersionResponse
+	4,  // 34: admin.v1.Admin.RegisterDeployment:output_type -> admin.v1.RegisterDeploymentResponse
+	6,  // 35: admin.v1.Admin.ListDeployments:output_type -> admin.v1.ListDeploymentsResponse
+	9,  // 36: admin.v1.Admin.GetDeployment:output_type -> admin.v1.DetailedDeployment
+	9,  // 37: admin.v1.Admin.UpdateDeployment:output_type -> admin.v1.DetailedDeployment
+	13, // 38: admin.v1.Admin.DeleteDeployment:output_type -> admin.v1.DeleteDeploymentResponse
+	15, // 39: admin.v1.Admin.ListServices:output_type -> admin.v1.ListServicesResponse
+	21, // 40: admin.v1.Admin.GetService:output_type -> admin.v1.Service
+	21, // 41: admin.v1.Admin.ModifyService:output_type -> admin.v1.Service
+	19, // 42: admin.v1.Admin.ListHandlers:output_type -> admin.v1.ListHandlersResponse
+	23, // 43: admin.v1.Admin.GetHandler:output_type -> admin.v1.Handler
+	33, // [33:44] is the sub-list for method output_type
+	22, // [22:33] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_admin_proto_init() }

@@ -121,14 +121,14 @@ func (r *runner) deploymentsList(c *cli.Context) error {
 			}
 			row = append(row, d.status(latest, n), fmt.Sprint(n))
 		}
-		t.add(append(row, d.ID, r.time.show(d.CreatedAt), d.serviceLines(latest))...)
+		t.add(append(row, d.ID, r.time.show(d.CreatedAt), d.serviceLines())...)
 	}
 	r.printf("%s", t.draw(r.style))
 	return nil
 }
 
 // serviceLines is the cell SERVICES: one line for each.
-func (d deploymentModel) serviceLines(map[string]serviceModel) string {
+func (d deploymentModel) serviceLines() string {
 	lines := make([]string, len(d.Services))
 	for i, s := range d.Services {
 		lines[i] = fmt.Sprintf("- %s [%d]", s.Name, s.Revision)
@@ -168,9 +168,6 @@ func (r *runner) deploymentsDescribe(c *cli.Context) error {
 		t.add("Header:", h+": "+d.Headers[h])
 	}
 	r.addMetadata(&t, d.Metadata)
-	for _, n := range d.Info {
-		t.add("Notice:", strings.TrimSpace(n.Code+" "+n.Message))
-	}
 	r.printf("Deployment Information:\n%s\nServices:\n", t.draw(compact))
 	slices.SortFunc(d.Services, func(a, b serviceModel) int { return strings.Compare(a.Name, b.Name) })
 	for _, s := range d.Services {
@@ -180,7 +177,11 @@ func (r *runner) deploymentsDescribe(c *cli.Context) error {
 		} else if now.Name != "" {
 			mark = fmt.Sprintf(" [Latest is revision %d in %s]", now.Revision, now.Deployment)
 		}
-		r.printf(" - %s\n   Type: %s\n   Revision: %d%s\n%s", s.Name, s.Ty, s.Revision, mark, indent(r.handlers(s), "   "))
+		r.printf(" - %s\n   Type: %s\n   Revision: %d%s\n", s.Name, s.Ty, s.Revision, mark)
+		for _, n := range s.Info {
+			r.printf("   Notice: %s\n", strings.TrimSpace(n.Code+" "+n.Message))
+		}
+		r.printf("%s", indent(r.handlers(s), "   "))
 	}
 	return nil
 }
@@ -224,7 +225,7 @@ func (r *runner) deploymentsRemove(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	r.printf(" %s (%s)\n%s\n", d.ID, d.address(), indent(d.serviceLines(latest), "  "))
+	r.printf(" %s (%s)\n%s\n", d.ID, d.address(), indent(d.serviceLines(), "  "))
 	if !c.Bool("force") {
 		if d.active(latest) {
 			return fmt.Errorf("deployment %s is Active: it holds the latest revision of a service; use --force to remove it all the same", d.ID)

@@ -17,7 +17,6 @@ type (
 		Headers     map[string]string `json:"additional_headers"`
 		Metadata    map[string]string `json:"metadata"`
 		Services    []serviceModel    `json:"services"` // name and revision only in lists
-		Info        []noticeModel     `json:"info"`
 	}
 	serviceModel struct {
 		Name       string            `json:"name"`
