@@ -17,14 +17,18 @@ func Wait(ctx context.Context, limit time.Duration, what string, ok func(context
 	defer cancel()
 	tick := time.NewTicker(poll)
 	defer tick.Stop()
+	var last error
 	for {
 		err := ok(ctx)
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // the last question may only have been cut off by the limit
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s: not within %s: %w", what, limit, err)
+			return fmt.Errorf("%s: not within %s: %w", what, limit, last)
 		case <-tick.C:
 		}
 	}
