@@ -1,0 +1,2 @@
+// Package wire builds the admin role: the registry of services and the REST API.
+package wire

@@ -1,0 +1,2 @@
+// Package wire builds an ingress: its listener, the core and the front.
+package wire

@@ -1,0 +1,129 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"reprise/pkg/config"
+	"reprise/pkg/host"
+	"reprise/pkg/logkey"
+	"reprise/pkg/telemetry"
+	"reprise/services/internal/argv"
+)
+
+// Daemon is what a role gets from its main.
+type Daemon struct {
+	Role   string
+	Config config.Config
+	Host   host.Host
+	Banner io.Writer // for people; io.Discard with --no-logo
+}
+
+// Main runs a daemon and returns its exit code: 0 after a signal, 1 after a failure, 2 for a wrong command line.
+func Main(role, usage string, run func(context.Context, Daemon) error) int {
+	app := &cli.App{
+		Name: "reprise-" + role, Usage: usage, HideHelpCommand: true, Version: Version,
+		Flags:          flags(),
+		ExitErrHandler: func(*cli.Context, error) {}, // this function prints and decides
+	}
+	app.Action = func(c *cli.Context) error { return start(c, role, run) }
+	args, err := argv.Arrange(app, os.Args[1:])
+	if err != nil {
+		return complain(role, usageError{err})
+	}
+	return complain(role, app.Run(append([]string{app.Name}, args...)))
+}
+
+// Version of the binaries.
+const Version = "0.1.0"
+
+type usageError struct{ error }
+
+func complain(role string, err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(os.Stderr, "reprise-%s: %v\n", role, err)
+	var usage usageError
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+func flags() []cli.Flag {
+	out := []cli.Flag{
+		&cli.StringFlag{Name: "config-file", Aliases: []string{"c"}, Usage: "TOML `FILE` with settings; also RESTATE_CONFIG"},
+		&cli.BoolFlag{Name: "dump-config", Usage: "print the effective configuration and end"},
+		&cli.BoolFlag{Name: "production", Usage: "do not create a cluster unless told to"},
+		&cli.BoolFlag{Name: "no-logo", Usage: "no banner"},
+	}
+	for _, f := range config.Flags() {
+		if f.Bool {
+			out = append(out, &cli.BoolFlag{Name: f.Name, Usage: f.Usage})
+		} else {
+			out = append(out, &cli.StringFlag{Name: f.Name, Usage: f.Usage})
+		}
+	}
+	return out
+}
+
+// start loads the configuration and runs the role until it ends or a signal comes. A second signal ends
+// the process at once.
+func start(c *cli.Context, role string, run func(context.Context, Daemon) error) error {
+	if c.Args().Present() {
+		return usageError{fmt.Errorf("unexpected argument %q", c.Args().First())}
+	}
+	given := map[string]string{}
+	for _, f := range config.Flags() {
+		if c.IsSet(f.Name) {
+			given[f.KeyOf()] = fmt.Sprint(c.Value(f.Name))
+		}
+	}
+	cfg, warnings, err := config.Load(config.Options{
+		File: c.String("config-file"), Environ: os.Environ(), Flags: given, Production: c.Bool("production"),
+	})
+	if err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+	}
+	if c.Bool("dump-config") {
+		return cfg.Dump(os.Stdout)
+	}
+	h, err := telemetry.NewHost(&cfg, role, os.Stderr, isTerminal(os.Stderr))
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		h.Log.Warn("configuration", slog.String(logkey.Err, w))
+	}
+	d := Daemon{Role: role, Config: cfg, Host: h, Banner: os.Stdout}
+	if c.Bool("no-logo") {
+		d.Banner = io.Discard
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	after := context.AfterFunc(ctx, func() {
+		stop() // a second signal has its default effect
+		time.AfterFunc(time.Duration(cfg.ShutdownTimeout), func() {
+			fmt.Fprintf(os.Stderr, "reprise-%s: not stopped within shutdown-timeout\n", role)
+			os.Exit(1)
+		})
+	})
+	defer after()
+	return run(ctx, d)
+}
+
+func isTerminal(f *os.File) bool {
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}

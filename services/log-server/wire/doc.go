@@ -1,0 +1,2 @@
+// Package wire builds a log-server: its store, the marker check, the server.
+package wire

@@ -1,0 +1,2 @@
+// Package wire builds a worker: log writer, partitions with their invoker, and what serves them to others.
+package wire
