@@ -19,7 +19,7 @@ type LogDialer struct {
 	self   id.GenerationalNode
 	header *logv1.Header
 	nodes  func() []*storedv1.Node
-	peers  *Peers
+	peers  *LogPeers
 	local  LogEngine // nil if this process has none
 
 	mu      sync.Mutex
@@ -30,7 +30,7 @@ type LogDialer struct {
 
 // NewLogDialer returns the dialer of the process self in the cluster with a fingerprint. nodes is the
 // metadata's present view; local is the log-server of this process or nil.
-func NewLogDialer(self id.GenerationalNode, cluster uint64, nodes func() []*storedv1.Node, peers *Peers, local LogEngine) *LogDialer {
+func NewLogDialer(self id.GenerationalNode, cluster uint64, nodes func() []*storedv1.Node, peers *LogPeers, local LogEngine) *LogDialer {
 	return &LogDialer{
 		self: self, nodes: nodes, peers: peers, local: local,
 		header: &logv1.Header{Cluster: cluster, Node: uint32(self.Node), Generation: self.Generation},

@@ -26,9 +26,9 @@ func FabricServerOptions() []grpc.ServerOption {
 		grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes))
 }
 
-// Peers has one connection to each daemon of the cluster, made when it is first asked for. It is safe
+// LogPeers has one connection to each daemon of the cluster, made when it is first asked for. It is safe
 // for concurrent use.
-type Peers struct {
+type LogPeers struct {
 	nodes func() []*storedv1.Node
 
 	mu     sync.Mutex
@@ -36,13 +36,13 @@ type Peers struct {
 	closed bool
 }
 
-// NewPeers returns the connections to the nodes that the metadata knows when one is asked for.
-func NewPeers(nodes func() []*storedv1.Node) *Peers {
-	return &Peers{nodes: nodes, conns: map[string]*grpc.ClientConn{}}
+// NewLogPeers returns the connections to the nodes that the metadata knows when one is asked for.
+func NewLogPeers(nodes func() []*storedv1.Node) *LogPeers {
+	return &LogPeers{nodes: nodes, conns: map[string]*grpc.ClientConn{}}
 }
 
 // Conn returns the connection to a node, connected or not.
-func (p *Peers) Conn(n id.Node) (*grpc.ClientConn, error) {
+func (p *LogPeers) Conn(n id.Node) (*grpc.ClientConn, error) {
 	var text string
 	for _, node := range p.nodes() {
 		if id.Node(node.Id) == n {
@@ -95,7 +95,7 @@ func hostPort(text string) (string, error) {
 }
 
 // Close ends all connections.
-func (p *Peers) Close() error {
+func (p *LogPeers) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.closed = true

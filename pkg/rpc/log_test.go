@@ -59,7 +59,7 @@ func logFabric(t *testing.T, c *logservertest.Cluster, n int) []*storedv1.Node {
 func logDialer(t *testing.T, self id.GenerationalNode, cluster uint64, nodes []*storedv1.Node, parts ...func(*rpc.LogDialer) lifecycle.Part) *rpc.LogDialer {
 	t.Helper()
 	all := func() []*storedv1.Node { return nodes }
-	peers := rpc.NewPeers(all)
+	peers := rpc.NewLogPeers(all)
 	d := rpc.NewLogDialer(self, cluster, all, peers, nil)
 	run := []lifecycle.Part{d}
 	for _, p := range parts {
