@@ -1,0 +1,161 @@
+package rpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	clusterv1 "reprise/api/cluster/v1"
+	"reprise/pkg/host"
+	"reprise/pkg/lifecycle"
+)
+
+// FabricConfig of a daemon's fabric port.
+type FabricConfig struct {
+	KeepAlive        time.Duration // ping a silent peer
+	KeepAliveTimeout time.Duration // and cut it
+	Metrics          http.Handler  // nil: no /metrics
+	Pprof            bool          // serve /debug/pprof
+	Drain            time.Duration // calls may end within this time; 0: 2 s
+}
+
+const (
+	// defaultDrain is short: streams between daemons do not end by themselves.
+	defaultDrain = 2 * time.Second
+	// streamsMax is how many calls one peer may have open.
+	streamsMax = 4096
+	// pingMin is the least pause between a client's pings.
+	pingMin      = 500 * time.Millisecond
+	httpTimeout  = 10 * time.Second // for a request's header
+	idleTimeout  = 2 * time.Minute
+	healthBytes  = "application/json"
+	bytesPerPipe = 64 << 10
+)
+
+// Fabric serves gRPC and HTTP/1 on one port. It is the last part to start and the first to stop.
+type Fabric struct {
+	cfg    FabricConfig
+	ports  *portSwitch
+	grpc   *grpc.Server
+	http   *http.Server
+	ready  chan struct{}
+	status *NodeStatus
+}
+
+var _ lifecycle.Readier = (*Fabric)(nil)
+
+// NewFabric returns a server on a listener, which it will close. Register services on GRPC before Run.
+func NewFabric(cfg FabricConfig, ln net.Listener, status *NodeStatus, h host.Host) *Fabric {
+	opts := append(FabricServerOptions(),
+		grpc.MaxConcurrentStreams(streamsMax),
+		grpc.ReadBufferSize(bytesPerPipe),
+		grpc.WriteBufferSize(bytesPerPipe),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: cfg.KeepAlive, Timeout: cfg.KeepAliveTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingMin, PermitWithoutStream: true}),
+	)
+	f := &Fabric{cfg: cfg, ports: newPortSwitch(ln, h), grpc: grpc.NewServer(opts...), ready: make(chan struct{}), status: status}
+	f.http = &http.Server{Handler: f.mux(), ReadHeaderTimeout: httpTimeout, IdleTimeout: idleTimeout}
+	clusterv1.RegisterNodeServiceServer(f.grpc, status)
+	reflection.Register(f.grpc)
+	return f
+}
+
+// GRPC is where services are registered.
+func (f *Fabric) GRPC() grpc.ServiceRegistrar { return f.grpc }
+
+// Ready is closed when connections are taken.
+func (f *Fabric) Ready() <-chan struct{} { return f.ready }
+
+// Run serves until ctx ends, then lets calls end for a short time.
+func (f *Fabric) Run(ctx context.Context) error {
+	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	g := lifecycle.NewGroup(life)
+	g.Go("fabric port", f.ports.Run)
+	g.Go("fabric grpc", func(context.Context) error {
+		if err := f.grpc.Serve(f.ports.grpc); !errors.Is(err, grpc.ErrServerStopped) {
+			return err
+		}
+		return nil
+	})
+	g.Go("fabric http", func(context.Context) error {
+		if err := f.http.Serve(f.ports.http); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	g.Go("fabric stop", func(gctx context.Context) error {
+		select {
+		case <-ctx.Done():
+		case <-gctx.Done():
+		}
+		f.stop(context.WithoutCancel(ctx))
+		end(lifecycle.ErrStopped) // the port, which the others have let go of
+		return nil
+	})
+	close(f.ready)
+	return g.Wait()
+}
+
+func (f *Fabric) stop(ctx context.Context) {
+	drain := f.cfg.Drain
+	if drain == 0 {
+		drain = defaultDrain
+	}
+	ctx, cancel := context.WithTimeout(ctx, drain)
+	defer cancel()
+	g := lifecycle.NewGroup(ctx)
+	g.Go("drain", func(context.Context) error {
+		f.grpc.GracefulStop()
+		return nil
+	})
+	if err := f.http.Shutdown(ctx); err != nil {
+		_ = f.http.Close() // what is left has had its time
+	}
+	drained := context.AfterFunc(ctx, f.grpc.Stop) // ends GracefulStop too
+	_ = g.Wait()                                   // its goroutine returns no error
+	drained()
+}
+
+func (f *Fabric) mux() *http.ServeMux {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /health", f.health)
+	if f.cfg.Metrics != nil {
+		m.Handle("GET /metrics", f.cfg.Metrics)
+	}
+	if f.cfg.Pprof {
+		m.HandleFunc("/debug/pprof/", pprof.Index)
+		m.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+		m.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		m.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		m.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	return m
+}
+
+// Health is the body of GET /health.
+type Health struct {
+	Status      string   `json:"status"` // Alive, Starting, Stopping
+	NodeID      string   `json:"node_id,omitempty"`
+	NodeName    string   `json:"node_name"`
+	ClusterName string   `json:"cluster_name"`
+	Roles       []string `json:"roles"`
+	Version     string   `json:"version"`
+}
+
+func (f *Fabric) health(w http.ResponseWriter, _ *http.Request) {
+	body := f.status.Health()
+	w.Header().Set("content-type", healthBytes)
+	if body.Status != statusAlive {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_ = json.NewEncoder(w).Encode(body) // the peer is gone
+}

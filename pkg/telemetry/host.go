@@ -1,0 +1,24 @@
+package telemetry
+
+import (
+	"io"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"reprise/pkg/config"
+	"reprise/pkg/host"
+	"reprise/pkg/logkey"
+)
+
+// NewHost returns the real host of a process that logs to w. colour allows ANSI codes, if the
+// configuration does too: for a terminal.
+func NewHost(cfg *config.Config, role string, w io.Writer, colour bool) (host.Host, error) {
+	handler, err := NewHandler(w, cfg.Logging, colour)
+	if err != nil {
+		return host.Host{}, err
+	}
+	h := host.New(slog.New(handler).With(slog.String(logkey.Role, role)))
+	h.Metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return h, nil
+}
