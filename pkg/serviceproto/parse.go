@@ -35,12 +35,16 @@ func ParseCall(f Frame) (Call, error) {
 	r := reader{b: f.Payload}
 	for r.next() {
 		num := r.num
-		if c.OneWay && num == 4 {
+		switch {
+		case !c.OneWay:
+		case num == 4:
 			c.InvokeTime = r.millis()
 			continue
-		}
-		if c.OneWay && num > 4 && num < 10 {
+		case num == 11: // a field that it does not have
+			continue
+		case num > 4 && num < 10:
 			num-- // the invoke time shifts what follows it by one
+		default:
 		}
 		switch num {
 		case 1:
@@ -204,8 +208,13 @@ func ParseStateKey(payload []byte) (key []byte, completionID uint32, err error) 
 
 // ParseGetLazyStateKeys decodes a GetLazyStateKeys command.
 func ParseGetLazyStateKeys(payload []byte) (completionID uint32, err error) {
-	_, completionID, err = ParseStateKey(payload)
-	return completionID, err
+	r := reader{b: payload}
+	for r.next() {
+		if r.num == 11 {
+			completionID = r.uint32()
+		}
+	}
+	return completionID, r.err(TypeGetLazyStateKeys)
 }
 
 // ParseCompleteAwakeable decodes a CompleteAwakeable command; the result is copied.

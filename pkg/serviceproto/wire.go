@@ -23,7 +23,7 @@ func (r *reader) next() bool {
 		return false
 	}
 	num, typ, n := protowire.ConsumeTag(r.b)
-	if n < 0 {
+	if n < 0 || num > protowire.MaxValidNumber {
 		return r.fail()
 	}
 	r.num, r.typ, r.b = num, typ, r.b[n:]
