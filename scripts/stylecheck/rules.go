@@ -155,15 +155,15 @@ func docs(p *pass) {
 	if len(p.files) == 0 {
 		return // generated, or tests alone
 	}
-	file, want := "doc.go", "Package "+p.name+" "
-	if p.isMain() {
-		file, want = "main.go", "Command "+filepath.Base(p.path)+" "
+	file, want := "doc.go", regexp.MustCompile("^Package "+p.name+" ")
+	if p.isMain() { // the program may be named after the project, too
+		file, want = "main.go", regexp.MustCompile("^Command ("+module+"-)?"+filepath.Base(p.path)+" ")
 	}
 	for _, f := range p.files {
 		if filepath.Base(p.fset.Position(f.Pos()).Filename) != file {
 			continue
 		}
-		if !strings.HasPrefix(f.Doc.Text(), want) {
+		if !want.MatchString(f.Doc.Text()) {
 			p.report(f.Package, "the comment of %s begins %q", file, want)
 		}
 		return
