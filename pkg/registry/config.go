@@ -14,13 +14,14 @@ type Config struct {
 	ClusterName      string          // told to endpoints with each request; "" tells nothing
 	ConnectTimeout   time.Duration   // for one connection to an endpoint; default 10 s
 	DiscoveryTimeout time.Duration   // for all tries together; default 12 s, below the 13 s that command lines wait
+	VisibleTimeout   time.Duration   // until this process has seen a change that is stored; default 5 s
 	Defaults         schema.Defaults // what services and handlers that say nothing get
 	TLS              *tls.Config     // of https endpoints; nil (default) trusts the roots of the system
 }
 
 // Default is the configuration of a registrar that is told nothing.
 func Default() Config {
-	return Config{ConnectTimeout: 10 * time.Second, DiscoveryTimeout: 12 * time.Second, Defaults: schema.Default()}
+	return Config{ConnectTimeout: 10 * time.Second, DiscoveryTimeout: 12 * time.Second, VisibleTimeout: 5 * time.Second, Defaults: schema.Default()}
 }
 
 // Validate reports all faults at once.
@@ -31,6 +32,9 @@ func (c Config) Validate() error {
 	}
 	if c.DiscoveryTimeout <= 0 {
 		all = append(all, fmt.Errorf("discovery timeout: %s is not positive", c.DiscoveryTimeout))
+	}
+	if c.VisibleTimeout <= 0 {
+		all = append(all, fmt.Errorf("visible timeout: %s is not positive", c.VisibleTimeout))
 	}
 	return errors.Join(append(all, c.Defaults.Validate())...)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/errs"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/schema"
@@ -110,8 +111,8 @@ func (r *Registrar) Register(ctx context.Context, q Registration) (Registered, e
 
 // known answers a deployment that is registered already.
 func (r *Registrar) known(ctx context.Context, now *storedv1.Schema, d *storedv1.Deployment) (Registered, error) {
-	if err := r.view.WaitFor(ctx, now.GetVersion()); err != nil {
-		return Registered{}, fmt.Errorf("wait for schema %d: %w", now.GetVersion(), err)
+	if err := r.visible(ctx, now); err != nil {
+		return Registered{}, err
 	}
 	return Registered{ID: id.Deployment(d.GetId()), Registry: schema.NewRegistry(now, r.cfg.Defaults)}, nil
 }
@@ -129,10 +130,20 @@ func (r *Registrar) apply(ctx context.Context, now *storedv1.Schema, change func
 	if err != nil {
 		return nil, fmt.Errorf("store schema: %w", err)
 	}
-	if err := r.view.WaitFor(ctx, next.GetVersion()); err != nil {
-		return nil, fmt.Errorf("wait for schema %d: %w", next.GetVersion(), err)
+	if err := r.visible(ctx, next); err != nil {
+		return nil, err
 	}
 	return schema.NewRegistry(next, r.cfg.Defaults), nil
+}
+
+// visible returns once this process shows a stored schema: who was answered may read and call at once.
+func (r *Registrar) visible(ctx context.Context, s *storedv1.Schema) error {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.VisibleTimeout)
+	defer cancel()
+	if err := r.view.WaitFor(ctx, s.GetVersion()); err != nil {
+		return errs.With(errs.Uncertain, fmt.Errorf("the change is stored, but this server has not seen it yet: %w", err))
+	}
+	return nil
 }
 
 // Remove forgets a deployment.
