@@ -24,6 +24,9 @@ func ensureFormat(fs vfs.FS, dir string) error {
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	if err := syncDir(fs, fs.PathDir(dir)); err != nil { // or a crash takes the folder away with what was synced in it
+		return err
+	}
 	path := fs.PathJoin(dir, formatFile)
 	f, err := fs.Open(path)
 	if err != nil {
@@ -78,6 +81,10 @@ func writeFormat(fs vfs.FS, dir, path string) (err error) {
 	if err := fs.Rename(temp, path); err != nil {
 		return err
 	}
+	return syncDir(fs, dir)
+}
+
+func syncDir(fs vfs.FS, dir string) (err error) {
 	d, err := fs.OpenDir(dir)
 	if err != nil {
 		return err

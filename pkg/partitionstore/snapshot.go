@@ -10,6 +10,7 @@ import (
 	"reprise/pkg/invocation"
 	"reprise/pkg/journal"
 	"reprise/pkg/partition"
+	"reprise/pkg/serviceproto"
 )
 
 // Snapshot is the store as one commit left it. Any goroutine may read it, one at a time. Whoever took it closes it, before the store.
@@ -97,10 +98,7 @@ func (r *JournalRows) Next() (journal.Row, error) {
 }
 
 // StateEntry is one entry of the user state of an object.
-type StateEntry struct {
-	Key   []byte
-	Value []byte
-}
+type StateEntry = serviceproto.StateEntry
 
 // UserStateRows walks the user state of an object.
 type UserStateRows struct {

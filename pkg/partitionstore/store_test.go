@@ -1,0 +1,543 @@
+package partitionstore_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+	"pgregory.net/rapid"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/command"
+	"reprise/pkg/errs"
+	"reprise/pkg/host"
+	"reprise/pkg/host/hosttest"
+	"reprise/pkg/id"
+	"reprise/pkg/journal"
+	"reprise/pkg/lsn"
+	"reprise/pkg/partition"
+	"reprise/pkg/partition/partitiontest"
+	"reprise/pkg/partitionstore"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const dir = "store"
+
+func smallConfig() partitionstore.Config {
+	c := partitionstore.Default()
+	c.MemTableBytes = 256 << 10
+	return c
+}
+
+type tester interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func hostOn(fs vfs.FS) host.Host {
+	h := hosttest.New(hosttest.NewClock(), 1)
+	h.FS = fs
+	return h
+}
+
+func open(t tester, cfg partitionstore.Config, fs vfs.FS, shared *partitionstore.Shared) *partitionstore.Store {
+	t.Helper()
+	s, err := partitionstore.Open(cfg, hostOn(fs), dir, shared)
+	if err != nil {
+		t.Fatalf("open: %v", err)
+	}
+	return s
+}
+
+func newShared(t *testing.T) *partitionstore.Shared {
+	shared := partitionstore.NewShared(8 << 20)
+	t.Cleanup(func() {
+		if err := shared.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return shared
+}
+
+func apply(t tester, s *partitionstore.Store, raw []byte) []partition.Effect {
+	t.Helper()
+	rec, err := command.Parse(raw)
+	if err != nil {
+		t.Fatalf("parse: %v", err)
+	}
+	effects, err := partition.Apply(s.Begin(), rec, nil)
+	if err != nil {
+		t.Fatalf("record %d: %v", rec.LSN, err)
+	}
+	return effects
+}
+
+func commit(t tester, s *partitionstore.Store) {
+	t.Helper()
+	if err := s.Begin().Commit(); err != nil {
+		t.Fatalf("commit: %v", err)
+	}
+}
+
+// The store and the State in memory agree after any log, however it is cut into batches, whatever the
+// caches hold, and through crashes that lose what was not flushed.
+func TestAgreesWithMemory(t *testing.T) {
+	shared := newShared(t)
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "choice") }
+		cfg := smallConfig()
+		cfg.ActiveMax, cfg.IdleMax = 1+draw(4), 1+draw(2)
+		fs := vfs.NewCrashableMem()
+		s := open(t, cfg, fs, shared)
+		defer func() { _ = s.Close() }()
+		memory := partitiontest.New()
+		random := partitiontest.NewRandom(memory, draw)
+		var log [][]byte
+		for range 1 + draw(100) {
+			raw := random.Next()
+			log = append(log, raw)
+			rec, err := command.Parse(raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := partition.Apply(memory, rec, nil); err != nil {
+				t.Fatalf("record %d: %v", rec.LSN, err)
+			}
+			apply(t, s, raw)
+			switch draw(20) {
+			case 0, 1, 2, 3, 4, 5:
+				commit(t, s)
+			case 6:
+				commit(t, s)
+				if err := s.Flush(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+				durable, err := s.DurableLSN()
+				if err != nil || durable != rec.LSN || s.Unflushed() != 0 {
+					t.Fatalf("after a flush at %d the durable position is %d, %v; %d unflushed", rec.LSN, durable, err, s.Unflushed())
+				}
+			case 7: // the machine stops; what was not flushed is applied again
+				crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+				durable, err := s.DurableLSN()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				fs, s = crashed, open(t, cfg, crashed, shared)
+				applied := s.Meta().Applied
+				if applied < uint64(durable) {
+					t.Fatalf("position %d was durable, after the crash it is %d", durable, applied)
+				}
+				for _, again := range log[applied:] {
+					apply(t, s, again)
+				}
+			}
+		}
+		commit(t, s)
+		got, err := s.Dump()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := memory.Dump(); got != want {
+			t.Fatalf("the store has\n%s\nmemory has\n%s", got, want)
+		}
+		comparePending(t, s, memory)
+	})
+}
+
+// comparePending compares what a snapshot and the State in memory bring back.
+func comparePending(t *rapid.T, s *partitionstore.Store, memory *partitiontest.State) {
+	snap := s.Snapshot()
+	defer func() { _ = snap.Close() }()
+	active, timers := snap.Active(), snap.Timers(0)
+	defer func() { _, _ = active.Close(), timers.Close() }()
+	stored := &partition.Pending{Active: active.Next, Timers: timers.Next}
+	all := func(p *partition.Pending) (got []string) {
+		p.Outbox = nil
+		for done := false; !done; {
+			var effects []partition.Effect
+			var err error
+			if effects, done, err = p.Next(5, nil); err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range effects {
+				got = append(got, e.ID.String()+string(rune('0'+e.Kind)))
+			}
+		}
+		return got
+	}
+	if got, want := strings.Join(all(stored), " "), strings.Join(all(memory.Pending()), " "); len(got) != len(want) {
+		t.Fatalf("the store brings back %s, memory %s", got, want)
+	}
+}
+
+// log builds a short log by hand.
+type log struct {
+	t   *testing.T
+	s   *partitionstore.Store
+	seq uint64
+}
+
+func (l *log) do(h command.Header, facts command.Facts, frames ...[]byte) []partition.Effect {
+	l.t.Helper()
+	raw, err := command.Append(nil, h, facts, frames...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	command.Stamp(raw, 0, lsn.LSN(l.s.Meta().Applied+1), 1, l.seq, 1000)
+	l.seq++
+	effects := apply(l.t, l.s, raw)
+	commit(l.t, l.s)
+	return effects
+}
+
+func newLog(t *testing.T, s *partitionstore.Store) *log {
+	l := &log{t: t, s: s}
+	l.do(command.Header{Kind: command.Announce}, &storedv1.Announcement{KeyTo: ^uint64(0), Partitions: 1})
+	return l
+}
+
+func (l *log) invoke(n int, target *storedv1.Target) id.Invocation {
+	l.do(command.Header{Kind: command.Invoke, ID: partitiontest.ID(n)},
+		&storedv1.InvokeFacts{Target: target, JournalRetentionMs: 1, CompletionRetentionMs: 1}, partitiontest.Input("in"))
+	return partitiontest.ID(n)
+}
+
+func (l *log) step(i id.Invocation, frames ...[]byte) {
+	inv, err := l.s.Invocation(i)
+	if err != nil || inv == nil {
+		l.t.Fatalf("invocation %s: %v, %v", i, inv, err)
+	}
+	l.do(command.Header{
+		Kind: command.Step, ID: i, Incarnation: lsn.LSN(inv.Row.Incarnation), Activation: lsn.LSN(inv.Row.Activation), Attempt: 1,
+	}, &storedv1.StepFacts{Pin: &storedv1.Pin{Deployment: make([]byte, 16), ProtocolVersion: 6}}, frames...)
+}
+
+var counter = &storedv1.Target{
+	Service: "Counter", Handler: "add", Key: "k",
+	ServiceType: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, HandlerType: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE,
+}
+
+func TestReadInline(t *testing.T) {
+	s := open(t, smallConfig(), vfs.NewMem(), newShared(t))
+	defer func() { _ = s.Close() }()
+	l := newLog(t, s)
+	i := l.invoke(1, counter)
+	input := partitiontest.Input("in")
+	steps := [][]byte{partitiontest.SetState("a", "12"), partitiontest.SetState("b", "34"), partitiontest.SetState("c", "")}
+	for _, test := range []struct {
+		name           string
+		before         [][]byte
+		journal, state int
+		ok, partial    bool
+		names          string
+	}{
+		{"fresh", nil, 1000, 1000, true, false, ""},
+		{"lazy", nil, 1000, 0, true, true, ""},
+		{"state fits exactly", steps, 1000, 7, true, false, "abc"},
+		{"one byte less", nil, 1000, 6, true, true, "ab"},
+		{"the first does not fit", nil, 1000, 2, true, true, ""},
+		{"journal too long", nil, 20, 1000, false, false, ""},
+	} {
+		if test.before != nil {
+			l.step(i, test.before...)
+		}
+		inv, err := s.Invocation(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames, state, partial, ok, err := s.ReadInline(inv, test.journal, test.state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := ""
+		for _, e := range state {
+			names += string(e.Key)
+		}
+		if ok != test.ok || partial != test.partial || names != test.names {
+			t.Errorf("%s: ok=%t partial=%t names=%q", test.name, ok, partial, names)
+		}
+		want := string(input)
+		if inv.Journal.Entries > 1 {
+			for _, f := range steps {
+				want += string(f)
+			}
+		}
+		if ok && string(frames) != want {
+			t.Errorf("%s: frames are %x, not %x", test.name, frames, want)
+		}
+	}
+}
+
+func TestReader(t *testing.T) {
+	s := open(t, smallConfig(), vfs.NewMem(), newShared(t))
+	defer func() { _ = s.Close() }()
+	l := newLog(t, s)
+	i := l.invoke(1, counter)
+	l.step(i, partitiontest.Run(1), partitiontest.RunDone(1, "x"))
+	l.step(i, partitiontest.SetState("a", "1"))
+	inv, err := s.Invocation(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.Reader(inv)
+	l.step(i, partitiontest.SetState("b", "2"), partitiontest.Output("o"), partitiontest.End()) // after the reader was made
+	state, partial, err := r.State(100)
+	if err != nil || partial || len(state) != 1 {
+		t.Errorf("state is %v, partial=%t, %v", state, partial, err)
+	}
+	var rows []string
+	for {
+		frames, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, string(frames))
+	}
+	want := []string{
+		string(partitiontest.Input("in")), string(partitiontest.Run(1)) + string(partitiontest.RunDone(1, "x")), string(partitiontest.SetState("a", "1")),
+	}
+	if strings.Join(rows, "|") != strings.Join(want, "|") {
+		t.Errorf("rows are %x, not %x", rows, want)
+	}
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("a closed reader says %v", err)
+	}
+}
+
+func TestSnapshotRows(t *testing.T) {
+	s := open(t, smallConfig(), vfs.NewMem(), newShared(t))
+	defer func() { _ = s.Close() }()
+	l := newLog(t, s)
+	first, second := l.invoke(1, counter), l.invoke(2, counter)
+	done := l.invoke(3, &storedv1.Target{Service: "S"})
+	l.step(first, partitiontest.SetState("n", "1"), partitiontest.Sleep(1, 9000), partitiontest.Sleep(2, 5000))
+	l.step(done, partitiontest.Output("o"), partitiontest.End())
+	snap := s.Snapshot()
+	defer func() { _ = snap.Close() }()
+	l.step(first, partitiontest.Output("o"), partitiontest.End()) // the snapshot does not see it
+
+	active := snap.Active()
+	for _, want := range []id.Invocation{first, second} {
+		if inv, err := active.Next(); err != nil || inv.ID != want {
+			t.Errorf("active is %v, %v, not %s", inv, err, want)
+		}
+	}
+	if _, err := active.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last active row: %v", err)
+	}
+	timers := snap.Timers(5001)
+	if timer, err := timers.Next(); err != nil || timer.Due != 9000 || timer.Index != 1 {
+		t.Errorf("timer is %v, %v", timer, err)
+	}
+	if inv, err := snap.Invocation(done); err != nil || string(inv.Row.Result.GetValue()) != "o" || inv.Row.JournalEntries != 2 {
+		t.Errorf("completed row is %v, %v", inv, err)
+	}
+	inv, err := snap.Invocation(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := snap.Journal(inv, 1)
+	if row, err := rows.Next(); err != nil || row.First != 1 || row.Entries != 3 {
+		t.Errorf("journal row is %v, %v", row, err)
+	}
+	state := snap.UserState("Counter", "k")
+	if e, err := state.Next(); err != nil || string(e.Key) != "n" || string(e.Value) != "1" {
+		t.Errorf("state is %v, %v", e, err)
+	}
+	for _, c := range []io.Closer{active, timers, rows, state} {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOutboxSurvivesReopen(t *testing.T) {
+	fs, shared := vfs.NewMem(), newShared(t)
+	s := open(t, smallConfig(), fs, shared)
+	v := s.Begin()
+	for seq := uint64(1); seq <= 3; seq++ {
+		if err := v.PutOutbox(7, seq, []byte{byte(seq)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.PutOutbox(7, 9, nil); !errs.Is(err, errs.Internal) {
+		t.Errorf("a gap in the outbox gives %v", err)
+	}
+	if err := v.TruncateOutbox(7, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := v.SetSourceSeq(5, 11); err != nil {
+		t.Fatal(err)
+	}
+	commit(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, smallConfig(), fs, shared)
+	defer func() { _ = s.Close() }()
+	if targets := s.OutboxTargets(); len(targets) != 1 || targets[0] != 7 {
+		t.Errorf("targets are %v", targets)
+	}
+	if seq, err := s.SourceSeq(5); err != nil || seq != 11 {
+		t.Errorf("source sequence is %d, %v", seq, err)
+	}
+	snap := s.Snapshot()
+	defer func() { _ = snap.Close() }()
+	rows := snap.Outbox(7, 1)
+	defer func() { _ = rows.Close() }()
+	if seq, rec, err := rows.Next(); err != nil || seq != 3 || string(rec) != "\x03" {
+		t.Errorf("row is %d %x, %v", seq, rec, err)
+	}
+	if _, _, err := rows.Next(); !errors.Is(err, io.EOF) {
+		t.Errorf("after the last row: %v", err)
+	}
+	v = s.Begin()
+	if err := v.TruncateOutbox(7, 100); err != nil {
+		t.Fatal(err)
+	}
+	if empty, err := v.OutboxEmpty(7); err != nil || !empty {
+		t.Errorf("the outbox is not empty after a truncation, %v", err)
+	}
+	if seq, err := v.OutboxSeq(7); err != nil || seq != 3 {
+		t.Errorf("the newest sequence is %d, %v", seq, err)
+	}
+	commit(t, s)
+}
+
+// Range deletions take over from point deletions; both must leave nothing.
+func TestDropLongJournal(t *testing.T) {
+	for _, steps := range []int{3, 100} {
+		s := open(t, smallConfig(), vfs.NewMem(), newShared(t))
+		l := newLog(t, s)
+		i := l.invoke(1, counter)
+		for n := range steps {
+			l.step(i, partitiontest.Run(uint32(n+1)), partitiontest.RunDone(uint32(n+1), "x"))
+		}
+		inv, err := s.Invocation(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := s.Begin()
+		if err := v.DropJournal(inv); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, s)
+		err = v.JournalRows(inv, func(r journal.Row) error {
+			t.Errorf("%d steps: row %d is still there", steps, r.First)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestFormat(t *testing.T) {
+	shared := newShared(t)
+	write := func(t *testing.T, fs vfs.FS, text string) {
+		if err := fs.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		f, err := fs.Create(fs.PathJoin(dir, "FORMAT"), vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, test := range []struct {
+		name, text string
+		code       errs.Code
+		says       string
+	}{
+		{"present", "reprise partitionstore 1\n", 0, ""},
+		{"newer", "reprise partitionstore 2\n", errs.Unsupported, "start a newer one"},
+		{"another thing", "reprise logstore 1\n", errs.Corrupt, "does not name the format"},
+		{"empty", "", errs.Corrupt, "does not name the format"},
+		{"zero", "reprise partitionstore 0\n", errs.Corrupt, "does not name the format"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fs := vfs.NewMem()
+			write(t, fs, test.text)
+			s, err := partitionstore.Open(smallConfig(), hostOn(fs), dir, shared)
+			if test.code == 0 {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if !errs.Is(err, test.code) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error is %v", err)
+			}
+		})
+	}
+	t.Run("database without format", func(t *testing.T) {
+		fs := vfs.NewMem()
+		if err := fs.MkdirAll(fs.PathJoin(dir, "db"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := partitionstore.Open(smallConfig(), hostOn(fs), dir, shared); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("error is %v", err)
+		}
+	})
+}
+
+func TestConfig(t *testing.T) {
+	if err := partitionstore.Default().Validate(); err != nil {
+		t.Error(err)
+	}
+	err := (partitionstore.Config{}).Validate()
+	for _, want := range []string{"memtable of 0", "memtables-max", "l0-files-max", "active-max", "idle-max"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not say %s", err, want)
+		}
+	}
+	if _, err := partitionstore.Open(partitionstore.Config{}, hostOn(vfs.NewMem()), dir, newShared(t)); err == nil {
+		t.Error("a store opened without limits")
+	}
+}
+
+// A store whose flushes fall behind says so before a commit would block.
+func TestCredit(t *testing.T) {
+	cfg := smallConfig()
+	s := open(t, cfg, vfs.NewMem(), newShared(t))
+	defer func() { _ = s.Close() }()
+	if !s.Credit() {
+		t.Error("a new store gives no credit")
+	}
+	l := newLog(t, s)
+	l.do(command.Header{Kind: command.Invoke, ID: partitiontest.ID(1)}, &storedv1.InvokeFacts{Target: counter},
+		partitiontest.Input(strings.Repeat("x", 2<<20)))
+	if err := s.Flush(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if !s.Credit() {
+		t.Error("a flushed store gives no credit")
+	}
+}
