@@ -144,7 +144,7 @@ func judgeHandlerType(service storedv1.ServiceType, h *storedv1.Handler, where s
 		run       = storedv1.HandlerType_HANDLER_TYPE_WORKFLOW
 	)
 	var implied storedv1.HandlerType
-	ok := false
+	var ok bool
 	switch service {
 	case storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT:
 		implied, ok = exclusive, h.GetType() != run

@@ -69,10 +69,7 @@ func CheckCommand(f Frame, s Scope) error {
 	if err := r.who.check(f.Type, s); err != nil {
 		return err
 	}
-	if err := checkContent(f, seen, s); err != nil {
-		return err
-	}
-	return nil
+	return checkContent(f, s)
 }
 
 // check refuses with a *ProtocolError; it returns error so that nil stays nil.
@@ -99,7 +96,7 @@ func (w who) check(t Type, s Scope) error {
 }
 
 // checkContent looks into the commands whose shape does not say all.
-func checkContent(f Frame, seen fieldSet, s Scope) error {
+func checkContent(f Frame, s Scope) error {
 	switch f.Type {
 	case TypeCall:
 		return checkCall(f, callFields{idempotencyKey: 6, scope: 7, limitKey: 8}, s)
@@ -108,7 +105,7 @@ func checkContent(f Frame, seen fieldSet, s Scope) error {
 	case TypeSendSignal:
 		return checkSendSignal(f.Payload)
 	case TypeAttachInvocation, TypeGetInvocationOutput:
-		return checkAttach(f, seen, s)
+		return checkAttach(f, s)
 	case TypeCompleteAwakeable:
 		text := firstText(f.Payload, 1)
 		if _, _, _, err := id.ParseAwakeable(string(text)); err != nil {
@@ -159,7 +156,7 @@ func checkSendSignal(payload []byte) error {
 	return nil
 }
 
-func checkAttach(f Frame, seen fieldSet, s Scope) error {
+func checkAttach(f Frame, s Scope) error {
 	r := reader{b: f.Payload}
 	for r.next() {
 		switch r.num {

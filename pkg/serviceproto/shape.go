@@ -106,14 +106,7 @@ var (
 		1: uintField(1), 2: textField(2), 3: textField(3), 4: uintField(4), 5: textField(5), 6: uintField(6),
 		8: uintField(8), 9: uintField(9),
 	}
-	notificationShape = shape{
-		1: uintField(1, 2, 3), 2: uintField(1, 2, 3), 3: textField(1, 2, 3),
-		4: subField(&voidShape, results...), 5: subField(&valueShape, results...), 6: subField(&failureShape, results...),
-		16: textField(results...), 17: subField(&keysShape, results...),
-	}
 )
-
-var results = []uint{4, 5, 6, 16, 17}
 
 // Commands. Field 12 is the label of each.
 var (
