@@ -239,12 +239,31 @@ func (l *loop) until(what string, cond func() bool) {
 		if cond() {
 			return
 		}
+		if l.resting() {
+			l.advance(100 * time.Millisecond)
+			continue
+		}
 		select {
 		case <-l.wake:
 		case <-deadline.C:
 			l.t.Fatalf("timed out: %s\n%s", what, l.state.Dump())
 		}
 	}
+}
+
+// resting tells whether nothing but time makes anything happen.
+func (l *loop) resting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.recs) > 0 || len(l.events) > 0 || len(l.v.runs) == 0 {
+		return false
+	}
+	for _, r := range l.v.runs {
+		if r.state != stateBackoff {
+			return false
+		}
+	}
+	return true
 }
 
 // settle turns until ch is closed by something else than the loop.
@@ -547,6 +566,9 @@ func endpoint(t *testing.T, f func(p *peer), raw bool, protocols ...func(*http.P
 	var p http.Protocols
 	p.SetUnencryptedHTTP2(true)
 	p.SetHTTP1(true)
+	for _, set := range protocols {
+		set(&p)
+	}
 	var mu sync.Mutex
 	attempts := 0
 	s := &http.Server{Protocols: &p, ReadHeaderTimeout: wait, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,571 @@
+package invoker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	servicev1 "reprise/api/service/v1"
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/command"
+	"reprise/pkg/host"
+	"reprise/pkg/id"
+	"reprise/pkg/partition/partitiontest"
+	"reprise/pkg/serviceproto"
+)
+
+// signal is what completes an awakeable.
+func (l *loop) signal(i id.Invocation, index uint32, value string) {
+	l.propose(command.Header{Kind: command.Signal, ID: i}, nil, serviceproto.AppendSignalValue(nil, index, []byte(value)))
+}
+
+// The counts and durations that a handler is told, while the retries are its own and use up no attempt.
+func TestRunRetries(t *testing.T) {
+	const tries = 8 // more than the policy allows
+	type told struct{ count, duration uint64 }
+	got := make(chan told, 2*tries)
+	delay := uint64(50)
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		got <- told{uint64(p.start.GetRetryCountSinceLastStoredEntry()), p.start.GetDurationSinceLastStoredEntry()}
+		index, name, typ := uint32(1), "run", uint32(serviceproto.TypeRun)
+		fail := errorMessage(&servicev1.Error{
+			Code: 500, Message: "again", NextRetryDelay: &delay,
+			RelatedCommandIndex: &index, RelatedCommandName: &name, RelatedCommandType: &typ,
+		})
+		switch {
+		case p.attempt == 1:
+			p.send(partitiontest.Run(1), fail)
+		case p.attempt < tries:
+			p.send(fail)
+		case p.attempt == tries:
+			p.send(proposal(1, "x"), partitiontest.Run(2), fail)
+		default:
+			output(p, p.types())
+		}
+	}, false))
+	i := l.invoke(service("h"), "")
+	l.wantValue(i, "Input Run RunCompletion Run")
+	l.wantNothingHeld()
+	for n := range uint64(tries) {
+		want := told{count: n}
+		if g := <-got; g.count != want.count || n > 0 && g.duration < 50*n {
+			t.Errorf("attempt %d was told %+v", n+1, g)
+		}
+	}
+	if g := <-got; g.count != 1 { // a command was stored meanwhile
+		t.Errorf("after progress the count is %d, want 1", g.count)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	cases := []struct {
+		name, value string
+		refusals    int32
+	}{
+		{"seconds", "2", 5}, // more than the policy allows
+		{"date", "Thu, 01 Jan 2026 00:00:02 GMT", 1},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			l := newLoop(t, endpoint(t, func(p *peer) {
+				if p.attempt <= int(tc.refusals) {
+					p.w.Header().Set("retry-after", tc.value)
+					p.w.WriteHeader(http.StatusServiceUnavailable)
+					return
+				}
+				output(p, "ok")
+			}, false))
+			before := host.Millis(l.clock)
+			l.wantValue(l.invoke(service("h"), ""), "ok")
+			want := 2000 * int64(tc.refusals)
+			if took := host.Millis(l.clock) - before; took < want || took > want+300*int64(tc.refusals) {
+				t.Fatalf("it took %d ms, want %d", took, want)
+			}
+			l.wantNothingHeld()
+		})
+	}
+}
+
+func TestSuspendAndResume(t *testing.T) {
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		if len(p.replay) == 1 {
+			p.send(partitiontest.Suspension(nil, []uint32{1, 17}))
+			return
+		}
+		output(p, p.types())
+	}, false))
+	i := l.invoke(service("h"), "")
+	l.wantStatus(i, suspended)
+	l.wantNothingHeld()
+	l.signal(i, 17, "x")
+	l.wantValue(i, "Input SignalNotification")
+	l.wantNothingHeld()
+}
+
+// A suspension whose condition was met while it was under way starts another attempt at once.
+func TestSuspensionThatIsMet(t *testing.T) {
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		if p.attempt == 1 {
+			p.send(partitiontest.Run(1), proposal(1, "x"), partitiontest.Suspension([]uint32{1}, []uint32{1}))
+			return
+		}
+		output(p, p.types())
+	}, false))
+	i := l.invoke(service("h"), "")
+	l.wantValue(i, "Input Run RunCompletion")
+	l.wantNothingHeld()
+	if r := l.applied[len(l.applied)-1]; r.Attempt < 2 || r.Activation == l.applied[1].LSN {
+		t.Fatalf("attempt %d of activation %d", r.Attempt, r.Activation)
+	}
+}
+
+// A handler that has not answered anything, not even headers, gets notifications.
+func TestLiveNotificationBeforeHeaders(t *testing.T) {
+	begun := make(chan struct{})
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		close(begun)
+		f, err := p.next()
+		if err != nil {
+			return
+		}
+		output(p, f.typ.String())
+	}, false))
+	i := l.invoke(service("h"), "")
+	l.settle("begun", begun)
+	l.signal(i, 17, "x")
+	l.wantValue(i, "SignalNotification")
+	l.wantNothingHeld()
+}
+
+func timeouts(inactivity, abort time.Duration) option {
+	return func(_ *loop, d *storedv1.Deployment) {
+		i, a := inactivity.Milliseconds(), abort.Milliseconds()
+		d.Services[0].Options.InactivityTimeoutMs, d.Services[0].Options.AbortTimeoutMs = &i, &a
+	}
+}
+
+func TestInactivity(t *testing.T) {
+	begun, closed := make(chan struct{}), make(chan struct{})
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		if p.attempt > 1 {
+			output(p, p.types())
+			return
+		}
+		close(begun)
+		if _, err := p.next(); errors.Is(err, io.EOF) {
+			close(closed)
+			// It may go on for a while.
+			p.send(partitiontest.Run(1), proposal(1, "x"))
+			p.send(partitiontest.Suspension(nil, []uint32{1, 17}))
+		}
+	}, false), timeouts(3*time.Second, 4*time.Second))
+	i := l.invoke(service("h"), "")
+	l.settle("begun", begun)
+	l.advance(2900 * time.Millisecond)
+	select {
+	case <-closed:
+		t.Fatal("the request ended before 3 s")
+	default:
+	}
+	l.advance(400 * time.Millisecond)
+	l.settle("half close", closed)
+	l.wantStatus(i, suspended)
+	l.signal(i, 17, "x")
+	l.wantValue(i, "Input Run RunCompletion SignalNotification")
+	l.wantNothingHeld()
+}
+
+func TestFramesKeepAnAttemptActive(t *testing.T) {
+	begun, ask := make(chan struct{}), make(chan string)
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		close(begun)
+		for {
+			switch <-ask {
+			case "frame":
+				p.send(partitiontest.Run(1))
+			case "end":
+				output(p, "ok")
+				return
+			}
+		}
+	}, false), timeouts(3*time.Second, time.Second))
+	i := l.invoke(service("h"), "")
+	l.settle("begun", begun)
+	for n := range 4 {
+		l.advance(2 * time.Second)
+		ask <- "frame"
+		l.until("frame", func() bool { return must(l.state.Journal(must(l.state.Invocation(i)))).Entries == uint32(n)+2 })
+	}
+	ask <- "end"
+	l.wantValue(i, "ok")
+	l.wantNothingHeld()
+}
+
+// Half-closed at 3 s, failed at 7 s, reset at 12 s: as the contract has it.
+func TestAbort(t *testing.T) {
+	begun, gone := make(chan struct{}), make(chan struct{})
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		if p.attempt > 1 {
+			output(p, "ok")
+			return
+		}
+		close(begun)
+		<-p.r.Context().Done()
+		close(gone)
+	}, false), timeouts(3*time.Second, 4*time.Second))
+	i := l.invoke(service("h"), "")
+	l.settle("begun", begun)
+	l.advance(6900 * time.Millisecond)
+	if s := l.runState(i); s != stateRunning {
+		t.Fatalf("state %d before 7 s", s)
+	}
+	l.advance(500 * time.Millisecond)
+	if s := l.runState(i); s != stateFailing || l.v.runs[i].failure.doc != "RT0001" {
+		t.Fatalf("state %d after 7 s", s)
+	}
+	l.advance(5200 * time.Millisecond)
+	l.settle("reset", gone)
+	l.wantValue(i, "ok")
+	l.wantNothingHeld()
+}
+
+// In request/response mode all is sent at once and nothing after.
+func TestRequestResponse(t *testing.T) {
+	zero := int64(0)
+	cases := []struct {
+		name   string
+		option option
+	}{
+		{"HTTP/2", func(_ *loop, d *storedv1.Deployment) { d.Bidi = false }},
+		{"HTTP/1.1", func(_ *loop, d *storedv1.Deployment) { d.Bidi, d.Http1 = false, true }},
+		{"no inactivity timeout", func(_ *loop, d *storedv1.Deployment) { d.Services[0].Options.InactivityTimeoutMs = &zero }},
+	}
+	for _, tc := range cases {
+		for _, lazy := range []bool{false, true} {
+			t.Run(fmt.Sprint(tc.name, " lazy=", lazy), func(t *testing.T) {
+				l := newLoop(t, endpoint(t, func(p *peer) {
+					if _, err := p.next(); !errors.Is(err, io.EOF) {
+						p.w.WriteHeader(http.StatusTeapot)
+						return
+					}
+					if len(p.replay) == 1 {
+						p.send(partitiontest.Run(1), proposal(1, "x"), partitiontest.Suspension([]uint32{1}, []uint32{1}))
+						return
+					}
+					output(p, p.types()+" "+p.r.Header.Get("x-restate-invocation-id")+" "+p.r.Header.Get("x-restate-cluster-name"))
+				}, false), tc.option)
+				l.lazy = lazy
+				i := l.invoke(service("h"), "")
+				l.wantValue(i, "Input Run RunCompletion "+i.String()+" test")
+				l.wantNothingHeld()
+			})
+		}
+	}
+}
+
+func TestBidiOverHTTP1(t *testing.T) {
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		p.send(partitiontest.Run(1), proposal(1, "x"))
+		f, err := p.next()
+		if err != nil {
+			return
+		}
+		output(p, f.typ.String()+" "+p.r.Proto)
+	}, false), func(_ *loop, d *storedv1.Deployment) { d.Http1 = true })
+	l.wantValue(l.invoke(service("h"), ""), "RunCompletion HTTP/1.1")
+	l.wantNothingHeld()
+}
+
+func TestHTTP1Failures(t *testing.T) {
+	http1 := func(_ *loop, d *storedv1.Deployment) { d.Http1 = true }
+	for doc, do := range map[string]func(p *peer){
+		"RT0012": status(404),
+		"RT0007": sends(partitiontest.Run(1)),
+		"RT0010": func(p *peer) {
+			p.headers()
+			_ = p.rc.Flush()
+			c, _, err := p.rc.Hijack()
+			if err == nil {
+				_ = c.Close()
+			}
+		},
+	} {
+		l := newLoop(t, endpoint(t, do, false), http1)
+		l.wantFailure(l.invoke(service("h"), ""), doc)
+		l.wantNothingHeld()
+	}
+	l := newLoop(t, "http://127.0.0.1:1", http1)
+	l.wantFailure(l.invoke(service("h"), ""), "RT0010")
+	l.wantNothingHeld()
+}
+
+// Notifications keep coming while attempts begin and fail: each attempt sees a prefix of the journal as
+// its replay, exactly as long as it was told, and the rest after it, each once and in order.
+func TestKnownEntriesUnderConcurrentForwards(t *testing.T) {
+	const signals, attempts = 200, 20
+	for _, lazy := range []bool{false, true} {
+		t.Run(fmt.Sprint("lazy=", lazy), func(t *testing.T) {
+			next := make(chan struct{}, attempts+1)
+			bad := make(chan string, attempts+1)
+			delay := uint64(0)
+			l := newLoop(t, endpoint(t, func(p *peer) {
+				seen := uint32(16)
+				note := func(f frame) bool {
+					var n servicev1.Notification
+					if f.typ != serviceproto.TypeSignalNotification || proto.Unmarshal(f.payload, &n) != nil {
+						bad <- f.typ.String()
+						return false
+					}
+					if n.GetSignalId() != seen+1 {
+						bad <- fmt.Sprintf("signal %d after %d", n.GetSignalId(), seen)
+						return false
+					}
+					seen++
+					return true
+				}
+				for _, f := range p.replay[1:] {
+					if !note(f) {
+						return
+					}
+				}
+				next <- struct{}{}
+				for seen < 16+signals && (p.attempt >= attempts || seen < 16+uint32(p.attempt*signals/attempts)) {
+					f, err := p.next()
+					if err != nil || !note(f) {
+						return
+					}
+				}
+				if seen == 16+signals {
+					output(p, "all")
+					return
+				}
+				p.send(errorMessage(&servicev1.Error{Code: 500, Message: "again", NextRetryDelay: &delay}))
+			}, false))
+			l.lazy = lazy
+			i := l.invoke(service("h"), "")
+			for n := range uint32(signals) {
+				l.signal(i, 17+n, strings.Repeat("x", int(n)))
+				l.turn()
+				if n%7 == 0 {
+					l.advance(100 * time.Millisecond)
+				}
+			}
+			l.until("result", func() bool { return l.results[i] != nil || len(bad) > 0 })
+			if len(bad) > 0 {
+				t.Fatal(<-bad)
+			}
+			l.wantNothingHeld()
+		})
+	}
+}
+
+// Replayed bytes are the bytes that were stored, however the journal is read; a journal larger than every
+// buffer goes to a slow endpoint row by row.
+func TestReplayIsVerbatim(t *testing.T) {
+	for _, lazy := range []bool{false, true} {
+		t.Run(fmt.Sprint("lazy=", lazy), func(t *testing.T) {
+			const steps, size = 40, 100 << 10
+			var sent bytes.Buffer
+			l := newLoop(t, endpoint(t, func(p *peer) {
+				if p.attempt == 1 {
+					for n := range uint32(steps) {
+						p.send(partitiontest.Run(n+1), proposal(n+1, strings.Repeat("v", size)))
+						f, err := p.next()
+						if err != nil {
+							return
+						}
+						sent.Write(partitiontest.Run(n + 1))
+						sent.Write(f.raw)
+					}
+					p.send(errorMessage(&servicev1.Error{Code: 500}))
+					return
+				}
+				var got bytes.Buffer
+				for _, f := range p.replay[1:] {
+					got.Write(f.raw)
+				}
+				output(p, fmt.Sprint(bytes.Equal(got.Bytes(), sent.Bytes()), " ", len(p.replay)))
+			}, false))
+			l.lazy = lazy
+			l.wantValue(l.invoke(service("h"), ""), fmt.Sprint("true ", 2*steps+1))
+			l.wantNothingHeld()
+		})
+	}
+}
+
+func TestCommandAcks(t *testing.T) {
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		p.send(partitiontest.Run(1), flagged(partitiontest.Run(2)))
+		p.send(partitiontest.Run(3), flagged(partitiontest.Run(4)))
+		var got []string
+		for range 2 {
+			f, err := p.next()
+			if err != nil {
+				return
+			}
+			got = append(got, fmt.Sprintf("%s %x", f.typ, f.payload))
+		}
+		output(p, strings.Join(got, ", "))
+	}, false))
+	l.wantValue(l.invoke(service("h"), ""), "CommandAck 0802, CommandAck 0804")
+	l.wantNothingHeld()
+}
+
+// Nothing is answered before it is applied.
+func TestNoAnswerBeforeTheRecordIsApplied(t *testing.T) {
+	sent, answered := make(chan struct{}), make(chan struct{})
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		p.send(flagged(partitiontest.Run(1)), proposal(1, "x"))
+		close(sent)
+		_, err := p.next()
+		close(answered)
+		if err == nil {
+			output(p, "ok")
+		}
+	}, false))
+	i := l.invoke(service("h"), "")
+	l.turn()
+	l.hold = true
+	l.settle("sent", sent)
+	l.until("record", func() bool { return len(l.recs) == 1 })
+	select {
+	case <-answered:
+		t.Fatal("answered before the record was applied")
+	default:
+	}
+	l.hold = false
+	l.wantValue(i, "ok")
+	l.wantNothingHeld()
+}
+
+// A retry waits until all that the failed attempt proposed is applied.
+func TestRetryWaitsForRecords(t *testing.T) {
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		if p.attempt == 1 {
+			p.send(partitiontest.Run(1), proposal(1, "x"), raw(0x0420, nil))
+			return
+		}
+		output(p, p.types())
+	}, false))
+	i := l.invoke(service("h"), "")
+	l.turn()
+	l.hold = true
+	l.until("settling", func() bool { return l.runState(i) == stateSettling })
+	l.advance(time.Minute)
+	if s := l.runState(i); s != stateSettling {
+		t.Fatalf("state %d while a record is not applied", s)
+	}
+	if running, _ := l.v.Running(); running != 0 {
+		t.Fatal("it holds its token")
+	}
+	l.hold = false
+	l.wantValue(i, "Input Run RunCompletion")
+	l.wantNothingHeld()
+}
+
+func TestOwnerTakesNoRecords(t *testing.T) {
+	l := newLoop(t, endpoint(t, func(p *peer) { output(p, "ok") }, false))
+	i := l.invoke(service("h"), "")
+	l.turn()
+	l.mu.Lock()
+	l.refuse = true
+	l.mu.Unlock()
+	l.until("backoff", func() bool { return l.runState(i) == stateBackoff })
+	l.mu.Lock()
+	l.refuse = false
+	l.mu.Unlock()
+	l.wantValue(i, "ok")
+	l.wantNothingHeld()
+}
+
+func TestKillResetsTheStream(t *testing.T) {
+	begun, gone := make(chan struct{}), make(chan struct{})
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		close(begun)
+		<-p.r.Context().Done()
+		close(gone)
+	}, false))
+	i := l.invoke(service("h"), "")
+	l.settle("begun", begun)
+	l.propose(command.Header{Kind: command.Fail, ID: i, Incarnation: l.v.runs[i].Incarnation, Activation: l.v.runs[i].Activation.Activation, Attempt: 1},
+		&storedv1.FailFacts{Failure: &storedv1.Failure{Code: 409, Message: "killed"}})
+	l.settle("reset", gone)
+	if f := l.result(i).GetFailure(); f.GetCode() != 409 {
+		t.Fatal(f)
+	}
+	l.wantNothingHeld()
+}
+
+func TestStopPartition(t *testing.T) {
+	var gone atomic.Int32
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		<-p.r.Context().Done()
+		gone.Add(1)
+	}, false), func(l *loop, _ *storedv1.Deployment) { l.cfg.ConcurrentMax = 2 })
+	for range 5 {
+		l.invoke(service("h"), "")
+	}
+	l.turn()
+	if running, queued := l.v.Running(); running != 2 || queued != 3 {
+		t.Fatalf("%d run, %d wait", running, queued)
+	}
+	l.v.StopPartition(1)
+	if len(l.v.runs) != 5 {
+		t.Fatal("another partition's were stopped")
+	}
+	l.v.StopPartition(0)
+	l.v.Flush()
+	l.wantNothingHeld()
+}
+
+// Tokens bound what runs at once, are given in order, and all come back.
+func TestConcurrencyLimit(t *testing.T) {
+	const limit, total = 3, 30
+	var now, most atomic.Int32
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		if n := now.Add(1); n > most.Load() {
+			most.Store(n)
+		}
+		defer now.Add(-1)
+		if p.attempt%4 == 0 {
+			p.w.WriteHeader(500)
+			return
+		}
+		output(p, p.input())
+	}, false), func(l *loop, _ *storedv1.Deployment) { l.cfg.ConcurrentMax = limit })
+	ids := make([]id.Invocation, total)
+	for n := range ids {
+		ids[n] = l.invoke(service("h"), fmt.Sprint(n))
+	}
+	l.until("all", func() bool { return len(l.results) == total })
+	for n, i := range ids {
+		l.wantValue(i, fmt.Sprint(n))
+	}
+	if n := most.Load(); n > limit {
+		t.Fatalf("%d ran at once, the limit is %d", n, limit)
+	}
+	l.wantNothingHeld()
+}
+
+func TestRefusedStreamsAreTriedAgain(t *testing.T) {
+	l := newLoop(t, "http://127.0.0.1:1")
+	i := l.invoke(service("h"), "")
+	l.turn()
+	r := l.v.runs[i]
+	// As an endpoint does that is about to go: the policy's attempts are not used up.
+	r.policy.MaxAttempts = 1
+	l.v.fail(r, &failure{doc: "RT0010", refused: true})
+	if r.failures != 0 {
+		t.Fatal("it was counted")
+	}
+	l.wantFailure(i, "RT0010")
+	l.wantNothingHeld()
+}
