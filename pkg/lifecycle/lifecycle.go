@@ -58,7 +58,7 @@ func Run(ctx context.Context, parts ...Part) error {
 		}
 		select {
 		case <-ready.Ready():
-		case <-r.done:
+		case <-failed: // this part, or one before it
 			stop = true
 		case <-ctx.Done():
 			stop = true

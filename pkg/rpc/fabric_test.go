@@ -37,7 +37,7 @@ func startFabric(t *testing.T, cfg rpc.FabricConfig) fabric {
 		t.Fatal(err)
 	}
 	status := rpc.NewNodeStatus(&c, []string{"worker"}, "1.0", h)
-	cfg.KeepAlive, cfg.KeepAliveTimeout = time.Second, 3*time.Second
+	cfg.KeepAlive, cfg.KeepAliveTimeout, cfg.Drain = time.Second, 3*time.Second, 200*time.Millisecond
 	f := rpc.NewFabric(cfg, ln, status, h)
 	ctx, cancel := context.WithCancel(context.Background())
 	g := lifecycle.NewGroup(ctx)
