@@ -90,7 +90,7 @@ func (c *Client) Seal(ctx context.Context, l *storedv1.Loglet) (tail lsn.Offset,
 	}
 	start := c.h.Clock.Now()
 	e := &recovering{c: c, set: set, r: NewRecovery(ref, set), replies: make(chan asked, repliesMax), busy: map[Key]bool{}, retryAt: map[Key]time.Time{}}
-	if tail, err = e.run(ctx); err != nil {
+	if tail, err = e.run(ctx, ref); err != nil {
 		return 0, fmt.Errorf("seal loglet %s: %w", ref.Loglet, err)
 	}
 	c.h.Log.Info("loglet sealed", slog.String(logkey.Loglet, ref.Loglet.String()), slog.Uint64(logkey.LSN, uint64(tail)),
@@ -114,10 +114,11 @@ type recovering struct {
 	replies chan asked
 	busy    map[Key]bool
 	retryAt map[Key]time.Time
-	last    error // of a question
+	heard   time.Time // last answer without error
+	last    error     // of a question
 }
 
-func (e *recovering) run(ctx context.Context) (tail lsn.Offset, err error) {
+func (e *recovering) run(ctx context.Context, ref logproto.Ref) (tail lsn.Offset, err error) {
 	actx, cancel := context.WithCancel(ctx)
 	g := lifecycle.NewGroup(actx)
 	defer func() {
@@ -126,18 +127,19 @@ func (e *recovering) run(ctx context.Context) (tail lsn.Offset, err error) {
 	}()
 	timer := e.c.h.Clock.NewTimer(e.c.cfg.RetryPause)
 	defer timer.Stop()
+	e.heard = e.c.h.Clock.Now()
 	for {
 		tail, ok, err := e.r.Done()
 		if ok {
 			return tail, err
 		}
-		if e.askAll(g) {
-			timer.Reset(e.c.cfg.RetryPause)
-		}
+		e.askAll(g, ref)
+		timer.Reset(e.c.cfg.RetryPause)
 		select {
 		case a := <-e.replies:
 			e.take(a)
 		case <-timer.C():
+			e.restart(ref)
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 			if e.last != nil {
@@ -148,45 +150,65 @@ func (e *recovering) run(ctx context.Context) (tail lsn.Offset, err error) {
 	}
 }
 
+// restart begins anew when those that still have to answer are silent: the tail may depend on a
+// log-server that died since, and without it another tail is right.
+func (e *recovering) restart(ref logproto.Ref) {
+	if now := e.c.h.Clock.Now(); now.Sub(e.heard) > e.c.cfg.RestartAfter {
+		e.heard = now
+		e.r = NewRecovery(ref, e.set)
+	}
+}
+
 func (e *recovering) take(a asked) {
 	key := a.want.Key()
 	delete(e.busy, key)
-	err := a.reply.Err
-	if err == nil && a.want.Ask == AskRepair {
-		err = a.reply.Repair.Status.Err()
-	}
+	err := a.reply.err(a.want.Ask)
+	now := e.c.h.Clock.Now()
 	if err != nil {
 		e.last = err
-		e.retryAt[key] = e.c.h.Clock.Now().Add(e.c.cfg.RetryPause)
+		e.retryAt[key] = now.Add(e.c.cfg.RetryPause)
+	} else {
+		e.heard = now
 	}
 	e.r.Step(a.want, a.reply)
 }
 
-// askAll asks what is wanted and not under way. It tells whether something has to wait.
-func (e *recovering) askAll(g *lifecycle.Group) (later bool) {
+// err is why the reply does not help.
+func (r *Reply) err(a Ask) error {
+	switch {
+	case r.Err != nil:
+		return r.Err
+	case a == AskSeal:
+		return r.Seal.Status.Err()
+	case a == AskDigest:
+		return r.Digest.Status.Err()
+	case a == AskRecords:
+		return r.Records.Status.Err()
+	default:
+		return r.Repair.Status.Err()
+	}
+}
+
+// askAll asks what is wanted and not under way.
+func (e *recovering) askAll(g *lifecycle.Group, ref logproto.Ref) {
 	now := e.c.h.Clock.Now()
 	for _, w := range e.r.Wants() {
 		key := w.Key()
-		if e.busy[key] {
-			continue
-		}
-		if now.Before(e.retryAt[key]) {
-			later = true
+		if e.busy[key] || now.Before(e.retryAt[key]) {
 			continue
 		}
 		e.busy[key] = true
 		g.Go("ask", func(ctx context.Context) error {
 			select {
-			case e.replies <- asked{w, e.ask(ctx, w)}:
+			case e.replies <- asked{w, e.ask(ctx, ref, w)}:
 			case <-ctx.Done():
 			}
 			return nil
 		})
 	}
-	return later
 }
 
-func (e *recovering) ask(ctx context.Context, w Want) (reply Reply) {
+func (e *recovering) ask(ctx context.Context, ref logproto.Ref, w Want) (reply Reply) {
 	s, err := e.c.servers.Server(e.set.Member(w.Member).Node)
 	if err != nil {
 		return Reply{Err: err}
@@ -195,11 +217,11 @@ func (e *recovering) ask(ctx context.Context, w Want) (reply Reply) {
 	defer cancel()
 	switch w.Ask {
 	case AskSeal:
-		reply.Seal, reply.Err = s.Seal(ctx, e.r.ref)
+		reply.Seal, reply.Err = s.Seal(ctx, ref)
 	case AskDigest:
-		reply.Digest, reply.Err = s.Digest(ctx, logproto.DigestRequest{Ref: e.r.ref, From: w.From, To: w.To})
+		reply.Digest, reply.Err = s.Digest(ctx, logproto.DigestRequest{Ref: ref, From: w.From, To: w.To})
 	case AskRecords:
-		reply.Records, reply.Err = s.Records(ctx, logproto.RecordsRequest{Ref: e.r.ref, From: w.From, To: w.To, BytesMax: e.c.cfg.ReadBytesMax})
+		reply.Records, reply.Err = s.Records(ctx, logproto.RecordsRequest{Ref: ref, From: w.From, To: w.To, BytesMax: e.c.cfg.ReadBytesMax})
 	case AskRepair:
 		reply.Repair, reply.Err = s.Repair(ctx, w.Group)
 	}

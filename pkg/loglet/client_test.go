@@ -2,6 +2,7 @@ package loglet_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"testing"
@@ -257,5 +258,121 @@ func TestStuck(t *testing.T) {
 	w.append(1)
 	if err := w.n.wait(t, 3); !errs.Is(err, errs.Unavailable) {
 		t.Fatalf("without a write quorum: %v", err)
+	}
+}
+
+// TestHolderDies: a log-server answers the seal with records that nobody else has, and dies. Without it
+// the tail is lower, and nothing that was committed is lost.
+func TestHolderDies(t *testing.T) {
+	c := logservertest.New(t, 3)
+	l := c.Loglet(0, 0, me, "{node: 2}")
+	w := start(t, c, l)
+	w.append(4)
+	if err := w.n.wait(t, 5); err != nil {
+		t.Fatal(err)
+	}
+	c.Cut(2, true)
+	c.Cut(3, true)
+	w.append(6)
+	waitTail(t, c, 1, l, 11)
+	c.Cut(2, false)
+	c.Cut(3, false)
+	w.l.Close()
+	cl := loglet.NewClient(loglet.Default(), dying{c.Peer(me), c}, host.New(slog.New(slog.DiscardHandler)))
+	tail, err := cl.Seal(t.Context(), l)
+	if err != nil || tail != 5 {
+		t.Fatalf("tail %d, %v", tail, err)
+	}
+	readAll(t, client(c), chainOf(l), 1, 5)
+}
+
+// dying lets the first log-server die when it is asked for a digest.
+type dying struct {
+	*logservertest.Peer
+	c *logservertest.Cluster
+}
+
+func (d dying) Server(n id.Node) (logproto.Server, error) {
+	s, err := d.Peer.Server(n)
+	if err != nil {
+		return nil, err
+	}
+	return dyingServer{s, d.c, n}, nil
+}
+
+type dyingServer struct {
+	logproto.Server
+	c *logservertest.Cluster
+	n id.Node
+}
+
+func (d dyingServer) Seal(ctx context.Context, ref logproto.Ref) (logproto.Info, error) {
+	if d.n == 3 { // it answers once the first one is dead
+		if _, err := d.c.At(3).WaitForTail(ctx, logproto.TailWait{Ref: ref, Tail: 1}); err != nil || d.c.At(1) != nil {
+			return logproto.Info{}, errs.Newf(errs.Unavailable, "slow")
+		}
+	}
+	return d.Server.Seal(ctx, ref)
+}
+
+func (d dyingServer) Digest(ctx context.Context, r logproto.DigestRequest) (logproto.DigestAnswer, error) {
+	if d.n == 1 {
+		d.c.Cut(1, true)
+	}
+	return d.Server.Digest(ctx, r)
+}
+
+func TestReadAcrossSegments(t *testing.T) {
+	c := logservertest.New(t, 1)
+	cl := client(c)
+	chain := &storedv1.Chain{}
+	w := sequencer.NewWriter(sequencer.Default(), me, c.Peer(me), host.New(slog.New(slog.DiscardHandler)))
+	ctx, cancel := context.WithCancel(context.Background())
+	g := lifecycle.NewGroup(context.Background())
+	g.Go("writer", func(context.Context) error { return w.Run(ctx) })
+	base := lsn.First
+	for i := range uint32(3) {
+		l := c.Loglet(0, i, me, "1")
+		n := newWatcher()
+		lg, err := w.Open(l, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lg.Append(1, 7, records(id.Loglet(l.Id), base, 7))
+		w.Flush()
+		if err := n.wait(t, 8); err != nil {
+			t.Fatal(err)
+		}
+		lg.Close()
+		chain.Segments = append(chain.Segments, &storedv1.Segment{Index: i, Base: uint64(base), Loglet: l})
+		tail, err := cl.Seal(t.Context(), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		base = tail.At(base)
+	}
+	cancel()
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	readAll(t, cl, chain, 1, base)
+	readAll(t, cl, chain, 5, 16)
+	if _, err := c.At(1).Trim(t.Context(), logproto.RefOf(chain.Segments[0].Loglet), 3); err != nil {
+		t.Fatal(err)
+	}
+	readAll(t, cl, chain, 4, base)
+	var trimmed *loglet.TrimmedError
+	err := cl.Read(t.Context(), chain, 2, base, func(lsn.LSN, int, []byte) error { return nil })
+	if !errors.As(err, &trimmed) || trimmed.Through != 3 {
+		t.Errorf("read of trimmed records: %v", err)
+	}
+	chain.Segments = chain.Segments[1:]
+	err = cl.Read(t.Context(), chain, 2, base, func(lsn.LSN, int, []byte) error { return nil })
+	if !errors.As(err, &trimmed) || trimmed.Through != 7 {
+		t.Errorf("read below the first segment: %v", err)
+	}
+	err = cl.Read(t.Context(), chain, base, base+1, func(lsn.LSN, int, []byte) error { return nil })
+	if !errs.Is(err, errs.Corrupt) {
+		t.Errorf("read above the tail: %v", err)
 	}
 }
