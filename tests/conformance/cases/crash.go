@@ -146,14 +146,7 @@ func init() {
 			Run: func(t *T) {
 				p := t.Key("kp")
 				s := t.Send("/Effects/keeps", services.Steps{Probe: p, N: 5})
-				t.Eventually(0, "the step is stored", func() error {
-					for _, e := range journal(t, s.InvocationID) {
-						if e == "Notification: Run" {
-							return nil
-						}
-					}
-					return fmt.Errorf("not yet")
-				})
+				t.Eventually(0, "the step is stored", func() error { return atLeast(probe.Hits(p+"/stored"), 1) })
 				t.Crash()
 				t.Restart()
 				var out []int64

@@ -170,6 +170,7 @@ func Effects(name string, opts ...restate.ServiceDefinitionOption) restate.Servi
 			if err != nil {
 				return nil, err
 			}
+			probe.Hit(in.Probe + "/stored") // a result is given to the handler once it is stored
 			for range max(1, in.N) {
 				if err := restate.Sleep(ctx, 300*time.Millisecond); err != nil {
 					return nil, err
