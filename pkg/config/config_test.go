@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"reprise/pkg/errs"
+	"reprise/pkg/schema"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite golden files")
@@ -236,6 +237,21 @@ func TestMemoryAndClamps(t *testing.T) {
 	got := []int64{m.BlockCache >> 20, m.WorkerMemtables >> 20, m.LogServerMemtables >> 20, int64(cfg.IngressRequestSizeLimit()) >> 20, int64(cfg.InvokerMessageSizeLimit()) >> 20, int64(cfg.EagerStateSizeLimit()), int64(cfg.InvocationMemoryLimit()) >> 20}
 	if want := []int64{307, 852, 1, 32, 1, 0, 1}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestSchemaDefaults(t *testing.T) {
+	plain, _ := load(t, Options{})
+	if got := plain.SchemaDefaults(); !reflect.DeepEqual(got, schema.Default()) {
+		t.Errorf("defaults of a server that is told nothing differ: %+v, %+v", got, schema.Default())
+	}
+	cfg, _ := load(t, Options{Environ: []string{"RUST_LOG=debug", "RESTATE_MAX_JOURNAL_RETENTION=0", "RESTATE_DEFAULT_RETRY_POLICY__ON_MAX_ATTEMPTS=kill", "RESTATE_AUTO_PROVISION=false"}})
+	got := cfg.SchemaDefaults()
+	if got.MaxJournalRetention == nil || *got.MaxJournalRetention != 0 || !got.Retry.Kill || cfg.LogFilter != "debug" || cfg.ClusterSpec() != nil {
+		t.Errorf("got %+v", got)
+	}
+	if c := plain.ClusterSpec(); c.Partitions != 24 || c.Replication != "{node: 1}" {
+		t.Errorf("cluster %v", c)
 	}
 }
 

@@ -6,6 +6,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/retry"
+	"reprise/pkg/schema"
 )
 
 // DataDir is the folder of this node.
@@ -184,4 +189,31 @@ func (c *Config) EtcdMember(host string) EtcdMember {
 		PeerURL: "http://" + net.JoinHostPort(host, peer), ClientURL: "http://" + net.JoinHostPort(host, client),
 		ListenPeer: net.JoinHostPort(ip, peer), ListenClient: net.JoinHostPort(ip, client),
 	}
+}
+
+// SchemaDefaults is what services get that do not say otherwise.
+func (c *Config) SchemaDefaults() schema.Defaults {
+	return schema.Defaults{
+		Inactivity:           c.Worker.Invoker.InactivityTimeout.D(),
+		Abort:                c.Worker.Invoker.AbortTimeout.D(),
+		JournalRetention:     c.JournalRetention.D(),
+		IdempotencyRetention: c.IdempotencyRetention.D(),
+		WorkflowRetention:    c.WorkflowRetention.D(),
+		Retry: retry.Policy{
+			Initial: c.Retry.InitialInterval.D(), Max: c.Retry.MaxInterval.D(), Factor: c.Retry.Factor,
+			MaxAttempts: uint32(c.Retry.MaxAttempts), Kill: c.Retry.OnMaxAttempts == "kill",
+		},
+		MaxJournalRetention:     (*time.Duration)(c.JournalRetentionMax),
+		MaxIdempotencyRetention: (*time.Duration)(c.IdempotencyRetentionMax),
+		MaxWorkflowRetention:    (*time.Duration)(c.WorkflowRetentionMax),
+		MaxAttempts:             uint32(c.RetryMaxAttemptsMax),
+	}
+}
+
+// ClusterSpec is the cluster that this node creates if there is none; nil: it must not.
+func (c *Config) ClusterSpec() *storedv1.Cluster {
+	if !c.AutoProvision {
+		return nil
+	}
+	return &storedv1.Cluster{Partitions: c.NumPartitions, Replication: string(c.Replication), NodesetSize: c.Bifrost.Loglet.NodesetSize}
 }

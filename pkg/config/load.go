@@ -109,6 +109,9 @@ func splitEnviron(environ []string) (vars []envVar, file string) {
 	for _, e := range environ {
 		name, text, _ := strings.Cut(e, "=")
 		key, ok := strings.CutPrefix(name, envPrefix)
+		if name == "RUST_LOG" && text != "" { // as people who come from the reference set it
+			vars = append(vars, envVar{path: []string{"log-filter"}, text: text})
+		}
 		switch {
 		case !ok || key == "" || text == "":
 		case key == "CONFIG":
@@ -122,7 +125,7 @@ func splitEnviron(environ []string) (vars []envVar, file string) {
 			vars = append(vars, envVar{path: path, text: text})
 		}
 	}
-	slices.SortFunc(vars, func(a, b envVar) int {
+	slices.SortStableFunc(vars, func(a, b envVar) int {
 		return cmp.Or(cmp.Compare(len(a.path), len(b.path)), slices.Compare(a.path, b.path))
 	})
 	return vars, file

@@ -39,7 +39,7 @@ type Folder struct {
 // OpenFolder creates the folder if need be and locks it. It refuses one that another process uses, that
 // belongs to another cluster or node, or that a newer binary wrote.
 func OpenFolder(fsys vfs.FS, dir, cluster, node string) (_ *Folder, err error) {
-	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(fsys, dir); err != nil {
 		return nil, errs.Newf(errs.Invalid, "data folder %s can not be created (%w): change base-dir or its permissions", dir, err)
 	}
 	f := &Folder{fs: fsys, dir: dir}
@@ -60,6 +60,35 @@ func OpenFolder(fsys vfs.FS, dir, cluster, node string) (_ *Folder, err error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// makeDir creates the folder and makes its entry, and those of parents it had to create, durable: what
+// is synced in a folder that a crash forgets is lost with it.
+func makeDir(fsys vfs.FS, dir string) error {
+	var parents []string
+	for at := dir; ; at = fsys.PathDir(at) {
+		if _, err := fsys.Stat(at); err == nil || at == fsys.PathDir(at) {
+			break
+		}
+		parents = append(parents, fsys.PathDir(at))
+	}
+	if err := fsys.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for _, p := range parents {
+		if err := syncDir(fsys, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDir(fsys vfs.FS, dir string) error {
+	d, err := fsys.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // Dir is the path of the folder.
@@ -146,9 +175,5 @@ func (f *Folder) replace(b []byte) error {
 	if err := f.fs.Rename(tmp, f.path()); err != nil {
 		return err
 	}
-	dir, err := f.fs.OpenDir(f.dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDir(f.fs, f.dir)
 }

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"go.uber.org/goleak"
 
 	storedv1 "reprise/api/stored/v1"
@@ -246,5 +248,63 @@ func TestPresence(t *testing.T) {
 	close(n.changed)
 	if err := g.Wait(); !errs.Is(err, errs.Fenced) {
 		t.Errorf("ended with %v", err)
+	}
+}
+
+// What Join wrote survives a crash that loses everything not synced.
+func TestIdentityIsDurable(t *testing.T) {
+	e := newEnv()
+	fs := vfs.NewCrashableMem()
+	e.h.FS = fs
+	for range 2 {
+		if _, err := join(t, e, config()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	after := fs.CrashClone(vfs.CrashCloneCfg{})
+	f, err := membership.OpenFolder(after, "/data/n1", "c", "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i, ok := f.Identity(); !ok || i.Generation != 2 || i.ID != 1 {
+		t.Errorf("after the crash: %+v", i)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAFolderThatCanNotBeWritten(t *testing.T) {
+	for _, failing := range []errorfs.OpKind{errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpCreate, errorfs.OpRename} {
+		e := newEnv()
+		broken := false
+		e.h.FS = errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if broken && op.Kind == failing {
+				return syscall.EROFS
+			}
+			return nil
+		}))
+		f := open(t, e.h)
+		broken = true
+		_, err := membership.Join(t.Context(), config(), e.store, f, e.h)
+		if err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("join while %v fails: %v", failing, err)
+		}
+		broken = false
+		if m, err := membership.Join(t.Context(), config(), e.store, f, e.h); err != nil || m.ID.Generation != 2 {
+			t.Errorf("afterwards: %v %v", m.ID, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpMkdirAll {
+			return syscall.EROFS
+		}
+		return nil
+	}))
+	if _, err := membership.OpenFolder(fs, "/data/n1", "c", "n1"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "base-dir") {
+		t.Errorf("open: %v", err)
 	}
 }

@@ -100,6 +100,9 @@ func (e *Embedded) ClientAddrs() []string {
 	return addrs
 }
 
+// Leads tells whether this member leads the etcd cluster, as far as it knows.
+func (e *Embedded) Leads() bool { return e.etcd.Server.Leader() == e.etcd.Server.MemberID() }
+
 // Run watches the server until ctx ends; a server that stops by itself ends the process.
 func (e *Embedded) Run(ctx context.Context) error {
 	select {
