@@ -1,0 +1,41 @@
+package rpc
+
+import (
+	"reprise/pkg/id"
+	"reprise/pkg/metastore"
+)
+
+// Routes tells where partitions are led. It never blocks.
+type Routes interface {
+	// Fingerprint is that of the cluster; 0 while it is not known.
+	Fingerprint() uint64
+	// Partitions is how many there are; 0 while that is not known.
+	Partitions() uint32
+	// Leader returns who leads p; false if nobody does.
+	Leader(p id.Partition) (id.GenerationalNode, bool)
+	// Changed is closed when answers may be others.
+	Changed() <-chan struct{}
+}
+
+// View is what a process knows of the cluster.
+type View interface {
+	Current() *metastore.Snapshot
+	Changed() <-chan struct{}
+}
+
+// NewRoutes takes routes from a view of the control-plane store.
+func NewRoutes(v View) Routes { return viewRoutes{v} }
+
+type viewRoutes struct{ View }
+
+func (r viewRoutes) Fingerprint() uint64 { return r.Current().Cluster.GetFingerprint() }
+func (r viewRoutes) Partitions() uint32  { return r.Current().Partitions }
+
+func (r viewRoutes) Leader(p id.Partition) (id.GenerationalNode, bool) {
+	s := r.Current()
+	if int(p) >= len(s.Epochs) || s.Epochs[p].GetNode() == 0 {
+		return id.GenerationalNode{}, false
+	}
+	e := s.Epochs[p]
+	return id.GenerationalNode{Node: id.Node(e.GetNode()), Generation: e.GetGeneration()}, true
+}
