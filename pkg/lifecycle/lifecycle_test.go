@@ -3,12 +3,9 @@ package lifecycle_test
 import (
 	"context"
 	"errors"
-	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
@@ -186,41 +183,5 @@ func TestGroup(t *testing.T) {
 	}
 	if g.Context().Err() == nil {
 		t.Error("its context lives on")
-	}
-}
-
-func TestProcess(t *testing.T) {
-	never := func() <-chan time.Time { return nil }
-	over := func() <-chan time.Time { c := make(chan time.Time); close(c); return c }
-	obedient := func(ctx context.Context) error {
-		<-ctx.Done()
-		if !errors.Is(context.Cause(ctx), lifecycle.ErrSignal) {
-			return context.Cause(ctx)
-		}
-		return nil
-	}
-	release := make(chan struct{})
-	defer close(release)
-	stubborn := func(context.Context) error { <-release; return nil }
-	broken := func(context.Context) error { return errBroken }
-	for _, c := range []struct {
-		name     string
-		run      func(context.Context) error
-		signals  int
-		deadline func() <-chan time.Time
-		want     error
-	}{
-		{"fails by itself", broken, 0, never, errBroken},
-		{"stops when told", obedient, 1, never, nil},
-		{"second signal", stubborn, 2, never, lifecycle.ErrHurried},
-		{"deadline", stubborn, 1, over, lifecycle.ErrHurried},
-	} {
-		signals := make(chan os.Signal, 2) // all that are sent
-		for range c.signals {
-			signals <- syscall.SIGTERM
-		}
-		if err := lifecycle.Process(c.run, signals, c.deadline); !errors.Is(err, c.want) || c.want == nil && err != nil {
-			t.Errorf("%s: %v", c.name, err)
-		}
 	}
 }
