@@ -202,6 +202,9 @@ func (r *runner) confirm(question string) error {
 // printf writes to the standard output. A reader that went away is no error of ours.
 func (r *runner) printf(format string, args ...any) { _, _ = fmt.Fprintf(r.env.Out, format, args...) }
 
+// note says that there is nothing to show, which is no failure.
+func (r *runner) note(text string) { _, _ = fmt.Fprintf(r.env.Err, "[ERR]: %s\n", text) }
+
 func (r *runner) warn(text string) {
 	if !r.quiet {
 		_, _ = fmt.Fprintf(r.env.Err, "[WARNING]: %s\n", text)

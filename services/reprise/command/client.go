@@ -95,7 +95,7 @@ func (c *client) handshake(ctx context.Context, warn func(string)) error {
 		return nil
 	}
 	if herr := c.call(ctx, http.MethodGet, "/health", nil, nil); herr != nil {
-		return fmt.Errorf("Unable to connect to the server '%s'. Please make sure that it is running and reachable.\n  -> %w", c.base, herr) //nolint:staticcheck // shown as it is
+		return fmt.Errorf("unable to connect to the server '%s'. Please make sure that it is running and reachable.\n  -> %w", c.base, herr)
 	}
 	warn(fmt.Sprintf("the server '%s' does not say its version: %v", c.base, err))
 	return nil

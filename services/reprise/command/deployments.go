@@ -104,7 +104,8 @@ func (r *runner) deploymentsList(c *cli.Context) error {
 		return err
 	}
 	if len(all.Deployments) == 0 {
-		return fmt.Errorf("No deployments were found! Did you forget to register your deployment with 'reprise deployments register'?") //nolint:staticcheck // shown as it is
+		r.note("No deployments were found! Did you forget to register your deployment with 'reprise deployments register'?")
+		return nil
 	}
 	extra := c.Bool("extra")
 	t := table{header: []string{"DEPLOYMENT", "TYPE", "ID", "CREATED-AT", "SERVICES"}}

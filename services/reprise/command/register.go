@@ -129,7 +129,7 @@ func (r *runner) deploymentsRegister(c *cli.Context) error {
 	if _, err := r.client.send(c.Context, http.MethodPost, "/deployments", q, &found); err != nil {
 		return err
 	}
-	r.printf("[OK]: DEPLOYMENT:\n")
+	r.printf("[OK]: DEPLOYMENT:\nDeployment ID:  %s\n", found.ID)
 	t := table{header: []string{"SERVICE", "REV"}}
 	for _, s := range sorted(found.Services) {
 		t.add(s.Name, fmt.Sprint(s.Revision))

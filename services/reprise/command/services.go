@@ -40,7 +40,8 @@ func (r *runner) servicesList(c *cli.Context) error {
 		return err
 	}
 	if len(services.Services) == 0 {
-		return fmt.Errorf("No services were found! Services are added by registering deployments with 'reprise deployments register'") //nolint:staticcheck // shown as it is
+		r.note("No services were found! Services are added by registering deployments with 'reprise deployments register'")
+		return nil
 	}
 	var deployments deploymentsModel
 	if err := r.client.get(c.Context, "/deployments", &deployments); err != nil {

@@ -1,4 +1,3 @@
-// Package command is the commands of the reprisectl command line, over the fabric port of any node.
 package command
 
 import (
