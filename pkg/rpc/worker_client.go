@@ -60,11 +60,10 @@ func (c *WorkerClient) Ready() <-chan struct{} { return c.ready }
 // Run keeps the connections until ctx ends.
 func (c *WorkerClient) Run(ctx context.Context) error {
 	group := lifecycle.NewGroup(ctx)
-	c.mu.Lock()
-	c.group = group
-	c.mu.Unlock()
-	close(c.ready)
 	group.Go("routes", func(ctx context.Context) error {
+		c.setGroup(group) // peers may join while this goroutine lives
+		defer c.setGroup(nil)
+		close(c.ready)
 		for {
 			changed := c.routes.Changed()
 			c.dropMoved()
@@ -75,11 +74,13 @@ func (c *WorkerClient) Run(ctx context.Context) error {
 			}
 		}
 	})
-	err := group.Wait()
+	return group.Wait()
+}
+
+func (c *WorkerClient) setGroup(g *lifecycle.Group) {
 	c.mu.Lock()
-	c.group = nil
-	c.mu.Unlock()
-	return err
+	defer c.mu.Unlock()
+	c.group = g
 }
 
 // dropMoved ends the waiting for partitions whose leader is another one now, and the peers that lead
@@ -175,7 +176,7 @@ func (c *WorkerClient) peer(l id.GenerationalNode) (*peer, error) {
 	if p, ok := c.peers[l]; ok {
 		return p, nil
 	}
-	if c.group == nil || c.group.Context().Err() != nil {
+	if c.group == nil {
 		return nil, errs.Newf(errs.Unavailable, "this process does not exchange with workers yet, or no more")
 	}
 	p := newPeer(c, l)
