@@ -27,7 +27,7 @@ func (d Duration) String() string {
 	}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}, {"us", time.Microsecond}, {"ns", 1}} {
 		if n := rest / u.unit; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d%s", n, u.name))
-			rest -= n * u.unit
+			rest %= u.unit
 		}
 	}
 	return strings.Join(parts, " ")

@@ -3,6 +3,8 @@ package membership_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -306,5 +308,28 @@ func TestAFolderThatCanNotBeWritten(t *testing.T) {
 	}))
 	if _, err := membership.OpenFolder(fs, "/data/n1", "c", "n1"); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "base-dir") {
 		t.Errorf("open: %v", err)
+	}
+}
+
+// A folder that an earlier release wrote must open for ever.
+func TestFormat1Opens(t *testing.T) {
+	dir := t.TempDir()
+	b, err := os.ReadFile("testdata/format/v1/identity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "identity"), b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := membership.OpenFolder(vfs.Default, dir, "localcluster", "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := membership.Identity{Format: 1, Cluster: "localcluster", Fingerprint: "00ff00ff00ff00ff", Node: "n1", ID: 3, Generation: 41}
+	if i, _ := f.Identity(); i != want {
+		t.Errorf("read %+v", i)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -97,7 +98,7 @@ func testLimits(t *testing.T, kv metastore.KV) {
 		many[i] = w(fmt.Sprintf("/k%d", i), "v")
 	}
 	put(t, kv, many...)
-	if _, _, err := kv.Txn(t.Context(), nil, append(many, w("/more", "v"))); !errs.Is(err, errs.Invalid) {
+	if _, _, err := kv.Txn(t.Context(), nil, slices.Concat(many, []metastore.Write{w("/more", "v")})); !errs.Is(err, errs.Invalid) {
 		t.Errorf("too large a transaction: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
