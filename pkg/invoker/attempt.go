@@ -185,9 +185,16 @@ func (v *Invoker) newAttempt(r *run, rt *route) *attempt {
 // connect opens the exchange. The transport holds a reference until Closed.
 func (v *Invoker) connect(a *attempt, r *run) error {
 	fields := append(v.extra[:0], h2.Field{Name: "x-restate-invocation-id", Value: r.ID.String(), Secret: true})
+	subject := ""
 	if r.Target.GetServiceType() != storedv1.ServiceType_SERVICE_TYPE_SERVICE {
-		fields = append(fields, h2.Field{Name: "x-restate-service-key", Value: escapeKey(r.Target.GetKey())})
+		subject = r.Target.GetKey()
+		fields = append(fields, h2.Field{Name: "x-restate-service-key", Value: escapeKey(subject)})
 	}
+	if s := v.cfg.Identity; s != nil {
+		fields = append(fields, h2.Field{Name: HeaderSignatureScheme, Value: SignatureScheme},
+			h2.Field{Name: HeaderToken, Value: s.Token(a.route.audience, subject), Secret: true})
+	}
+	fields = a.route.overridden(fields)
 	v.extra = fields
 	a.refs.Add(1)
 	var err error

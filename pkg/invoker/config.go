@@ -17,6 +17,8 @@ type Config struct {
 	// MessageBytesMax is the largest message that a handler may send (message-size-limit, 32 MiB); it
 	// gets 256 KiB of slack.
 	MessageBytesMax uint32
+	// MessageWarnBytes: a message of that size is logged (message-size-warning, 10 MiB).
+	MessageWarnBytes int
 	// EagerStateBytesMax is how much state is sent with Start (eager-state-size-limit, 32 MiB); 0 sends none.
 	EagerStateBytesMax int
 	// ProtocolMax is the highest protocol version used for new invocations: 6, or 7 with
@@ -25,6 +27,8 @@ type Config struct {
 	// AdditionalHeaders go with each request (additional-request-headers); wire adds x-restate-cluster-name.
 	// Names are lower case.
 	AdditionalHeaders []h2.Field
+	// Identity signs requests. Nil: they are not signed.
+	Identity *Signer
 	// HTTP2 are the parameters of the HTTP/2 client.
 	HTTP2 h2.Config
 	// Dial replaces how HTTP/2 connections are opened. Nil: TCP and TLS.
@@ -36,6 +40,7 @@ func Default() Config {
 	return Config{
 		ConcurrentMax:      1000,
 		MessageBytesMax:    32 << 20,
+		MessageWarnBytes:   10 << 20,
 		EagerStateBytesMax: 32 << 20,
 		ProtocolMax:        serviceproto.DefaultVersion,
 		HTTP2:              h2.Default(),

@@ -367,6 +367,51 @@ func TestKnownEntriesUnderConcurrentForwards(t *testing.T) {
 	}
 }
 
+// A handler that does not read what is sent to it gets a prefix of it and the end of its request; the
+// rest comes with the next replay.
+func TestHandlerThatDoesNotRead(t *testing.T) {
+	const size, count = 300 << 10, 12 // more than what an endpoint and we hold
+	for _, lazy := range []bool{false, true} {
+		t.Run(fmt.Sprint("lazy=", lazy), func(t *testing.T) {
+			begun, read := make(chan struct{}), make(chan struct{})
+			l := newLoop(t, endpoint(t, func(p *peer) {
+				if p.attempt > 1 {
+					output(p, fmt.Sprint(len(p.replay)))
+					return
+				}
+				close(begun)
+				<-read
+				n := uint32(0)
+				for {
+					f, err := p.next()
+					if errors.Is(err, io.EOF) {
+						break // between two messages
+					}
+					if err != nil || f.typ != serviceproto.TypeSignalNotification {
+						t.Error(f.typ, err)
+						return
+					}
+					n++
+				}
+				if n == 0 || n == count {
+					t.Errorf("%d of %d notifications came", n, count)
+				}
+				p.send(partitiontest.Suspension(nil, []uint32{17 + count - 1}))
+			}, false))
+			l.lazy = lazy
+			i := l.invoke(service("h"), "")
+			l.settle("begun", begun)
+			for n := range uint32(count) {
+				l.signal(i, 17+n, strings.Repeat("x", size))
+			}
+			l.turn()
+			close(read)
+			l.wantValue(i, fmt.Sprint(1+count))
+			l.wantNothingHeld()
+		})
+	}
+}
+
 // Replayed bytes are the bytes that were stored, however the journal is read; a journal larger than every
 // buffer goes to a slow endpoint row by row.
 func TestReplayIsVerbatim(t *testing.T) {

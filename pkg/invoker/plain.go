@@ -3,6 +3,7 @@ package invoker
 import (
 	"context"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -66,9 +67,7 @@ func (v *Invoker) openPlain(a *attempt, fields []h2.Field) error {
 	for _, f := range fields {
 		req.Header.Set(f.Name, f.Value)
 	}
-	for name, values := range a.route.header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, a.route.header)
 	req.ContentLength = -1
 	a.out = x
 	ok := v.spawn("http/1.1 request", func(ctx context.Context) {

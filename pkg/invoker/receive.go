@@ -1,9 +1,12 @@
 package invoker
 
 import (
+	"context"
 	"encoding/binary"
+	"log/slog"
 
 	"reprise/pkg/invoker/h2"
+	"reprise/pkg/logkey"
 	"reprise/pkg/serviceproto"
 )
 
@@ -54,6 +57,9 @@ func (a *attempt) Data(b []byte) {
 			break
 		}
 		data = rest
+		if len(f.Payload) >= a.v.cfg.MessageWarnBytes {
+			a.warnLarge(f)
+		}
 		if a.frameLocked(f) {
 			n := len(f.Raw) - before
 			held += n
@@ -74,6 +80,11 @@ func (a *attempt) Data(b []byte) {
 	if len(b) > held {
 		a.out.Credit(len(b) - held)
 	}
+}
+
+func (a *attempt) warnLarge(f serviceproto.Frame) {
+	a.v.host.Log.LogAttrs(context.Background(), slog.LevelWarn, "large message from a handler",
+		slog.String(logkey.Invocation, a.id.String()), slog.Int(logkey.Bytes, len(f.Payload)), slog.Uint64(logkey.Attempt, uint64(a.number)))
 }
 
 // Drained proposes what came together.

@@ -201,17 +201,30 @@ func TestUnsupportedDeployments(t *testing.T) {
 	l.wantNothingHeld()
 }
 
-// Headers of a deployment override all others.
+// Headers of a deployment override all others; those of a connection are left alone.
 func TestAdditionalHeaders(t *testing.T) {
 	for _, http1 := range []bool{false, true} {
-		l := newLoop(t, endpoint(t, func(p *peer) {
-			output(p, strings.Join([]string{p.r.Header.Get("authorization"), p.r.Header.Get("x-restate-cluster-name"), p.r.Header.Get("x-restate-service-key")}, "|"))
-		}, false), func(_ *loop, d *storedv1.Deployment) {
-			d.Http1 = http1
-			d.AdditionalHeaders = []*storedv1.Header{{Name: "authorization", Value: "Bearer x"}, {Name: "x-restate-cluster-name", Value: "mine"}}
-		})
-		l.wantValue(l.invoke(object("h", "a b/ü~"), ""), "Bearer x|mine|a%20b%2F%C3%BC~")
-		l.wantNothingHeld()
+		for _, key := range []string{"", "mine"} {
+			l := newLoop(t, endpoint(t, func(p *peer) {
+				output(p, strings.Join([]string{
+					p.r.Header.Get("authorization"), p.r.Header.Get("x-restate-cluster-name"), strings.Join(p.r.Header.Values("x-restate-service-key"), ","),
+				}, "|"))
+			}, false), func(_ *loop, d *storedv1.Deployment) {
+				d.Http1 = http1
+				d.AdditionalHeaders = []*storedv1.Header{
+					{Name: "Authorization", Value: "Bearer x"}, {Name: "x-restate-cluster-name", Value: "mine"}, {Name: "Connection", Value: "close"},
+				}
+				if key != "" {
+					d.AdditionalHeaders = append(d.AdditionalHeaders, &storedv1.Header{Name: "X-Restate-Service-Key", Value: key})
+				}
+			})
+			want := key
+			if want == "" {
+				want = "a%20b%2F%C3%BC~"
+			}
+			l.wantValue(l.invoke(object("h", "a b/ü~"), ""), "Bearer x|mine|"+want)
+			l.wantNothingHeld()
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package invoker
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	storedv1 "reprise/api/stored/v1"
@@ -24,7 +25,9 @@ type route struct {
 	deployment  id.Deployment
 	version     uint32
 	contentType string
+	audience    string // the path without the deployment's base path
 	bidi        bool
+	overrides   []*storedv1.Header // of the deployment
 
 	target *h2.Target // nil: through net/http
 	head   *h2.Head
@@ -94,13 +97,14 @@ func (v *Invoker) newRoute(key routeKey, d *storedv1.Deployment) (*route, *failu
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return nil, ours(serviceproto.DocUnreachable, "deployments at %q are not supported", d.GetUri())
 	}
-	path := strings.TrimSuffix(u.EscapedPath(), "/") + "/invoke/" + key.service + "/" + key.handler
+	audience := "/invoke/" + key.service + "/" + key.handler
+	path := strings.TrimSuffix(u.EscapedPath(), "/") + audience
 	if u.RawQuery != "" {
 		path += "?" + u.RawQuery
 	}
 	rt := &route{
 		deployment: key.deployment, version: key.version, bidi: d.GetBidi(),
-		contentType: serviceproto.ContentType(key.version),
+		contentType: serviceproto.ContentType(key.version), audience: audience, overrides: d.GetAdditionalHeaders(),
 	}
 	fields := v.commonFields(rt.contentType, d)
 	if !d.GetHttp1() {
@@ -121,6 +125,9 @@ func (v *Invoker) commonFields(contentType string, d *storedv1.Deployment) []h2.
 	fields := []h2.Field{{Name: "content-type", Value: contentType}, {Name: "accept", Value: contentType}}
 	set := func(name, value string) {
 		name = strings.ToLower(name)
+		if ofConnection(name) {
+			return
+		}
 		for i := range fields {
 			if fields[i].Name == name {
 				fields[i].Value = value
@@ -134,6 +141,24 @@ func (v *Invoker) commonFields(contentType string, d *storedv1.Deployment) []h2.
 	}
 	for _, a := range d.GetAdditionalHeaders() {
 		set(a.GetName(), a.GetValue())
+	}
+	return fields
+}
+
+// ofConnection tells whether a header is not ours to set: HTTP/2 has no such headers, net/http sets its own.
+func ofConnection(name string) bool {
+	switch name {
+	case "connection", "proxy-connection", "keep-alive", "transfer-encoding", "te", "upgrade", "host", "content-length":
+		return true
+	default:
+		return false
+	}
+}
+
+// overridden leaves out what the deployment's own headers replace. It changes fields in place.
+func (rt *route) overridden(fields []h2.Field) []h2.Field {
+	for _, o := range rt.overrides {
+		fields = slices.DeleteFunc(fields, func(f h2.Field) bool { return strings.EqualFold(f.Name, o.GetName()) })
 	}
 	return fields
 }

@@ -1,16 +1,18 @@
 package invoker
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
+	"reprise/pkg/logkey"
 	"reprise/pkg/retry"
 	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
-
-	storedv1 "reprise/api/stored/v1"
 )
 
 const docInternal = serviceproto.DocInternal
@@ -179,16 +181,13 @@ func (v *Invoker) drained(r *run) {
 func (v *Invoker) decide(r *run) {
 	v.detach(r)
 	f := r.failure
-	m := v.metrics.of(r.Partition)
 	if !f.uncounted && !f.refused {
 		r.sinceStored++
 	}
 	switch {
 	case f.Behavior == serviceproto.BehaviorPause:
-		m.failed.Inc()
 		v.park(r, command.Pause)
 	case f.Behavior == serviceproto.BehaviorFail:
-		m.failed.Inc()
 		v.park(r, command.Fail)
 	case f.refused && r.refusals < refusalsMax:
 		r.refusals++
@@ -201,7 +200,6 @@ func (v *Invoker) decide(r *run) {
 			v.retry(r, r.policy.Delay(r.failures, v.host.Rand.Uint64()))
 			return
 		}
-		m.failed.Inc()
 		kind := command.Pause
 		if r.policy.Kill {
 			kind = command.Fail
@@ -210,7 +208,19 @@ func (v *Invoker) decide(r *run) {
 	}
 }
 
+// log tells of a failed attempt.
+func (v *Invoker) log(r *run, level slog.Level, message string) {
+	ctx := context.Background()
+	if !v.host.Log.Enabled(ctx, level) {
+		return
+	}
+	v.host.Log.LogAttrs(ctx, level, message,
+		slog.String(logkey.Invocation, r.ID.String()), slog.String(logkey.Target, r.Target.GetService()+"/"+r.Target.GetHandler()),
+		slog.Uint64(logkey.Attempt, uint64(r.number)), slog.String(logkey.Code, r.failure.doc), slog.String(logkey.Err, r.failure.Message))
+}
+
 func (v *Invoker) retry(r *run, delay time.Duration) {
+	v.log(r, slog.LevelDebug, "attempt failed and is tried again")
 	v.metrics.of(r.Partition).transient.Inc()
 	if !r.failure.refused {
 		r.refusals = 0
@@ -229,6 +239,8 @@ func (v *Invoker) park(r *run, kind command.Kind) {
 		facts = &storedv1.PauseFacts{Failure: r.failure.stored()}
 	}
 	r.state = stateParked
+	v.metrics.of(r.Partition).failed.Inc()
+	v.log(r, slog.LevelWarn, "attempt failed and is not tried again")
 	rec, err := command.Append(v.scratch[:0], command.Header{
 		Kind: kind, ID: r.ID, Incarnation: r.Incarnation, Activation: r.Activation.Activation, Attempt: r.number,
 	}, facts)

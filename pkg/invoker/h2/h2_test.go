@@ -3,11 +3,15 @@ package h2
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"sync"
 	"testing"
@@ -286,6 +290,34 @@ func TestSlowStreamDoesNotStopOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = f.closed(e)
+}
+
+func TestTLS(t *testing.T) {
+	for name, h2 := range map[string]bool{"h2": true, "http/1.1 only": false} {
+		t.Run(name, func(t *testing.T) {
+			s := httptest.NewUnstartedServer(http.HandlerFunc(echo))
+			s.EnableHTTP2 = h2
+			s.Config.ErrorLog = log.New(io.Discard, "", 0)
+			s.StartTLS()
+			defer s.Close()
+			f := start(t, Default(), s.URL)
+			roots := x509.NewCertPool()
+			roots.AddCert(s.Certificate())
+			f.client.dial = NetDial(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+			e := newExchange()
+			f.write(f.open(e), []byte("hello"), true)
+			err := f.closed(e)
+			if h2 && (err != nil || string(e.body) != "hello") || !h2 && err == nil {
+				t.Fatalf("%q, %v", e.body, err)
+			}
+		})
+	}
+	f := start(t, Default(), "https://127.0.0.1:1")
+	e := newExchange()
+	f.open(e)
+	if err := f.closed(e); err == nil {
+		t.Fatal("no error")
+	}
 }
 
 func TestConnectionRefused(t *testing.T) {
