@@ -17,7 +17,7 @@ import (
 // Config says where and how the API is served.
 type Config struct {
 	Address               string        // host:port to listen on; default 0.0.0.0:9070
-	IngressEndpoint       string        // URL of the ingress that clients are told; "" tells none
+	IngressEndpoint       func() string // URL of the ingress that clients are told; nil or "" tells none
 	ConcurrentRequestsMax int           // more are refused with 429; 0 (default) means no limit
 	DrainTimeout          time.Duration // how long requests may go on after a stop; default 5 s
 }

@@ -23,8 +23,8 @@ type calls struct {
 	adminv1.UnimplementedAdminServer
 
 	reg     *registry.Registrar
-	ingress string // URL; "" tells none
-	v2      bool   // in version 2 a registration is forced unless told otherwise
+	ingress func() string // URL; nil or "" tells none
+	v2      bool          // in version 2 a registration is forced unless told otherwise
 }
 
 func (c *calls) Version(context.Context, *adminv1.VersionRequest) (*adminv1.VersionResponse, error) {
@@ -38,8 +38,10 @@ func (c *calls) Version(context.Context, *adminv1.VersionRequest) (*adminv1.Vers
 			"preflight_invocation_termination_retention": false,
 		},
 	}
-	if c.ingress != "" {
-		v.IngressEndpoint = &c.ingress
+	if c.ingress != nil {
+		if url := c.ingress(); url != "" {
+			v.IngressEndpoint = &url
+		}
 	}
 	return v, nil
 }

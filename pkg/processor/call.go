@@ -70,27 +70,34 @@ func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, err
 	return outcome, err
 }
 
-// Deliver proposes a record that another partition numbered for this one, and returns once it is applied.
-// A repeat is harmless. Codes as of Do, and Conflict for a record whose predecessor is missing.
-func (n *Node) Deliver(ctx context.Context, target id.Partition, record []byte) error {
-	done := make(chan error, 1)
-	if err := n.deliver(target, record, func(err error) { done <- err }); err != nil {
+// Submit is Do without waiting: answered runs once in the partition's loop and must not block, unless
+// Submit returns an error. It keeps nothing of r.
+func (n *Node) Submit(r command.Request, answered func(*command.Outcome, error)) error {
+	p, err := n.partFor(r.ID.PartitionKey())
+	if err != nil {
 		return err
 	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return errs.With(errs.Uncertain, context.Cause(ctx))
-	}
+	c := &call{want: r.Want, id: r.ID, answered: func(c *call) { answered(c.outcome, c.err) }}
+	return p.loop.mail.record(p, r.Record, c, &n.cfg)
 }
 
-// deliver is Deliver without waiting: acked runs in the target's loop and must not block.
-func (n *Node) deliver(target id.Partition, record []byte, acked func(error)) error {
+// Accept proposes a record that another partition numbered for target; acked runs once it is applied, as
+// with Submit. A repeat is harmless. Codes as of Do, and Conflict for a record whose predecessor is missing.
+func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) error {
 	p, err := n.part(target)
 	if err != nil {
 		return err
 	}
 	c := &call{internal: true, want: command.WantAccepted, answered: func(c *call) { acked(c.err) }}
 	return p.loop.mail.record(p, record, c, &n.cfg)
+}
+
+// send hands a message to the leader of its target: here if that is this node, else through a peer.
+// acked is called by any goroutine, once, unless send returns an error; it must not block.
+func (n *Node) send(target id.Partition, record []byte, acked func(error)) error {
+	err := n.Accept(target, record, acked)
+	if err == nil || n.peers == nil || !errs.Is(err, errs.NotLeader) {
+		return err
+	}
+	return n.peers.Send(target, record, acked)
 }

@@ -64,7 +64,9 @@ type View interface {
 
 // Peers reaches the partitions that other nodes lead.
 type Peers interface {
-	Deliver(ctx context.Context, target id.Partition, record []byte) error
+	// Send hands over a record without waiting; acked is called once, by any goroutine, unless Send returns an
+	// error. Records to one target arrive in the order of Send, or not at all after the first that failed.
+	Send(target id.Partition, record []byte, acked func(error)) error
 }
 
 // Parts is what a Node is built from.
@@ -101,9 +103,8 @@ type Node struct {
 	wanted     atomic.Int64 // partitions assigned to this node
 
 	// mu guards what follows. It is a leaf.
-	mu      sync.Mutex
-	group   *lifecycle.Group
-	remotes map[id.Partition]*remote
+	mu    sync.Mutex
+	group *lifecycle.Group
 }
 
 // New checks cfg and builds a Node; Run starts it.
@@ -114,7 +115,6 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	n := &Node{
 		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, meta: parts.Meta, view: parts.View,
 		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}),
-		remotes: map[id.Partition]*remote{},
 	}
 	perLoop := parts.Invoker
 	perLoop.ConcurrentMax = max(1, (perLoop.ConcurrentMax+cfg.Loops-1)/cfg.Loops)

@@ -2,32 +2,57 @@ package wire
 
 import (
 	"context"
-	"time"
 
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/admin"
-	"reprise/pkg/config"
-	"reprise/pkg/host"
+	"reprise/pkg/errs"
+	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
 	"reprise/pkg/registry"
-	"reprise/pkg/retry"
-	"reprise/pkg/schema"
+	"reprise/services/internal/daemon"
+	"reprise/services/internal/node"
 )
 
-// New builds the admin API. ingressURL is what clients are told; empty tells none.
-func New(cfg *config.Config, ingressURL string, meta *metastore.Store, view *metastore.View, h host.Host) (*admin.Server, error) {
+// Run builds an admin daemon and blocks until ctx ends or a part fails. Top to bottom is the start order.
+func Run(ctx context.Context, d daemon.Daemon) (err error) {
+	n, err := node.Join(ctx, d, node.Dial, func(s *storedv1.Node) { s.Roles = []string{metastore.RoleAdmin} })
+	if err != nil {
+		return err
+	}
+	defer errs.CloseInto(&err, n)
+	server, err := New(n)
+	if err != nil {
+		return err
+	}
+	return lifecycle.Run(ctx, append(n.Parts(), server, n.Fabric())...)
+}
+
+// New builds the admin API.
+func New(n *node.Node) (*admin.Server, error) {
+	cfg := &n.Config
 	r := registry.Default()
 	r.ClusterName = cfg.ClusterName
 	r.ConnectTimeout = cfg.Worker.Invoker.ConnectTimeout.D()
-	r.Defaults = SchemaDefaults(cfg)
-	reg, err := registry.New(r, meta, schemaView{view}, h)
+	r.Defaults = node.SchemaDefaults(cfg)
+	reg, err := registry.New(r, n.Meta, schemaView{n.View}, n.Host)
 	if err != nil {
 		return nil, err
 	}
 	a := admin.Default()
 	a.Address = cfg.AdminEndpoint().Addr
-	a.IngressEndpoint = ingressURL
+	a.IngressEndpoint = func() string { return ingressURL(n) }
 	a.ConcurrentRequestsMax = int(cfg.Admin.RequestsMax)
-	return admin.New(a, reg, h)
+	return admin.New(a, reg, n.Host)
+}
+
+// ingressURL is where clients reach an ingress: what is configured here, else what one has announced.
+func ingressURL(n *node.Node) string {
+	for _, known := range n.Nodes() {
+		if known.IngressUrl != "" {
+			return known.IngressUrl + "/"
+		}
+	}
+	return ""
 }
 
 // schemaView is the part of the view that a registration waits for.
@@ -37,31 +62,4 @@ type schemaView struct{ *metastore.View }
 func (v schemaView) WaitFor(ctx context.Context, version uint64) error {
 	_, err := v.Await(ctx, func(s *metastore.Snapshot) bool { return s.Registry.Version() >= version })
 	return err
-}
-
-// SchemaDefaults are the options of services that set none.
-func SchemaDefaults(cfg *config.Config) schema.Defaults {
-	d := schema.Default()
-	i := &cfg.Invocation
-	d.Inactivity, d.Abort = cfg.Worker.Invoker.InactivityTimeout.D(), cfg.Worker.Invoker.AbortTimeout.D()
-	d.JournalRetention, d.IdempotencyRetention, d.WorkflowRetention = i.JournalRetention.D(), i.IdempotencyRetention.D(), i.WorkflowRetention.D()
-	d.Retry = retry.Policy{
-		Initial: i.Retry.InitialInterval.D(), Max: i.Retry.MaxInterval.D(), Factor: i.Retry.Factor,
-		MaxAttempts: uint32(i.Retry.MaxAttempts), Kill: i.Retry.OnMaxAttempts == "kill",
-	}
-	d.MaxAttempts = uint32(i.RetryMaxAttemptsMax)
-	for _, m := range []struct {
-		from *config.Duration
-		to   **time.Duration
-	}{
-		{i.JournalRetentionMax, &d.MaxJournalRetention},
-		{i.IdempotencyRetentionMax, &d.MaxIdempotencyRetention},
-		{i.WorkflowRetentionMax, &d.MaxWorkflowRetention},
-	} {
-		if m.from != nil {
-			v := m.from.D()
-			*m.to = &v
-		}
-	}
-	return d
 }

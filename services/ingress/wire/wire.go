@@ -2,37 +2,60 @@ package wire
 
 import (
 	"context"
-	"fmt"
 	"net"
 
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/config"
-	"reprise/pkg/host"
+	"reprise/pkg/errs"
 	"reprise/pkg/ingress"
+	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
+	"reprise/services/internal/daemon"
+	"reprise/services/internal/node"
 )
 
-// Listen opens the ingress port. It is done early: its address is part of what the node announces.
-func Listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
-	at := cfg.IngressEndpoint()
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", at.Addr)
+// Run builds an ingress and blocks until ctx ends or a part fails. Top to bottom is the start order.
+func Run(ctx context.Context, d daemon.Daemon) (err error) {
+	ln, err := Listen(ctx, &d.Config)
 	if err != nil {
-		return nil, fmt.Errorf("ingress: %w: stop what uses it or change ingress.bind-port", err)
+		return err
 	}
-	return ln, nil
+	defer func() { _ = ln.Close() }() // the server has closed it, unless it was never started
+	n, err := node.Join(ctx, d, node.Dial, func(s *storedv1.Node) {
+		s.Roles = []string{metastore.RoleIngress}
+		s.IngressUrl = d.Config.IngressEndpoint().URL(ln.Addr())
+	})
+	if err != nil {
+		return err
+	}
+	defer errs.CloseInto(&err, n)
+	workers, err := n.Workers()
+	if err != nil {
+		return err
+	}
+	server, err := New(n, ln, workers)
+	if err != nil {
+		return err
+	}
+	return lifecycle.Run(ctx, append(n.Parts(), workers, server, n.Fabric())...)
+}
+
+// Listen opens the ingress port. It is done before the node joins: the address is part of what it announces.
+func Listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+	return node.Listen(ctx, "ingress", cfg.IngressEndpoint().Addr, "ingress.bind-port")
 }
 
 // New builds the ingress on a listener, which it closes when it ends.
-func New(cfg *config.Config, ln net.Listener, partitions ingress.Partitions, view *metastore.View, h host.Host) (*ingress.Server, error) {
+func New(n *node.Node, ln net.Listener, partitions ingress.Partitions) (*ingress.Server, error) {
 	c := ingress.Default()
-	c.RequestBytesMax = int64(cfg.IngressRequestSizeLimit())
-	c.RequestsMax = int64(cfg.Ingress.RequestsMax)
+	c.RequestBytesMax = int64(n.Config.IngressRequestSizeLimit())
+	c.RequestsMax = int64(n.Config.Ingress.RequestsMax)
 	core, err := ingress.New(c, ingress.Parts{
-		Partitions: partitions, Schema: view.Registry,
-		PartitionCount: func() uint32 { return view.Current().Partitions },
-	}, h)
+		Partitions: partitions, Schema: n.View.Registry,
+		PartitionCount: func() uint32 { return n.View.Current().Partitions },
+	}, n.Host)
 	if err != nil {
 		return nil, err
 	}
-	return ingress.NewServer(core, []net.Listener{ln}, h), nil
+	return ingress.NewServer(core, []net.Listener{ln}, n.Host), nil
 }

@@ -6,13 +6,32 @@ import (
 	"fmt"
 	"path/filepath"
 
-	"reprise/pkg/config"
-	"reprise/pkg/host"
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/errs"
+	"reprise/pkg/lifecycle"
 	"reprise/pkg/logserver"
 	"reprise/pkg/logstore"
-	"reprise/pkg/membership"
 	"reprise/pkg/metastore"
+	"reprise/pkg/rpc"
+	"reprise/services/internal/daemon"
+	"reprise/services/internal/node"
 )
+
+// Run builds a log-server and blocks until ctx ends or a part fails. Top to bottom is the start order.
+func Run(ctx context.Context, d daemon.Daemon) (err error) {
+	n, err := node.Join(ctx, d, node.Dial, func(s *storedv1.Node) { s.Roles = []string{metastore.RoleLogServer} })
+	if err != nil {
+		return err
+	}
+	defer errs.CloseInto(&err, n)
+	logs, err := Open(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer errs.CloseInto(&err, logs)
+	parts := append(n.Parts(), logs.Server, n.Fabric(rpc.NewLogService(logs.Server, n.Fingerprint()).Register))
+	return lifecycle.Run(ctx, parts...)
+}
 
 // LogServer is the log-server role.
 type LogServer struct {
@@ -21,16 +40,15 @@ type LogServer struct {
 }
 
 // Open opens the store and asks whether this node may serve it.
-func Open(ctx context.Context, cfg *config.Config, m membership.Member, meta *metastore.Store, h host.Host) (*LogServer, error) {
-	c := logstore.Default()
-	store, err := logstore.Open(c, h, filepath.Join(cfg.DataDir(), "log"))
+func Open(ctx context.Context, n *node.Node) (*LogServer, error) {
+	store, err := logstore.Open(logstore.Default(), n.Host, filepath.Join(n.Config.DataDir(), "log"))
 	if err != nil {
 		return nil, fmt.Errorf("log store: %w", err)
 	}
-	if err := logserver.Admit(ctx, store, m.Node, m.Cluster.Fingerprint, meta, h); err != nil {
+	if err := logserver.Admit(ctx, store, n.Member.Node, n.Fingerprint(), n.Meta, n.Host); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &LogServer{Server: logserver.New(logserver.Default(), store, m.ID, h), store: store}, nil
+	return &LogServer{Server: logserver.New(logserver.Default(), store, n.Member.ID, n.Host), store: store}, nil
 }
 
 // Close closes the store; call it after the server has ended.

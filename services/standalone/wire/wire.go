@@ -4,120 +4,92 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"path/filepath"
 
 	storedv1 "reprise/api/stored/v1"
-	"reprise/pkg/config"
+	"reprise/pkg/admin"
 	"reprise/pkg/controller"
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
-	"reprise/pkg/membership"
 	"reprise/pkg/metastore"
 	adminwire "reprise/services/admin/wire"
 	ingresswire "reprise/services/ingress/wire"
 	"reprise/services/internal/daemon"
+	"reprise/services/internal/node"
 	logserverwire "reprise/services/log-server/wire"
+	metadatawire "reprise/services/metadata/wire"
 	workerwire "reprise/services/worker/wire"
 )
 
 // Run builds the roles and blocks until ctx ends or a part fails. Top to bottom is the start order.
 func Run(ctx context.Context, d daemon.Daemon) (err error) {
-	cfg, h := &d.Config, d.Host
-	folder, err := membership.OpenFolder(h.FS, cfg.DataDir(), cfg.ClusterName, cfg.NodeName)
+	ln, err := ingresswire.Listen(ctx, &d.Config)
 	if err != nil {
 		return err
 	}
-	defer errs.CloseInto(&err, folder)
-	listener, err := ingresswire.Listen(ctx, cfg)
+	defer func() { _ = ln.Close() }() // the ingress has closed it, unless it was never started
+	member := metadatawire.Member{Alone: true}
+	n, err := node.Join(ctx, d, member.Open, func(s *storedv1.Node) {
+		s.Roles = []string{metastore.RoleMetadata, metastore.RoleLogServer, metastore.RoleWorker, metastore.RoleIngress, metastore.RoleAdmin}
+		s.IngressUrl = d.Config.IngressEndpoint().URL(ln.Addr())
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = listener.Close() }() // the ingress has closed it already, unless it was never started
-	etcd, err := metastore.OpenEmbedded(ctx, embedConfig(cfg), h)
-	if err != nil {
-		return err
-	}
-	defer errs.CloseInto(&err, etcd)
-	meta := metastore.New(etcd.KV(), cfg.ClusterName, h)
-	member, err := membership.Join(ctx, joinConfig(cfg, listener.Addr()), meta, folder, h)
-	if err != nil {
-		return err
-	}
-	logs, err := logserverwire.Open(ctx, cfg, member, meta, h)
+	defer errs.CloseInto(&err, n)
+	logs, err := logserverwire.Open(ctx, n)
 	if err != nil {
 		return err
 	}
 	defer errs.CloseInto(&err, logs)
-	view := metastore.NewView(meta, adminwire.SchemaDefaults(cfg), h)
-	joint := newJoint(logs.Server, view)
-	worker, err := workerwire.New(cfg, workerwire.Deps{Member: member, Meta: meta, View: view, Dialer: joint, Servers: joint}, h)
+	worker, err := workerwire.New(n, n.LogDialer(logs.Server), nil)
 	if err != nil {
 		return err
 	}
 	defer errs.CloseInto(&err, worker)
-	front, err := ingresswire.New(cfg, listener, worker.Node, view, h)
+	front, err := ingresswire.New(n, ln, worker.Node)
 	if err != nil {
 		return err
 	}
-	ingressURL := cfg.IngressEndpoint().URL(listener.Addr())
-	admin, err := adminwire.New(cfg, ingressURL+"/", meta, view, h)
+	api, err := adminwire.New(n)
 	if err != nil {
 		return err
 	}
 	assign := controller.Default()
 	assign.Settle = 0 // there is one worker
-	parts := []lifecycle.Part{
-		etcd, view, membership.NewPresence(member.ID, meta, view, h), logs.Server,
-		controller.New(assign, member.ID.Node, view, meta, h),
-	}
+	parts := append(member.Parts(), n.Parts()...)
+	parts = append(parts, logs.Server, controller.New(assign, n.Member.ID.Node, n.View, n.Meta, n.Host))
 	parts = append(parts, worker.Parts()...)
-	parts = append(parts, front, admin, lifecycle.Func(func(ctx context.Context) error {
-		banner(d, ingressURL, cfg.AdminEndpoint().URL(admin.Addr()))
-		<-ctx.Done()
-		return nil
-	}))
+	parts = append(parts, front, api, n.Fabric(), banner(n, ln.Addr(), api))
 	return lifecycle.Run(ctx, parts...)
 }
 
-func embedConfig(cfg *config.Config) metastore.EmbedConfig {
-	return metastore.EmbedConfig{
-		Name: cfg.NodeName, Dir: filepath.Join(cfg.DataDir(), "metadata"), Token: cfg.ClusterName,
-		PeerURL: cfg.EtcdMember(cfg.Fabric().Host(anywhere(0))).PeerURL,
-	}
-}
+// banner is the last part: all others are ready when it says so.
+func banner(n *node.Node, ingress net.Addr, api *admin.Server) lifecycle.Part {
+	return lifecycle.Func(func(ctx context.Context) error {
+		ingressURL, adminURL := local(ingress), local(api.Addr())
+		flag := ""
+		if adminURL != "http://localhost:9070" {
+			flag = "RESTATE_ADMIN_URL=" + adminURL + " "
+		}
+		_, _ = fmt.Fprintf(n.Banner, `
+Reprise %s is ready: ingress %s, admin %s, data in %s
 
-func joinConfig(cfg *config.Config, ingress net.Addr) membership.Config {
-	return membership.Config{
-		Node: &storedv1.Node{
-			Name: cfg.NodeName, Address: cfg.Fabric().URL(anywhere(int(cfg.BindPort))), Location: cfg.Location, Version: daemon.Version,
-			Roles: []string{
-				metastore.RoleMetadata, metastore.RoleLogServer, metastore.RoleWorker, metastore.RoleIngress, metastore.RoleAdmin,
-			},
-			IngressUrl: cfg.IngressEndpoint().URL(ingress),
-		},
-		ForceID: cfg.ForceNodeID, InitTimeout: cfg.InitTimeout.D(),
-		Provision: &storedv1.Cluster{
-			Name: cfg.ClusterName, Partitions: cfg.NumPartitions, Replication: string(cfg.Replication),
-			NodesetSize: cfg.Bifrost.Loglet.NodesetSize,
-		},
-	}
-}
-
-func banner(d daemon.Daemon, ingress, admin string) {
-	_, _ = fmt.Fprintf(d.Banner, `
-Reprise %s: durable execution for ordinary handlers.
-
-  ingress  %s
-  admin    %s
-  data     %s
-
-Next:
-  go run ./tests/e2e/greeter                               # an example service on port 9080
-  bin/reprise deployments register http://localhost:9080 -y
+Next, in another terminal:
+  go run ./tests/e2e/greeter
+  %sbin/reprise deployments register http://localhost:9080 -y
   curl %s/Greeter/Greet --json '"Ada"'
 
-`, daemon.Version, ingress, admin, d.Config.DataDir(), ingress) // a closed stdout is no reason to stop
+`, daemon.Version, ingressURL, adminURL, n.Config.DataDir(), flag, ingressURL) // a closed stdout is no reason to stop
+		<-ctx.Done()
+		return nil
+	})
 }
 
-// anywhere stands for a listener that does not exist: a lone node needs none, but is told to others by address.
-func anywhere(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4zero, Port: port} }
+// local is how a person on this machine reaches a listener.
+func local(at net.Addr) string {
+	tcp, ok := at.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() && !tcp.IP.IsLoopback() {
+		return "http://" + at.String()
+	}
+	return fmt.Sprintf("http://localhost:%d", tcp.Port)
+}

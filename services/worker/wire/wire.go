@@ -2,67 +2,86 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"runtime"
 	"sort"
-	"time"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
-	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/invoker"
 	"reprise/pkg/invoker/h2"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/loglet"
 	"reprise/pkg/lsn"
-	"reprise/pkg/membership"
 	"reprise/pkg/metastore"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/processor"
+	"reprise/pkg/rpc"
 	"reprise/pkg/sequencer"
+	"reprise/services/internal/daemon"
+	"reprise/services/internal/node"
 )
 
-// Deps is what a worker needs from its process.
-type Deps struct {
-	Member  membership.Member
-	Meta    *metastore.Store
-	View    *metastore.View
-	Dialer  sequencer.Dialer // log-servers, to append
-	Servers loglet.Servers   // log-servers, to seal and read
-	Peers   processor.Peers  // other workers; nil if there are none
+// Run builds a worker and blocks until ctx ends or a part fails. Top to bottom is the start order.
+func Run(ctx context.Context, d daemon.Daemon) (err error) {
+	n, err := node.Join(ctx, d, node.Dial, func(s *storedv1.Node) { s.Roles = []string{metastore.RoleWorker} })
+	if err != nil {
+		return err
+	}
+	defer errs.CloseInto(&err, n)
+	others, err := n.Workers()
+	if err != nil {
+		return err
+	}
+	w, err := New(n, n.LogDialer(nil), others)
+	if err != nil {
+		return err
+	}
+	defer errs.CloseInto(&err, w)
+	server, err := rpc.NewWorkerServer(rpc.DefaultWorker(), n.Member.ID, n.Fingerprint, w.Node)
+	if err != nil {
+		return err
+	}
+	parts := append(n.Parts(), others)
+	parts = append(parts, w.Parts()...)
+	return lifecycle.Run(ctx, append(parts, n.Fabric(server.Register))...)
 }
 
 // Worker is the worker role.
 type Worker struct {
-	Writer *sequencer.Writer
 	Node   *processor.Node
+	logs   *rpc.LogDialer
+	writer *sequencer.Writer
 	shared *partitionstore.Shared
 }
 
-// New builds a worker; its Parts start it.
-func New(cfg *config.Config, d Deps, h host.Host) (*Worker, error) {
+// New builds a worker; its Parts start it. peers is nil where there are no other workers.
+func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worker, error) {
+	cfg := &n.Config
 	w := &Worker{
-		Writer: sequencer.NewWriter(sequencer.Default(), d.Member.ID, d.Dialer, h),
+		logs:   logServers,
+		writer: sequencer.NewWriter(sequencer.Default(), n.Member.ID, logServers, n.Host),
 		shared: partitionstore.NewShared(cfg.Memory().BlockCache / 2),
 	}
 	reads := loglet.Default()
-	reads.Self = d.Member.ID.Node
-	node, err := processor.New(processorConfig(cfg), processor.Parts{
-		Self: d.Member.ID, Writer: logWriter{w.Writer}, Meta: d.Meta, View: d.View, Peers: d.Peers,
-		Log:     logs{Client: loglet.NewClient(reads, d.Servers, h), deps: d, host: h},
+	reads.Self = n.Member.ID.Node
+	var err error
+	w.Node, err = processor.New(processorConfig(cfg), processor.Parts{
+		Self: n.Member.ID, Writer: logWriter{w.writer}, Meta: n.Meta, View: n.View, Peers: peers,
+		Log:     logs{Client: loglet.NewClient(reads, logServers, n.Host), node: n},
 		Invoker: invokerConfig(cfg), Shared: w.shared,
-	}, h)
+	}, n.Host)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.shared.Close())
 	}
-	w.Node = node
 	return w, nil
 }
 
 // Parts are what runs, in the order of their start.
-func (w *Worker) Parts() []lifecycle.Part { return []lifecycle.Part{w.Writer, w.Node} }
+func (w *Worker) Parts() []lifecycle.Part { return []lifecycle.Part{w.logs, w.writer, w.Node} }
 
 // Close gives back what the stores shared; call it after the parts have ended.
 func (w *Worker) Close() error { return w.shared.Close() }
@@ -90,7 +109,7 @@ func invokerConfig(cfg *config.Config) invoker.Config {
 		c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: name, Value: value})
 	}
 	sort.Slice(c.AdditionalHeaders, func(i, j int) bool { return c.AdditionalHeaders[i].Name < c.AdditionalHeaders[j].Name })
-	c.HTTP2.ConnectTimeout = time.Duration(w.ConnectTimeout)
+	c.HTTP2.ConnectTimeout = w.ConnectTimeout.D()
 	return c
 }
 
@@ -109,20 +128,10 @@ func (w logWriter) Open(l *storedv1.Loglet, _ lsn.LSN, n processor.Notify) (proc
 // logs is the log as the processor asks for it.
 type logs struct {
 	*loglet.Client
-	deps Deps
-	host host.Host
-}
-
-// Read implements processor.Log.
-func (l logs) Read(ctx context.Context, chain *storedv1.Chain, from, to lsn.LSN, f func(lsn.LSN, int, []byte) error) error {
-	return l.Client.Read(ctx, chain, from, to, f)
+	node *node.Node
 }
 
 // NewLoglet implements processor.Log.
 func (l logs) NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error) {
-	snap := l.deps.View.Current()
-	if snap.Cluster == nil {
-		return nil, errs.Newf(errs.Unavailable, "the cluster is not known yet")
-	}
-	return loglet.NewLoglet(p, index, l.deps.Member.ID, snap.Cluster, snap.Nodes, l.host.Rand.Uint64())
+	return loglet.NewLoglet(p, index, l.node.Member.ID, l.node.Member.Cluster, l.node.Nodes(), l.node.Host.Rand.Uint64())
 }

@@ -1,0 +1,15 @@
+package node
+
+import (
+	"reprise/pkg/rpc"
+)
+
+// LogDialer reaches the log-servers of the cluster: local, if not nil, by direct call.
+func (n *Node) LogDialer(local rpc.LogEngine) *rpc.LogDialer {
+	return rpc.NewLogDialer(n.Member.ID, n.Fingerprint(), n.Nodes, n.Peers, local)
+}
+
+// Workers reaches the leaders of partitions on other nodes.
+func (n *Node) Workers() (*rpc.WorkerClient, error) {
+	return rpc.NewWorkerClient(rpc.DefaultWorker(), n.Member.ID, rpc.NewRoutes(n.View), n.Peers, n.Host)
+}

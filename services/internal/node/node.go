@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"google.golang.org/grpc"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/errs"
+	"reprise/pkg/lifecycle"
+	"reprise/pkg/membership"
+	"reprise/pkg/metastore"
+	"reprise/pkg/rpc"
+	"reprise/pkg/telemetry"
+	"reprise/services/internal/daemon"
+)
+
+// Node is a process that has joined its cluster.
+type Node struct {
+	daemon.Daemon
+	Member membership.Member
+	Meta   *metastore.Store
+	View   *metastore.View
+	Peers  *rpc.LogPeers
+	Status *rpc.NodeStatus
+
+	fabric  net.Listener
+	closers []io.Closer // in the order of opening
+}
+
+// Store opens the metadata store of a process whose fabric port is told to others as host.
+type Store func(ctx context.Context, d *daemon.Daemon, host string) (kv metastore.KV, urls []string, c io.Closer, err error)
+
+// Dial is the Store of a daemon that finds the metadata daemons, or an external etcd.
+func Dial(ctx context.Context, d *daemon.Daemon, _ string) (metastore.KV, []string, io.Closer, error) {
+	kv, urls, err := rpc.DialMetadata(ctx, &d.Config, d.Host)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return kv, urls, kv, nil
+}
+
+// Join opens the data folder, the fabric port and the metadata store, and registers the process with
+// what describe adds to its entry. Close gives all back.
+func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*storedv1.Node)) (n *Node, err error) {
+	cfg, h := &d.Config, d.Host
+	n = &Node{Daemon: d}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	folder, err := membership.OpenFolder(h.FS, cfg.DataDir(), cfg.ClusterName, cfg.NodeName)
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, folder)
+	at := cfg.Fabric()
+	if n.fabric, err = Listen(ctx, "fabric", at.Addr, "bind-port"); err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, onceClosed{n.fabric})
+	kv, urls, closer, err := open(ctx, &n.Daemon, at.Host(n.fabric.Addr()))
+	if err != nil {
+		return n, err
+	}
+	n.closers = append(n.closers, closer)
+	n.Meta = metastore.New(kv, cfg.ClusterName, h)
+	spec := &storedv1.Node{Name: cfg.NodeName, Address: at.URL(n.fabric.Addr()), Location: cfg.Location, Version: daemon.Version}
+	describe(spec)
+	join := membership.Config{Node: spec, ForceID: cfg.ForceNodeID, InitTimeout: cfg.InitTimeout.D()}
+	if cfg.AutoProvision && hasRole(spec, metastore.RoleMetadata) {
+		join.Provision = &storedv1.Cluster{
+			Name: cfg.ClusterName, Partitions: cfg.NumPartitions, Replication: string(cfg.Replication), NodesetSize: cfg.Bifrost.Loglet.NodesetSize,
+		}
+	}
+	n.Status = rpc.NewNodeStatus(cfg, spec.Roles, daemon.Version, h)
+	n.Status.SetMetadata(func() []string { return urls })
+	if n.Member, err = membership.Join(ctx, join, n.Meta, folder, h); err != nil {
+		return n, err
+	}
+	n.Status.SetMember(n.Member.Cluster, n.Member.ID)
+	n.View = metastore.NewView(n.Meta, SchemaDefaults(cfg), h)
+	n.Status.SetMetadata(func() []string {
+		if known := rpc.MetadataURLs(n.Nodes()); len(known) > 0 {
+			return known
+		}
+		return urls
+	})
+	n.Peers = rpc.NewLogPeers(n.Nodes)
+	n.closers = append(n.closers, n.Peers)
+	return n, nil
+}
+
+func hasRole(n *storedv1.Node, role string) bool {
+	for _, r := range n.Roles {
+		if r == role {
+			return true
+		}
+	}
+	return false
+}
+
+// Nodes are the nodes as this process knows them now.
+func (n *Node) Nodes() []*storedv1.Node { return n.View.Current().Nodes }
+
+// Fingerprint is that of the cluster.
+func (n *Node) Fingerprint() uint64 { return n.Member.Cluster.Fingerprint }
+
+// Parts are those that every daemon begins with.
+func (n *Node) Parts() []lifecycle.Part {
+	return []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host)}
+}
+
+// Fabric is the last part of a daemon: it serves the fabric port, with what register adds. Others see
+// the process as alive while it runs.
+func (n *Node) Fabric(register ...func(grpc.ServiceRegistrar)) lifecycle.Part {
+	cfg := &n.Config
+	c := rpc.FabricConfig{
+		KeepAlive: cfg.Networking.KeepAlive.D(), KeepAliveTimeout: cfg.Networking.KeepAliveTimeout.D(), Pprof: cfg.PprofEnabled,
+	}
+	if !cfg.DisablePrometheus {
+		c.Metrics = telemetry.MetricsHandler(cfg, n.Host)
+	}
+	f := rpc.NewFabric(c, n.fabric, n.Status, n.Host)
+	for _, r := range register {
+		r(f.GRPC())
+	}
+	return fabricPart{Fabric: f, status: n.Status}
+}
+
+type fabricPart struct {
+	*rpc.Fabric
+	status *rpc.NodeStatus
+}
+
+func (f fabricPart) Run(ctx context.Context) error {
+	f.status.SetAlive()
+	return f.Fabric.Run(ctx)
+}
+
+// Close gives back what Join opened, last first.
+func (n *Node) Close() (err error) {
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs.CloseInto(&err, n.closers[i])
+	}
+	n.closers = nil
+	return err
+}
+
+// onceClosed closes a listener that its server has closed already, unless it was never started.
+type onceClosed struct{ net.Listener }
+
+func (c onceClosed) Close() error {
+	if err := c.Listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
+
+// Listen opens a port; a failure names the key to change.
+func Listen(ctx context.Context, what, address, key string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s port: %w: stop what uses it or change %s", what, err, key)
+	}
+	return ln, nil
+}

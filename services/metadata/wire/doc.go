@@ -1,0 +1,2 @@
+// Package wire builds a metadata daemon: its etcd member and the controller.
+package wire
