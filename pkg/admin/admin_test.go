@@ -76,7 +76,7 @@ func newAPI(t *testing.T, change ...func(*admin.Config)) *api {
 		t.Fatal(err)
 	}
 	cfg := admin.Default()
-	cfg.IngressEndpoint = "http://ingress:8080/"
+	cfg.IngressEndpoint = func() string { return "http://ingress:8080/" }
 	for _, f := range change {
 		f(&cfg)
 	}
