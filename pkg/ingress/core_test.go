@@ -460,6 +460,10 @@ func TestRetries(t *testing.T) {
 		{"call that was not taken", "/Greeter/Greet", false, 200, "1"},
 		{"call that was taken", "/Greeter/Greet", true, 200, "1"},
 		{"send that was taken", "/Greeter/block/send", true, 202, `"status":"Accepted"`},
+		{"send with a key that was taken", "/Greeter/block/send?key", true, 202, `"status":"Accepted"`},
+		{"send with a key that was taken and has ended", "/Greeter/Greet/send?key", true, 202, `"status":"Accepted"`},
+		{"call with a key that was taken", "/Greeter/Greet?key", true, 200, "1"},
+		{"workflow that was taken", "/Wf/w/run/send", true, 202, `"status":"Accepted"`},
 		{"read", "/restate/output/inv_16vnR5MzgZWy6F1NOE9uey53CgsYcYt92y", true, 404, "invocation not found"},
 		{"awakeable", "/restate/a/sign_15k9hHtMbLdA7nrRaLQJOHK3WRDbMqwFtAAAAEQ/resolve", true, 202, ""},
 	} {
@@ -471,6 +475,9 @@ func TestRetries(t *testing.T) {
 			method, headers := "POST", withJSON()
 			if strings.Contains(row.target, "output") {
 				method = "GET"
+			}
+			if strings.HasSuffix(row.target, "key") {
+				headers = append(headers, "idempotency-key", "k")
 			}
 			var r ingress.Response
 			done := inBackground(t, func() { r = ask(core, method, row.target, "1", headers...) })

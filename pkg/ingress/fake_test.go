@@ -121,6 +121,11 @@ func (c *cluster) applyLocked(r record) (*command.Outcome, *life, error) {
 		}
 		l.signals = append(l.signals, n)
 		return &command.Outcome{Status: command.OutcomeAccepted}, nil, nil
+	case r.Kind == command.Invoke && len(r.facts.Request) > 0 && string(r.facts.Request) == string(l.facts.Request):
+		if l.result != nil {
+			return &command.Outcome{Status: command.OutcomeCompleted, Target: l.facts.Target, Result: l.result}, l, nil
+		}
+		return &command.Outcome{Status: command.OutcomeAccepted, ExecuteAt: l.facts.ExecuteAtMs}, l, nil
 	case r.want == command.WantAccepted:
 		return &command.Outcome{Status: command.OutcomePreviouslyAccepted, ExecuteAt: l.facts.ExecuteAtMs}, l, nil
 	case r.Kind == command.Invoke && l.facts.Target.HandlerType == storedv1.HandlerType_HANDLER_TYPE_WORKFLOW:

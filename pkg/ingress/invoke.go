@@ -35,6 +35,7 @@ type scratch struct {
 	facts   storedv1.InvokeFacts
 	idemKey string
 	random  [10]byte
+	request [16]byte
 	headers []Header
 	frame   []byte
 	record  []byte
@@ -44,7 +45,7 @@ type scratch struct {
 const scratchBytesMax = 1 << 20
 
 func (g *Ingress) putScratch(s *scratch) {
-	s.facts.Target, s.facts.IdempotencyKey = nil, nil
+	s.facts.Target, s.facts.IdempotencyKey, s.facts.Request = nil, nil, nil
 	s.facts.TraceParent, s.facts.TraceState = "", ""
 	s.idemKey = ""
 	clear(s.headers)
@@ -284,6 +285,10 @@ func (x *exchange) build(s *scratch, to goal, h *schema.Handler, in input) (c cr
 	s.facts.Target = h.Target(to.key)
 	s.facts.CompletionRetentionMs, s.facts.JournalRetentionMs = completion.Milliseconds(), journal.Milliseconds()
 	s.facts.ExecuteAtMs = c.executeAt
+	if !c.generated {
+		x.g.host.Rand.Read(s.request[:])
+		s.facts.Request = s.request[:]
+	}
 	x.forward(s)
 	s.frame = serviceproto.AppendInput(s.frame[:0], s.headers, in.body)
 	var err error
@@ -362,7 +367,9 @@ func (x *exchange) send(ctx context.Context, s *scratch, c creation) (Response, 
 	if f != nil {
 		return Response{}, f
 	}
-	if o.Status == command.OutcomeAccepted || c.generated {
+	// One that was not stored before this request is its own, whose first answer was lost.
+	own := o.Status == command.OutcomeAccepted || (o.Status == command.OutcomeCompleted && !o.Stored)
+	if own || c.generated {
 		return sent(c.id, c.executeAt, false), nil
 	}
 	return sent(c.id, o.ExecuteAt, true), nil

@@ -132,6 +132,9 @@ func TestEchoAllocations(t *testing.T) {
 	if resp := g.Serve(ctx, r); resp.Status != 200 || string(resp.Body) != `"hello"` {
 		t.Fatalf("%d %s", resp.Status, resp.Body)
 	}
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
 	if n := testing.AllocsPerRun(1000, func() { g.Serve(ctx, r) }); n > echoAllocations {
 		t.Errorf("%v allocations for an echo, the budget is %d", n, echoAllocations)
 	}

@@ -1,6 +1,8 @@
 package partition
 
 import (
+	"bytes"
+
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/id"
@@ -55,6 +57,7 @@ func (a *application) invoke(c creation) (*command.Outcome, error) {
 	row.CompletionRetentionMs, row.JournalRetentionMs = c.facts.CompletionRetentionMs, c.facts.JournalRetentionMs
 	row.CallerId, row.CallerTarget = c.facts.CallerId, c.facts.CallerTarget
 	row.TraceParent, row.TraceState = c.facts.TraceParent, c.facts.TraceState
+	row.Request = c.facts.Request
 	row.ExecuteAtMs = max(c.facts.ExecuteAtMs, 0)
 	if c.facts.Sink != nil {
 		row.Sinks = []*storedv1.Sink{c.facts.Sink}
@@ -86,6 +89,9 @@ const (
 // join answers a request for an invocation that is there.
 func (a *application) join(inv *invocation.Invocation, facts *storedv1.InvokeFacts) (*command.Outcome, error) {
 	outcome := a.known(inv)
+	if len(facts.Request) > 0 && bytes.Equal(facts.Request, inv.Row.Request) {
+		return repeated(outcome), nil
+	}
 	outcome.Workflow = facts.Target.GetHandlerType() == storedv1.HandlerType_HANDLER_TYPE_WORKFLOW
 	if outcome.Status == command.OutcomePending {
 		outcome.Status = command.OutcomePreviouslyAccepted
@@ -104,6 +110,16 @@ func (a *application) join(inv *invocation.Invocation, facts *storedv1.InvokeFac
 		inv.Row.ModifiedAtMs = a.now
 		return outcome, a.st.PutInvocation(inv)
 	}
+}
+
+// repeated is the outcome for the request that created the invocation, when it comes again because its
+// first answer was lost: the one that it would have got then.
+func repeated(o *command.Outcome) *command.Outcome {
+	if o.Status == command.OutcomePending {
+		o.Status = command.OutcomeAccepted
+	}
+	o.Stored, o.ExpiresAt = false, 0
+	return o
 }
 
 // known is the outcome for someone who asks about an invocation.

@@ -170,6 +170,9 @@ func (w *world) facts(a args) *storedv1.InvokeFacts {
 		Target: target("service", "Greeter"), CompletionRetentionMs: a.num("retain", 0), JournalRetentionMs: a.num("journal", 0),
 		ExecuteAtMs: a.num("at", 0),
 	}
+	if request := a.str("request", ""); request != "" {
+		f.Request = []byte(request)
+	}
 	for kind := range targets {
 		if name := a.str(kind, ""); name != "" {
 			f.Target = target(kind, name)

@@ -278,9 +278,12 @@ type InvokeFacts struct {
 	CallerId              []byte                 `protobuf:"bytes,7,opt,name=caller_id,json=callerId,proto3" json:"caller_id,omitempty"`             // 24 bytes: the invocation whose command created this one, if any
 	CallerTarget          *Target                `protobuf:"bytes,8,opt,name=caller_target,json=callerTarget,proto3" json:"caller_target,omitempty"`
 	TraceParent           string                 `protobuf:"bytes,9,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
-	TraceState            string                 `protobuf:"bytes,10,opt,name=trace_state,json=traceState,proto3" json:"trace_state,omitempty"` // Next free field: 11
-	unknownFields         protoimpl.UnknownFields
-	sizeCache             protoimpl.SizeCache
+	TraceState            string                 `protobuf:"bytes,10,opt,name=trace_state,json=traceState,proto3" json:"trace_state,omitempty"`
+	// request tells a repetition of the request that created the invocation from another request for the
+	// same id: 16 random bytes, set where a client would see the difference.
+	Request       []byte `protobuf:"bytes,11,opt,name=request,proto3" json:"request,omitempty"` // Next free field: 12
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *InvokeFacts) Reset() {
@@ -381,6 +384,13 @@ func (x *InvokeFacts) GetTraceState() string {
 		return x.TraceState
 	}
 	return ""
+}
+
+func (x *InvokeFacts) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
 }
 
 // Sink is a calling invocation that waits for a result.
@@ -917,6 +927,7 @@ type Invocation struct {
 	QueuePosition         uint64                 `protobuf:"varint,21,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`    // while inboxed: its place in the queue of its key
 	Input                 []byte                 `protobuf:"bytes,22,opt,name=input,proto3" json:"input,omitempty"`                                          // while scheduled or inboxed: the Input frame, not yet a journal row
 	JournalEntries        uint32                 `protobuf:"varint,23,opt,name=journal_entries,json=journalEntries,proto3" json:"journal_entries,omitempty"` // when completed: how many entries the journal has (0 = dropped)
+	Request               []byte                 `protobuf:"bytes,24,opt,name=request,proto3" json:"request,omitempty"`                                      // of InvokeFacts
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -1110,6 +1121,13 @@ func (x *Invocation) GetJournalEntries() uint32 {
 		return x.JournalEntries
 	}
 	return 0
+}
+
+func (x *Invocation) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
 }
 
 // Announcement is the facts of an Announce record.
@@ -1547,7 +1565,7 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\ahandler\x18\x02 \x01(\tR\ahandler\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\tR\x03key\x129\n" +
 	"\fservice_type\x18\x04 \x01(\x0e2\x16.stored.v1.ServiceTypeR\vserviceType\x129\n" +
-	"\fhandler_type\x18\x05 \x01(\x0e2\x16.stored.v1.HandlerTypeR\vhandlerType\"\xc6\x03\n" +
+	"\fhandler_type\x18\x05 \x01(\x0e2\x16.stored.v1.HandlerTypeR\vhandlerType\"\xe0\x03\n" +
 	"\vInvokeFacts\x12)\n" +
 	"\x06target\x18\x01 \x01(\v2\x11.stored.v1.TargetR\x06target\x12,\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tH\x00R\x0eidempotencyKey\x88\x01\x01\x126\n" +
@@ -1560,7 +1578,8 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\ftrace_parent\x18\t \x01(\tR\vtraceParent\x12\x1f\n" +
 	"\vtrace_state\x18\n" +
 	" \x01(\tR\n" +
-	"traceStateB\x12\n" +
+	"traceState\x12\x18\n" +
+	"\arequest\x18\v \x01(\fR\arequestB\x12\n" +
 	"\x10_idempotency_key\"m\n" +
 	"\x04Sink\x12\x1e\n" +
 	"\n" +
@@ -1602,7 +1621,7 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\x14related_command_type\x18\a \x01(\rH\x02R\x12relatedCommandType\x88\x01\x01B\x18\n" +
 	"\x16_related_command_indexB\x17\n" +
 	"\x15_related_command_nameB\x17\n" +
-	"\x15_related_command_type\"\xb4\a\n" +
+	"\x15_related_command_type\"\xce\a\n" +
 	"\n" +
 	"Invocation\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x04R\vincarnation\x123\n" +
@@ -1631,7 +1650,8 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\afailure\x18\x14 \x01(\v2\x19.stored.v1.AttemptFailureR\afailure\x12%\n" +
 	"\x0equeue_position\x18\x15 \x01(\x04R\rqueuePosition\x12\x14\n" +
 	"\x05input\x18\x16 \x01(\fR\x05input\x12'\n" +
-	"\x0fjournal_entries\x18\x17 \x01(\rR\x0ejournalEntriesB\x12\n" +
+	"\x0fjournal_entries\x18\x17 \x01(\rR\x0ejournalEntries\x12\x18\n" +
+	"\arequest\x18\x18 \x01(\fR\arequestB\x12\n" +
 	"\x10_idempotency_key\"\x94\x01\n" +
 	"\fAnnouncement\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x1e\n" +
