@@ -208,19 +208,18 @@ func (v *Invoker) decide(r *run) {
 	}
 }
 
-// log tells of a failed attempt.
-func (v *Invoker) log(r *run, level slog.Level, message string) {
-	ctx := context.Background()
-	if !v.host.Log.Enabled(ctx, level) {
-		return
-	}
-	v.host.Log.LogAttrs(ctx, level, message,
+// failed are the attributes of a log line about the last attempt.
+func (r *run) failed() []slog.Attr {
+	return []slog.Attr{
 		slog.String(logkey.Invocation, r.ID.String()), slog.String(logkey.Target, r.Target.GetService()+"/"+r.Target.GetHandler()),
-		slog.Uint64(logkey.Attempt, uint64(r.number)), slog.String(logkey.Code, r.failure.doc), slog.String(logkey.Err, r.failure.Message))
+		slog.Uint64(logkey.Attempt, uint64(r.number)), slog.String(logkey.Code, r.failure.doc), slog.String(logkey.Err, r.failure.Message),
+	}
 }
 
 func (v *Invoker) retry(r *run, delay time.Duration) {
-	v.log(r, slog.LevelDebug, "attempt failed and is tried again")
+	if ctx := context.Background(); v.host.Log.Enabled(ctx, slog.LevelDebug) {
+		v.host.Log.LogAttrs(ctx, slog.LevelDebug, "attempt failed and is tried again", r.failed()...)
+	}
 	v.metrics.of(r.Partition).transient.Inc()
 	if !r.failure.refused {
 		r.refusals = 0
@@ -240,7 +239,7 @@ func (v *Invoker) park(r *run, kind command.Kind) {
 	}
 	r.state = stateParked
 	v.metrics.of(r.Partition).failed.Inc()
-	v.log(r, slog.LevelWarn, "attempt failed and is not tried again")
+	v.host.Log.LogAttrs(context.Background(), slog.LevelWarn, "attempt failed and is not tried again", r.failed()...)
 	rec, err := command.Append(v.scratch[:0], command.Header{
 		Kind: kind, ID: r.ID, Incarnation: r.Incarnation, Activation: r.Activation.Activation, Attempt: r.number,
 	}, facts)

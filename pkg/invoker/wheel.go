@@ -1,9 +1,6 @@
 package invoker
 
-// links are those of a run that is in a list: a slot of the wheel, or the queue.
-type links struct{ prev, next *run }
-
-// list is a list of runs through their links; a run is in one list at a time.
+// list is a list of runs: a slot of the wheel, or the queue. A run is in one list at a time.
 type list struct{ first, last *run }
 
 func (l *list) push(r *run) {
