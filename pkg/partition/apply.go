@@ -124,14 +124,8 @@ func (a *application) answer(o *command.Outcome) {
 	a.emit(Effect{Kind: EffectAnswer, ID: a.rec.ID, Outcome: o})
 }
 
-// facts is a decoded message of api/stored.
-type facts interface{ UnmarshalVT(b []byte) error }
-
-func (a *application) decodeFacts(f facts) error {
-	if err := f.UnmarshalVT(a.rec.Facts); err != nil {
-		return errs.With(errs.Corrupt, fmt.Errorf("facts of command %d at %d: %w", a.rec.Kind, a.rec.LSN, err))
-	}
-	return nil
+func (a *application) badFacts(err error) error {
+	return errs.With(errs.Corrupt, fmt.Errorf("facts of command %d at %d: %w", a.rec.Kind, a.rec.LSN, err))
 }
 
 func (a *application) lsn() uint64 { return uint64(a.rec.LSN) }

@@ -8,8 +8,8 @@ import (
 // applyAnnounce begins the reign of a leader: from here on records of lower epochs change nothing.
 func (a *application) applyAnnounce() error {
 	var c storedv1.Announcement
-	if err := a.decodeFacts(&c); err != nil {
-		return err
+	if err := c.UnmarshalVT(a.rec.Facts); err != nil {
+		return a.badFacts(err)
 	}
 	m := a.meta
 	if c.KeyFrom > c.KeyTo || c.Partitions == 0 {

@@ -5,8 +5,8 @@ import storedv1 "reprise/api/stored/v1"
 // applyFail ends an invocation with a failure that its attempts, not its handler, came to.
 func (a *application) applyFail() error {
 	var c storedv1.FailFacts
-	if err := a.decodeFacts(&c); err != nil {
-		return err
+	if err := c.UnmarshalVT(a.rec.Facts); err != nil {
+		return a.badFacts(err)
 	}
 	inv, err := a.attempted()
 	if err != nil || inv == nil {

@@ -9,8 +9,8 @@ import (
 // applyFire does what a timer was set for, once: the row of the timer is the proof that it was not done.
 func (a *application) applyFire() error {
 	var c storedv1.TimerFacts
-	if err := a.decodeFacts(&c); err != nil {
-		return err
+	if err := c.UnmarshalVT(a.rec.Facts); err != nil {
+		return a.badFacts(err)
 	}
 	t := Timer{Due: c.DueMs, ID: a.rec.ID, Incarnation: uint64(a.rec.Incarnation), Kind: TimerKind(c.Kind), Index: c.Index}
 	set, err := a.st.HasTimer(t)

@@ -13,7 +13,7 @@ import (
 // creation asks for an invocation.
 type creation struct {
 	id    id.Invocation
-	facts *storedv1.InvokeFacts // kept
+	facts *storedv1.InvokeFacts // its parts are kept
 	input []byte                // its Input frame
 	owned bool                  // input may be kept; else it is borrowed from the record
 }
@@ -22,13 +22,13 @@ type creation struct {
 var accepted = &command.Outcome{Status: command.OutcomeAccepted}
 
 func (a *application) applyInvoke() error {
-	facts := &storedv1.InvokeFacts{}
-	if err := a.decodeFacts(facts); err != nil {
-		return err
+	var facts storedv1.InvokeFacts
+	if err := facts.UnmarshalVT(a.rec.Facts); err != nil {
+		return a.badFacts(err)
 	}
 	at := len(a.effects)
 	a.answer(accepted)
-	outcome, err := a.invoke(creation{id: a.rec.ID, facts: facts, input: a.rec.Body})
+	outcome, err := a.invoke(creation{id: a.rec.ID, facts: &facts, input: a.rec.Body})
 	if err != nil {
 		return err
 	}

@@ -8,8 +8,8 @@ import (
 // applyPause ends an activation whose attempts failed too often: the invocation waits for an operator.
 func (a *application) applyPause() error {
 	var c storedv1.PauseFacts
-	if err := a.decodeFacts(&c); err != nil {
-		return err
+	if err := c.UnmarshalVT(a.rec.Facts); err != nil {
+		return a.badFacts(err)
 	}
 	inv, err := a.attempted()
 	if err != nil || inv == nil {

@@ -31,7 +31,7 @@ func (a *application) applyStep() error {
 		return err
 	}
 	final, cause := a.applyFrames()
-	if cause != nil && !isProtocolError(cause) {
+	if cause != nil && protocolError(cause) == nil {
 		return cause
 	}
 	if err := a.storeRow(); err != nil {
@@ -41,16 +41,22 @@ func (a *application) applyStep() error {
 		cause = a.finish(final)
 	}
 	a.step.inv = nil
-	var bad *serviceproto.ProtocolError
-	if errors.As(cause, &bad) {
+	if bad := protocolError(cause); bad != nil {
 		return a.pause(inv, &storedv1.AttemptFailure{Code: bad.Code, Message: bad.Message, DocCode: bad.Doc})
 	}
 	return cause
 }
 
-func isProtocolError(err error) bool {
+// protocolError returns err if it says that a frame is wrong, else nil.
+func protocolError(err error) *serviceproto.ProtocolError {
+	if err == nil {
+		return nil
+	}
 	var bad *serviceproto.ProtocolError
-	return errors.As(err, &bad)
+	if errors.As(err, &bad) {
+		return bad
+	}
+	return nil
 }
 
 func malformedStep(message string) error {
@@ -63,8 +69,8 @@ func (a *application) stepFacts() error {
 		return nil
 	}
 	var facts storedv1.StepFacts
-	if err := a.decodeFacts(&facts); err != nil {
-		return err
+	if err := facts.UnmarshalVT(a.rec.Facts); err != nil {
+		return a.badFacts(err)
 	}
 	a.step.callees = facts.Callees
 	row := &a.step.inv.Row
@@ -106,47 +112,42 @@ func (a *application) applyFrame(f serviceproto.Frame, end int) error {
 	if f.Type == serviceproto.TypeRunCompletion {
 		return a.applyRunCompletion(f, end)
 	}
-	do, known := a.command(f.Type)
-	if !known {
-		return errs.Newf(errs.Unsupported, "%s at %d: this binary does not apply it", f.Type, a.rec.LSN)
-	}
-	before := *s
+	kept, row, rebuilt, entries := s.kept, s.row, s.rebuilt, s.entries
 	s.keep(f, end)
-	if do == nil {
-		return nil
-	}
-	err := do(a, f)
+	err := a.applyCommand(f)
 	if err != nil {
-		s.kept, s.row, s.rebuilt, s.entries = before.kept, before.row, before.rebuilt, before.entries
+		s.kept, s.row, s.rebuilt, s.entries = kept, row, rebuilt, entries
 	}
 	return err
 }
 
-// command returns what a command does beside being stored.
-func (a *application) command(t serviceproto.Type) (do func(*application, serviceproto.Frame) error, known bool) {
-	switch t {
+// applyCommand does what a command asks for beside being stored.
+func (a *application) applyCommand(f serviceproto.Frame) error {
+	switch f.Type {
 	case serviceproto.TypeRun, serviceproto.TypeGetEagerState, serviceproto.TypeGetEagerStateKeys:
-		return nil, true
+		return nil
 	case serviceproto.TypeOutput:
-		return (*application).applyOutput, true
+		a.step.output = f.Payload
+		return nil
 	case serviceproto.TypeSetState:
-		return (*application).applySetState, true
+		return a.applySetState(f)
 	case serviceproto.TypeClearState:
-		return (*application).applyClearState, true
+		return a.applyClearState(f)
 	case serviceproto.TypeClearAllState:
-		return (*application).applyClearAllState, true
+		service, key := a.object()
+		return a.st.ClearAllUserState(service, key)
 	case serviceproto.TypeGetLazyState:
-		return (*application).applyGetLazyState, true
+		return a.applyGetLazyState(f)
 	case serviceproto.TypeGetLazyStateKeys:
-		return (*application).applyGetLazyStateKeys, true
+		return a.applyGetLazyStateKeys(f)
 	case serviceproto.TypeSleep:
-		return (*application).applySleep, true
+		return a.applySleep(f)
 	case serviceproto.TypeCall, serviceproto.TypeOneWayCall:
-		return (*application).applyCall, true
+		return a.applyCall(f)
 	case serviceproto.TypeCompleteAwakeable:
-		return (*application).applyCompleteAwakeable, true
+		return a.applyCompleteAwakeable(f)
 	default:
-		return nil, false
+		return errs.Newf(errs.Unsupported, "%s at %d: this binary does not apply it", f.Type, a.rec.LSN)
 	}
 }
 
@@ -164,11 +165,6 @@ func (a *application) applyRunCompletion(f serviceproto.Frame, end int) error {
 	}
 	s.keep(f, end)
 	s.note(n)
-	return nil
-}
-
-func (a *application) applyOutput(f serviceproto.Frame) error {
-	a.step.output = f.Payload
 	return nil
 }
 
@@ -193,11 +189,6 @@ func (a *application) applyClearState(f serviceproto.Frame) error {
 	}
 	service, key := a.object()
 	return a.st.ClearUserState(service, key, name)
-}
-
-func (a *application) applyClearAllState(serviceproto.Frame) error {
-	service, key := a.object()
-	return a.st.ClearAllUserState(service, key)
 }
 
 func (a *application) applyGetLazyState(f serviceproto.Frame) error {

@@ -8,8 +8,8 @@ import (
 // applyTruncateOutbox drops messages that their target has applied.
 func (a *application) applyTruncateOutbox() error {
 	var c storedv1.TruncateOutbox
-	if err := a.decodeFacts(&c); err != nil {
-		return err
+	if err := c.UnmarshalVT(a.rec.Facts); err != nil {
+		return a.badFacts(err)
 	}
 	return a.st.TruncateOutbox(id.Partition(c.Target), c.Through)
 }

@@ -11,7 +11,8 @@ type entry struct {
 	inv     *invocation.Invocation // nil: deleted in the open view
 	key     journalKey             // of the life that the index row, if any, stands for
 	stored  bool                   // there is a row
-	indexed bool                   // there is an index row
+	indexed bool                   // there may be an index row
+	fresh   bool                   // it is in the store's fresh queue
 	dirty   bool                   // the open view has a newer row
 	touched bool                   // the open view used it
 	idle    bool                   // it is in the idle queue
@@ -36,6 +37,7 @@ func (c *cache) settle(i id.Invocation, e *entry) {
 	switch {
 	case e.inv == nil || e.inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED:
 		delete(c.entries, i)
+		e.inv = nil // the fresh queue may hold the entry a while
 	case e.inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED:
 		e.idle = false
 	case !e.idle:

@@ -2,7 +2,9 @@ package partitionstore
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -15,12 +17,47 @@ import (
 func (s *Store) Dump() (string, error) {
 	var lines []string
 	err := scan(s.db, nil, func(k, v []byte) error {
+		if k[0] == kindActive { // there is one for some
+			return nil
+		}
 		line, err := dumpRow(k, v)
 		lines = append(lines, line)
 		return err
 	})
+	if err != nil {
+		return "", err
+	}
+	active, err := s.active()
+	lines = append(lines, active...)
 	slices.Sort(lines)
 	return strings.Join(lines, "\n") + "\n", err
+}
+
+// active prints the invocations that are not completed as a snapshot finds them.
+func (s *Store) active() (lines []string, err error) {
+	snap := s.Snapshot()
+	defer func() { _ = snap.Close() }()
+	rows := snap.Active()
+	defer func() { _ = rows.Close() }()
+	for {
+		inv, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			return lines, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, fmt.Sprintf("active %s@%d", inv.ID, inv.Row.Incarnation))
+	}
+}
+
+// IndexRows counts the index rows.
+func (s *Store) IndexRows() (n int, err error) {
+	err = scan(s.db, []byte{kindActive}, func([]byte, []byte) error {
+		n++
+		return nil
+	})
+	return n, err
 }
 
 func dumpRow(k, v []byte) (string, error) {
@@ -38,7 +75,7 @@ func dumpRow(k, v []byte) (string, error) {
 		row, err := journal.ParseRow(first, v)
 		row.Frames = bytes.Clone(row.Frames)
 		return partitiontest.JournalLine(j.id, j.incarnation, row), err
-	case kindActive, kindTimer:
+	case kindTimer:
 		return KeyString(k), nil
 	default:
 		return fmt.Sprintf("%s = %x", KeyString(k), v), nil

@@ -17,10 +17,11 @@ func (s *Store) Invocation(i id.Invocation) (*invocation.Invocation, error) {
 	if err != nil || e == nil {
 		return nil, err
 	}
+	inv := e.inv
 	if !e.touched {
 		s.cache.settle(i, e)
 	}
-	return e.inv, nil
+	return inv, nil
 }
 
 // OutboxTargets returns the partitions for which there are messages, in order.

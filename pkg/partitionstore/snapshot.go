@@ -147,38 +147,6 @@ func (r *UserStateRows) eager(limit int) (entries []StateEntry, partial bool, er
 	}
 }
 
-// ActiveRows walks the invocations that are not completed.
-type ActiveRows struct {
-	rows
-	snap *Snapshot
-}
-
-// Active walks the invocations that are not completed, oldest first.
-func (s *Snapshot) Active() *ActiveRows {
-	prefix := []byte{kindActive}
-	return &ActiveRows{rows: newRows(s.snap, prefix, prefix), snap: s}
-}
-
-// Next returns the next invocation, which the caller keeps; io.EOF after the last one.
-func (r *ActiveRows) Next() (*invocation.Invocation, error) {
-	k, _, err := r.next()
-	if err != nil {
-		return nil, err
-	}
-	j, ok := parseActiveKey(k)
-	if !ok {
-		return nil, malformed(k)
-	}
-	inv, err := r.snap.Invocation(j.id)
-	if err != nil {
-		return nil, err
-	}
-	if inv == nil || inv.Row.Incarnation != j.incarnation {
-		return nil, errs.Newf(errs.Corrupt, "index row without invocation: %s", KeyString(k))
-	}
-	return inv, nil
-}
-
 // TimerRows walks timers.
 type TimerRows struct{ rows }
 

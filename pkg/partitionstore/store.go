@@ -25,6 +25,7 @@ type Store struct {
 	meta     storedv1.Meta // of the owner; changed by the open view
 	view     View
 	cache    cache
+	fresh    fresh
 	outbox   map[id.Partition]*lane
 	sources  map[id.Partition]uint64
 	err      error // the first failed commit; the store is of no use after it
@@ -95,23 +96,34 @@ func (s *Store) options(h host.Host, shared *Shared) *pebble.Options {
 
 // load reads what is kept in memory.
 func (s *Store) load() error {
-	value, closer, err := s.db.Get(appendMetaKey(nil))
-	switch {
-	case errors.Is(err, pebble.ErrNotFound):
-	case err != nil:
+	if err := readMeta(s.db, &s.meta); err != nil {
 		return err
-	default:
-		err := s.meta.UnmarshalVT(value)
-		if cerr := closer.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			return errs.With(errs.Corrupt, fmt.Errorf("meta row: %w", err))
-		}
 	}
 	s.applied.Store(s.meta.Applied)
 	s.durable.Store(s.meta.Applied) // without a log of its own, what was found was flushed
+	if err := s.loadFresh(); err != nil {
+		return err
+	}
 	return s.loadPeers()
+}
+
+// readMeta reads the meta row; it is empty in a new store.
+func readMeta(r pebble.Reader, meta *storedv1.Meta) error {
+	value, closer, err := r.Get(appendMetaKey(nil))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = meta.UnmarshalVT(value)
+	if cerr := closer.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return errs.With(errs.Corrupt, fmt.Errorf("meta row: %w", err))
+	}
+	return nil
 }
 
 func (s *Store) loadPeers() error {

@@ -333,7 +333,7 @@ func TestSnapshotRows(t *testing.T) {
 	l.step(first, partitiontest.Output("o"), partitiontest.End()) // the snapshot does not see it
 
 	active := snap.Active()
-	for _, want := range []id.Invocation{first, second} {
+	for _, want := range []id.Invocation{second, first} { // the second waits for the lock: it has an index row
 		if inv, err := active.Next(); err != nil || inv.ID != want {
 			t.Errorf("active is %v, %v, not %s", inv, err, want)
 		}
@@ -418,6 +418,51 @@ func TestOutboxSurvivesReopen(t *testing.T) {
 		t.Errorf("the newest sequence is %d, %v", seq, err)
 	}
 	commit(t, s)
+}
+
+// An invocation that lives for long gets an index row, once, and is found after a restart at any time.
+func TestIndexOfActive(t *testing.T) {
+	fs, shared := vfs.NewMem(), newShared(t)
+	s := open(t, smallConfig(), fs, shared)
+	l := newLog(t, s)
+	long := l.invoke(1, counter)
+	brief := l.invoke(2, &storedv1.Target{Service: "S"})
+	l.step(brief, partitiontest.Output("o"), partitiontest.End())
+	for n := range 2 * 1024 {
+		if n%300 == 0 {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, smallConfig(), fs, shared)
+			l.s = s
+		}
+		l.do(command.Header{Kind: command.Read, ID: brief}, nil)
+		rows, err := s.IndexRows()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := s.Meta().Applied > 1024+1; (rows == 1) != want || rows > 1 {
+			t.Fatalf("at %d there are %d index rows", s.Meta().Applied, rows)
+		}
+		snap := s.Snapshot()
+		active := snap.Active()
+		if inv, err := active.Next(); err != nil || inv.ID != long {
+			t.Fatalf("at %d the first active is %v, %v", s.Meta().Applied, inv, err)
+		}
+		if _, err := active.Next(); !errors.Is(err, io.EOF) {
+			t.Fatalf("at %d there is a second one: %v", s.Meta().Applied, err)
+		}
+		if err := errors.Join(active.Close(), snap.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.step(long, partitiontest.Output("o"), partitiontest.End())
+	if rows, err := s.IndexRows(); err != nil || rows != 0 {
+		t.Errorf("%d index rows are left, %v", rows, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Range deletions take over from point deletions; both must leave nothing.

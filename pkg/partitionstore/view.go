@@ -60,6 +60,9 @@ func (v *View) commit() error {
 			return err
 		}
 	}
+	if err := v.indexOld(); err != nil {
+		return err
+	}
 	op := v.rows.SetDeferred(1, v.s.meta.SizeVT())
 	op.Key[0] = kindMeta
 	if _, err := v.s.meta.MarshalToSizedBufferVT(op.Value); err != nil {
@@ -82,7 +85,7 @@ func (v *View) commit() error {
 	return nil
 }
 
-// writeEntry writes the row of an invocation and keeps its index row in step.
+// writeEntry writes the row of an invocation.
 func (v *View) writeEntry(i id.Invocation, e *entry) error {
 	if !e.dirty {
 		return nil
@@ -106,26 +109,7 @@ func (v *View) writeEntry(i id.Invocation, e *entry) error {
 		return err
 	}
 	e.stored = true
-	if e.inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED || e.inv.Row.Incarnation != e.key.incarnation {
-		if err := v.unindex(e); err != nil {
-			return err
-		}
-	}
-	if e.inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED || e.indexed {
-		return nil
-	}
-	e.key, e.indexed = journalKeyOf(e.inv), true
-	op = v.rows.SetDeferred(activeKeyLen, 0)
-	appendActiveKey(op.Key[:0], e.key)
-	return op.Finish()
-}
-
-func (v *View) unindex(e *entry) error {
-	if !e.indexed {
-		return nil
-	}
-	e.indexed = false
-	return v.delete(appendActiveKey(v.key[:0], e.key))
+	return v.writeIndex(e)
 }
 
 // delete removes a row that the view does not read back; key is scratch.

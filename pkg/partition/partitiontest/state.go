@@ -227,7 +227,9 @@ func (s *State) HasTimer(t partition.Timer) (bool, error) {
 
 func (s *State) OutboxSeq(target id.Partition) (uint64, error) { return s.seqs[target], nil }
 
-func (s *State) OutboxEmpty(target id.Partition) (bool, error) { return len(s.outbox[target]) == 0, nil }
+func (s *State) OutboxEmpty(target id.Partition) (bool, error) {
+	return len(s.outbox[target]) == 0, nil
+}
 
 func (s *State) PutOutbox(target id.Partition, seq uint64, record []byte) error {
 	if seq != s.seqs[target]+1 {
