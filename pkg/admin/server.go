@@ -98,7 +98,7 @@ func (s *Server) Run(ctx context.Context) error {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "tcp", s.cfg.Address)
 	if err != nil {
-		return fmt.Errorf("admin API: %w", err)
+		return fmt.Errorf("admin API: %w: choose another admin.bind-port or admin.bind-ip", err)
 	}
 	s.mu.Lock()
 	s.addr = ln.Addr()

@@ -2,7 +2,6 @@ package processor
 
 import (
 	"context"
-	"sync"
 
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
@@ -40,10 +39,7 @@ func (c *call) lost() {
 
 func wakeCaller(c *call) { c.done <- struct{}{} } // capacity 1, sent once: never blocks
 
-// calls that were answered are used again: none is left with the loop then.
-var callPool = sync.Pool{New: func() any {
-	return &call{done: make(chan struct{}, 1), answered: wakeCaller}
-}}
+func newCall() any { return &call{done: make(chan struct{}, 1), answered: wakeCaller} }
 
 // Do proposes the record of r and waits for what r wants. If ctx ends first the request goes on
 // without its caller. Codes: NotLeader and Unavailable say that nothing happened; Uncertain that it may have.
@@ -52,10 +48,10 @@ func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, err
 	if err != nil {
 		return nil, err
 	}
-	c := callPool.Get().(*call)
+	c := n.calls.Get().(*call)
 	c.want, c.id, c.internal, c.proposed, c.outcome, c.err = r.Want, r.ID, false, false, nil, nil
 	if err := p.loop.mail.record(p, r.Record, c, &n.cfg); err != nil {
-		callPool.Put(c)
+		n.calls.Put(c)
 		return nil, err
 	}
 	select {
@@ -66,7 +62,7 @@ func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, err
 	}
 	outcome, err := c.outcome, c.err
 	c.outcome, c.err = nil, nil
-	callPool.Put(c)
+	n.calls.Put(c)
 	return outcome, err
 }
 

@@ -96,6 +96,7 @@ type Node struct {
 	loops      []*Loop
 	metrics    *metrics
 	ready      chan struct{}
+	calls      sync.Pool // of *call that were answered: none is left with a loop then
 
 	partitions uint32                  // set before parts
 	parts      atomic.Pointer[[]*part] // by partition, set once the partition table is known
@@ -116,6 +117,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, meta: parts.Meta, view: parts.View,
 		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}),
 	}
+	n.calls.New = newCall
 	perLoop := parts.Invoker
 	perLoop.ConcurrentMax = max(1, (perLoop.ConcurrentMax+cfg.Loops-1)/cfg.Loops)
 	for range cfg.Loops {

@@ -33,8 +33,8 @@ func New(n *node.Node) (*admin.Server, error) {
 	r := registry.Default()
 	r.ClusterName = cfg.ClusterName
 	r.ConnectTimeout = cfg.Worker.Invoker.ConnectTimeout.D()
-	r.Defaults = node.SchemaDefaults(cfg)
-	reg, err := registry.New(r, n.Meta, schemaView{n.View}, n.Host)
+	r.Defaults = cfg.SchemaDefaults()
+	reg, err := registry.New(r, n.Meta, registry.Watched(n.View), n.Host)
 	if err != nil {
 		return nil, err
 	}
@@ -53,13 +53,4 @@ func ingressURL(n *node.Node) string {
 		}
 	}
 	return ""
-}
-
-// schemaView is the part of the view that a registration waits for.
-type schemaView struct{ *metastore.View }
-
-// WaitFor implements registry.View.
-func (v schemaView) WaitFor(ctx context.Context, version uint64) error {
-	_, err := v.Await(ctx, func(s *metastore.Snapshot) bool { return s.Registry.Version() >= version })
-	return err
 }

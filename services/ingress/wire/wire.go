@@ -5,18 +5,18 @@ import (
 	"net"
 
 	storedv1 "reprise/api/stored/v1"
-	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/ingress"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
+	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
 )
 
 // Run builds an ingress and blocks until ctx ends or a part fails. Top to bottom is the start order.
 func Run(ctx context.Context, d daemon.Daemon) (err error) {
-	ln, err := Listen(ctx, &d.Config)
+	ln, err := rpc.Listen(ctx, d.Config.IngressEndpoint()) // its address is part of what the node announces
 	if err != nil {
 		return err
 	}
@@ -38,11 +38,6 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	return lifecycle.Run(ctx, append(n.Parts(), workers, server, n.Fabric())...)
-}
-
-// Listen opens the ingress port. It is done before the node joins: the address is part of what it announces.
-func Listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
-	return node.Listen(ctx, "ingress", cfg.IngressEndpoint().Addr, "ingress.bind-port")
 }
 
 // New builds the ingress on a listener, which it closes when it ends.

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -114,10 +113,9 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 	defer stop()
 	after := context.AfterFunc(ctx, func() {
 		stop() // a second signal has its default effect
-		time.AfterFunc(time.Duration(cfg.ShutdownTimeout), func() {
-			fmt.Fprintf(os.Stderr, "reprise-%s: not stopped within shutdown-timeout\n", role)
-			os.Exit(1)
-		})
+		<-h.Clock.NewTimer(cfg.ShutdownTimeout.D()).C()
+		fmt.Fprintf(os.Stderr, "reprise-%s: not stopped within shutdown-timeout\n", role)
+		os.Exit(1)
 	})
 	defer after()
 	return run(ctx, d)

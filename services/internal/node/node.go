@@ -3,9 +3,9 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -60,7 +60,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 	}
 	n.closers = append(n.closers, folder)
 	at := cfg.Fabric()
-	if n.fabric, err = Listen(ctx, "fabric", at.Addr, "bind-port"); err != nil {
+	if n.fabric, err = rpc.Listen(ctx, at); err != nil {
 		return n, err
 	}
 	n.closers = append(n.closers, onceClosed{n.fabric})
@@ -73,10 +73,8 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 	spec := &storedv1.Node{Name: cfg.NodeName, Address: at.URL(n.fabric.Addr()), Location: cfg.Location, Version: daemon.Version}
 	describe(spec)
 	join := membership.Config{Node: spec, ForceID: cfg.ForceNodeID, InitTimeout: cfg.InitTimeout.D()}
-	if cfg.AutoProvision && hasRole(spec, metastore.RoleMetadata) {
-		join.Provision = &storedv1.Cluster{
-			Name: cfg.ClusterName, Partitions: cfg.NumPartitions, Replication: string(cfg.Replication), NodesetSize: cfg.Bifrost.Loglet.NodesetSize,
-		}
+	if slices.Contains(spec.Roles, metastore.RoleMetadata) {
+		join.Provision = cfg.ClusterSpec()
 	}
 	n.Status = rpc.NewNodeStatus(cfg, spec.Roles, daemon.Version, h)
 	n.Status.SetMetadata(func() []string { return urls })
@@ -84,7 +82,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 		return n, err
 	}
 	n.Status.SetMember(n.Member.Cluster, n.Member.ID)
-	n.View = metastore.NewView(n.Meta, SchemaDefaults(cfg), h)
+	n.View = metastore.NewView(n.Meta, cfg.SchemaDefaults(), h)
 	n.Status.SetMetadata(func() []string {
 		if known := rpc.MetadataURLs(n.Nodes()); len(known) > 0 {
 			return known
@@ -94,15 +92,6 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 	n.Peers = rpc.NewLogPeers(n.Nodes)
 	n.closers = append(n.closers, n.Peers)
 	return n, nil
-}
-
-func hasRole(n *storedv1.Node, role string) bool {
-	for _, r := range n.Roles {
-		if r == role {
-			return true
-		}
-	}
-	return false
 }
 
 // Nodes are the nodes as this process knows them now.
@@ -138,8 +127,11 @@ type fabricPart struct {
 	status *rpc.NodeStatus
 }
 
+// Run serves; whoever looks sees the process stopping before a call is refused.
 func (f fabricPart) Run(ctx context.Context) error {
 	f.status.SetAlive()
+	stop := context.AfterFunc(ctx, f.status.SetStopping)
+	defer stop()
 	return f.Fabric.Run(ctx)
 }
 
@@ -160,14 +152,4 @@ func (c onceClosed) Close() error {
 		return err
 	}
 	return nil
-}
-
-// Listen opens a port; a failure names the key to change.
-func Listen(ctx context.Context, what, address, key string) (net.Listener, error) {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s port: %w: stop what uses it or change %s", what, err, key)
-	}
-	return ln, nil
 }

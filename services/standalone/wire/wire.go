@@ -11,6 +11,7 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
+	"reprise/pkg/rpc"
 	adminwire "reprise/services/admin/wire"
 	ingresswire "reprise/services/ingress/wire"
 	"reprise/services/internal/daemon"
@@ -22,7 +23,7 @@ import (
 
 // Run builds the roles and blocks until ctx ends or a part fails. Top to bottom is the start order.
 func Run(ctx context.Context, d daemon.Daemon) (err error) {
-	ln, err := ingresswire.Listen(ctx, &d.Config)
+	ln, err := rpc.Listen(ctx, d.Config.IngressEndpoint())
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ Reprise %s is ready: ingress %s, admin %s, data in %s
 
 Next, in another terminal:
   go run ./tests/e2e/greeter
-  %sbin/reprise deployments register http://localhost:9080 -y
+  %sbin/reprise deployments register http://localhost:9080 --yes
   curl %s/Greeter/Greet --json '"Ada"'
 
 `, daemon.Version, ingressURL, adminURL, n.Config.DataDir(), flag, ingressURL) // a closed stdout is no reason to stop
