@@ -54,7 +54,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	cfg := admin.Default()
-	cfg.IngressEndpoint = func() string { return func() string { return "http://ingress:8080/" } }
+	cfg.IngressEndpoint = func() string { return "http://ingress:8080/" }
 	s, err := admin.New(cfg, reg, h)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,2 @@
+// Package registrytest keeps a schema in memory, for tests of what registers and shows services.
+package registrytest
