@@ -8,8 +8,6 @@ type Config struct {
 	CacheBytes int64
 	// MemtableBytes is the size of a memtable: what a restart replays from Pebble's own log. Default 64 MiB.
 	MemtableBytes uint64
-	// Fatal ends the process after an I/O error of Pebble and must not return. Default: exit with status 1.
-	Fatal func()
 }
 
 // Default returns the default configuration.

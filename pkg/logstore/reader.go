@@ -74,6 +74,9 @@ func (r *Reader) seek(at lsn.Offset) (bool, error) {
 // Each calls f for what is stored of [from, to), in order and cut to it, until f says stop. The
 // records are borrowed until f returns.
 func (r *Reader) Each(from, to lsn.Offset, f func(run logproto.Run) (more bool, err error)) error {
+	if from >= to {
+		return nil
+	}
 	ok, err := r.seek(from)
 	for ; ok && err == nil; ok, err = r.it.Next(), r.it.Error() {
 		run, err := r.run()
@@ -96,6 +99,9 @@ func (r *Reader) Each(from, to lsn.Offset, f func(run logproto.Run) (more bool, 
 
 // Ranges appends the ranges stored of [from, to) to dst.
 func (r *Reader) Ranges(from, to lsn.Offset, dst []logproto.Range) ([]logproto.Range, error) {
+	if from >= to {
+		return dst, nil
+	}
 	ok, err := r.seek(from)
 	for ; ok && err == nil; ok, err = r.it.Next(), r.it.Error() {
 		run, err := r.run()

@@ -56,10 +56,6 @@ func Open(cfg Config, h host.Host, dir string) (*Store, error) {
 }
 
 func options(cfg Config, h host.Host, cache *pebble.Cache) *pebble.Options {
-	log := &pebbleLog{log: h.Log, fatal: cfg.Fatal}
-	if log.fatal == nil {
-		log.fatal = func() { os.Exit(1) }
-	}
 	o := &pebble.Options{
 		FS:                 h.FS,
 		Cache:              cache,
@@ -73,7 +69,7 @@ func options(cfg Config, h host.Host, cache *pebble.Cache) *pebble.Options {
 		LBaseMaxBytes:               256 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		BytesPerSync:                1 << 20,
-		Logger:                      log,
+		Logger:                      pebbleLog{h.Log},
 		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
 			h.Log.Error("log store background error", slog.Any(logkey.Err, err))
 		}},
@@ -267,19 +263,17 @@ func (s *Store) tail(l id.Loglet) (lsn.Offset, error) {
 	return tail, rd.Close()
 }
 
-type pebbleLog struct {
-	log   *slog.Logger
-	fatal func()
-}
+type pebbleLog struct{ log *slog.Logger }
 
-func (l *pebbleLog) Infof(string, ...any) {}
+func (pebbleLog) Infof(string, ...any) {}
 
-func (l *pebbleLog) Errorf(format string, args ...any) {
+func (l pebbleLog) Errorf(format string, args ...any) {
 	l.log.Warn("log store", slog.String(logkey.Err, fmt.Sprintf(format, args...)))
 }
 
-// Fatalf ends the process: what is not synced is not acknowledged, so that is safe.
-func (l *pebbleLog) Fatalf(format string, args ...any) {
+// Fatalf ends the process, as Pebble asks after a write error: what is not synced is not acknowledged, so
+// that is safe, and going on is not.
+func (l pebbleLog) Fatalf(format string, args ...any) {
 	l.log.Error("log store cannot go on; the process ends", slog.String(logkey.Err, fmt.Sprintf(format, args...)))
-	l.fatal()
+	os.Exit(1)
 }
