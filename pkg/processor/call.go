@@ -57,7 +57,8 @@ func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, err
 	select {
 	case <-c.done:
 	case <-ctx.Done():
-		// The loop still holds c; it is not put back, and is collected after its answer.
+		// The loop may still hold c, so it is not used again.
+		p.loop.mail.do(func() { p.forget(c) })
 		return nil, errs.With(errs.Uncertain, context.Cause(ctx))
 	}
 	outcome, err := c.outcome, c.err

@@ -119,7 +119,10 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	}
 	n.calls.New = newCall
 	perLoop := parts.Invoker
-	perLoop.ConcurrentMax = max(1, (perLoop.ConcurrentMax+cfg.Loops-1)/cfg.Loops)
+	perLoop.ConcurrentMax = (perLoop.ConcurrentMax + cfg.Loops - 1) / cfg.Loops // 0 stays unlimited
+	if err := perLoop.Validate(); err != nil {
+		return nil, errs.With(errs.Invalid, fmt.Errorf("worker.invoker: %w", err))
+	}
 	for range cfg.Loops {
 		l := newLoop(n)
 		l.invoker = invoker.New(perLoop, l, n.registry, h)

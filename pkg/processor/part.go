@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 
 	"reprise/pkg/command"
@@ -292,6 +293,22 @@ func (t *tenure) completed(i id.Invocation, o *command.Outcome) {
 	for _, c := range waiting {
 		c.answer(o, nil)
 	}
+}
+
+// forget drops a call whose caller left while it waits for the end of an invocation.
+func (p *part) forget(c *call) {
+	if p.tenure == nil {
+		return
+	}
+	waiting := p.tenure.waiters[c.id]
+	if i := slices.Index(waiting, c); i >= 0 {
+		waiting = slices.Delete(waiting, i, i+1)
+	}
+	if len(waiting) == 0 {
+		delete(p.tenure.waiters, c.id)
+		return
+	}
+	p.tenure.waiters[c.id] = waiting
 }
 
 func (p *part) activation(e *partition.Effect) invoker.Activation {

@@ -3,13 +3,18 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"os"
 	"path/filepath"
 	"runtime"
-	"sort"
+	"slices"
+	"strings"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
+	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/invoker"
 	"reprise/pkg/invoker/h2"
@@ -21,6 +26,7 @@ import (
 	"reprise/pkg/processor"
 	"reprise/pkg/rpc"
 	"reprise/pkg/sequencer"
+	"reprise/pkg/serviceproto"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
 )
@@ -68,11 +74,14 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	}
 	reads := loglet.Default()
 	reads.Self = n.Member.ID.Node
-	var err error
+	calls, err := invokerConfig(cfg, n.Host)
+	if err != nil {
+		return nil, errors.Join(err, w.shared.Close())
+	}
 	w.Node, err = processor.New(processorConfig(cfg), processor.Parts{
 		Self: n.Member.ID, Writer: logWriter{w.writer}, Meta: n.Meta, View: n.View, Peers: peers,
 		Log:     logs{Client: loglet.NewClient(reads, logServers, n.Host), node: n},
-		Invoker: invokerConfig(cfg), Shared: w.shared,
+		Invoker: calls, Shared: w.shared,
 	}, n.Host)
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
@@ -92,25 +101,37 @@ func processorConfig(cfg *config.Config) processor.Config {
 	return c
 }
 
-func invokerConfig(cfg *config.Config) invoker.Config {
+func invokerConfig(cfg *config.Config, h host.Host) (invoker.Config, error) {
 	c := invoker.Default()
 	w := &cfg.Worker.Invoker
 	c.ConcurrentMax = int(w.ConcurrentMax)
 	c.MessageBytesMax = uint32(cfg.InvokerMessageSizeLimit())
+	c.MessageWarnBytes = w.MessageSizeWarning.Int()
 	c.EagerStateBytesMax = cfg.EagerStateSizeLimit()
 	if cfg.ProtocolV7 {
-		c.ProtocolMax = 7
+		c.ProtocolMax = serviceproto.MaxVersion
 	}
-	headers := map[string]string{"x-restate-cluster-name": cfg.ClusterName}
-	for name, value := range w.AdditionalRequestHeaders {
-		headers[name] = value
+	c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: "x-restate-cluster-name", Value: cfg.ClusterName})
+	for _, name := range slices.Sorted(maps.Keys(w.AdditionalRequestHeaders)) {
+		c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: strings.ToLower(name), Value: w.AdditionalRequestHeaders[name]})
 	}
-	for name, value := range headers {
-		c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: name, Value: value})
-	}
-	sort.Slice(c.AdditionalHeaders, func(i, j int) bool { return c.AdditionalHeaders[i].Name < c.AdditionalHeaders[j].Name })
 	c.HTTP2.ConnectTimeout = w.ConnectTimeout.D()
-	return c
+	c.HTTP2.KeepAliveInterval, c.HTTP2.KeepAliveTimeout = w.KeepAlive.D(), w.KeepAliveTimeout.D()
+	c.HTTP2.IdleTimeout = w.IdleConnectionTimeout.D()
+	c.HTTP2.StreamsMax = w.StreamsPerConnection
+	c.HTTP2.StreamWindowBytes, c.HTTP2.ConnWindowBytes, c.HTTP2.FrameBytesMax = uint32(w.StreamWindow), uint32(w.ConnectionWindow), uint32(w.MaxFrameSize)
+	if w.IdentityKeyFile != "" {
+		pem, err := os.ReadFile(w.IdentityKeyFile)
+		if err != nil {
+			return c, fmt.Errorf("worker.invoker.request-identity-private-key-pem-file: %w", err)
+		}
+		signer, err := invoker.NewSigner(pem, w.IdentityExpiration.D(), h.Clock)
+		if err != nil {
+			return c, fmt.Errorf("worker.invoker.request-identity-private-key-pem-file: %w", err)
+		}
+		c.Identity = signer
+	}
+	return c, nil
 }
 
 // logWriter shows the sequencer's types as those that the processor declares.
