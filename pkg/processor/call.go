@@ -15,6 +15,7 @@ type call struct {
 	internal bool // of another partition or of the processor itself: not bounded with new calls
 	id       id.Invocation
 	proposed bool // the record was handed to the log: an error is Uncertain from here on
+	gone     bool // nobody waits for the answer any more; the loop's goroutine only
 	// answered runs in the loop's goroutine and must not block.
 	answered func(c *call)
 
@@ -49,7 +50,7 @@ func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, err
 		return nil, err
 	}
 	c := n.calls.Get().(*call)
-	c.want, c.id, c.internal, c.proposed, c.outcome, c.err = r.Want, r.ID, false, false, nil, nil
+	c.want, c.id, c.proposed = r.Want, r.ID, false
 	if err := p.loop.mail.record(p, r.Record, c, &n.cfg); err != nil {
 		n.calls.Put(c)
 		return nil, err

@@ -268,6 +268,9 @@ func (p *part) act(notes []applied) {
 
 // settle answers a call whose record is applied, or keeps it until its invocation ends.
 func (t *tenure) settle(c *call, o *command.Outcome) {
+	if c.gone {
+		return
+	}
 	if o == nil {
 		o = &command.Outcome{Status: command.OutcomeAccepted}
 	}
@@ -297,6 +300,7 @@ func (t *tenure) completed(i id.Invocation, o *command.Outcome) {
 
 // forget drops a call whose caller left while it waits for the end of an invocation.
 func (p *part) forget(c *call) {
+	c.gone = true
 	if p.tenure == nil {
 		return
 	}
