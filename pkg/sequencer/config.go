@@ -18,7 +18,7 @@ type Config struct {
 	StoreTimeout time.Duration
 	// ReleaseAfter is how long nothing is stored before the global tail goes out on its own. Default 2 ms.
 	ReleaseAfter time.Duration
-	// RetryMin and RetryMax bound the pause before a log-server is tried again. Default 20 ms and 1 s.
+	// RetryMin and RetryMax bound the pause before a log-server is tried again. Default 20 ms and 200 ms.
 	RetryMin, RetryMax time.Duration
 }
 
@@ -26,7 +26,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		FrameBytesMax: 4 << 20, FrameGroupsMax: 4096, CommitTimeout: time.Second, StoreTimeout: 2 * time.Second,
-		ReleaseAfter: 2 * time.Millisecond, RetryMin: 20 * time.Millisecond, RetryMax: time.Second,
+		ReleaseAfter: 2 * time.Millisecond, RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond,
 	}
 }
 

@@ -25,6 +25,7 @@ type site struct {
 	bytes   []byte      // copies of its records
 	retryAt time.Time   // nothing is sent before
 	pause   time.Duration
+	refused bool // the last frame was not stored
 	took    prometheus.Observer
 }
 
@@ -79,6 +80,7 @@ func (s *site) fillLocked() bool {
 	}
 	s.busy, s.w.stored = true, true
 	s.since = s.w.h.Clock.Now()
+	s.w.watchedLocked()
 	return true
 }
 
@@ -127,15 +129,13 @@ func (k *link) Stored(f *logproto.Frame) {
 			g.l.queueLocked()
 		}
 	}
-	if refused {
+	if !refused || !s.refused {
+		s.pause = 0 // it is there; its pauses grow only while it refuses one frame after another
+	}
+	if s.refused = refused; refused {
 		s.backOffLocked()
-	} else {
-		s.pause = 0
 	}
-	if !w.fast {
-		w.fast = true
-		w.wakeUp()
-	}
+	w.watchedLocked()
 	w.sendAndUnlock()
 	w.deliver()
 }
@@ -143,10 +143,10 @@ func (k *link) Stored(f *logproto.Frame) {
 // Broken ends the connection. What was under way is sent again on the next one.
 func (k *link) Broken(err error) {
 	w := k.s.w
+	w.h.Log.Warn("connection to log-server ended", slog.String(logkey.Peer, k.s.node.String()), slog.Any(logkey.Err, err))
 	w.mu.Lock()
 	if !k.dead {
 		k.dead = true
-		w.h.Log.Warn("connection to log-server ended", slog.String(logkey.Peer, k.s.node.String()), slog.Any(logkey.Err, err))
 		if k.s.link == k {
 			k.s.lostLocked()
 		} else { // it broke before it was made

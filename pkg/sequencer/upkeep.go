@@ -30,6 +30,14 @@ func (w *Writer) upkeepLoop(ctx context.Context) {
 	}
 }
 
+// watchedLocked makes upkeep look every ReleaseAfter: a frame went out or came back.
+func (w *Writer) watchedLocked() {
+	if !w.fast {
+		w.fast = true
+		w.wakeUp()
+	}
+}
+
 // upkeep looks once and returns when to look again; 0 means when woken.
 func (w *Writer) upkeep() (next time.Duration) {
 	now := w.h.Clock.Now()
