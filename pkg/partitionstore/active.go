@@ -13,7 +13,7 @@ import (
 // Which invocations are not completed must be known without reading all rows. Most live so briefly that
 // an index row for each would be a waste: one is written only for those that wait for their time or
 // turn, and for those that still live indexLag commands after the one that created them. The rest is
-// found through their journals, which lie in the order of creation.
+// found among their rows, which lie in the order of creation.
 const indexLag = 1024
 
 // fresh holds the invocations that were created without an index row, oldest first. Some may have ended.
@@ -23,7 +23,7 @@ type fresh struct {
 }
 
 type freshItem struct {
-	key   journalKey
+	life  life
 	entry *entry // nil if it was found in the rows
 }
 
@@ -31,7 +31,7 @@ func (f *fresh) push(x freshItem) { f.items = append(f.items, x) }
 
 // pop takes the oldest if it was created at or before the position.
 func (f *fresh) pop(through uint64) (x freshItem, ok bool) {
-	if f.head == len(f.items) || f.items[f.head].key.incarnation > through {
+	if f.head == len(f.items) || f.items[f.head].life.incarnation > through {
 		return x, false
 	}
 	x = f.items[f.head]
@@ -48,7 +48,7 @@ func firstFresh(applied uint64) uint64 { return applied - min(applied, indexLag)
 
 // loadFresh finds again what the fresh queue held.
 func (s *Store) loadFresh() error {
-	rows := newRows(s.db, keyenc.AppendUint64([]byte{kindJournal}, firstFresh(s.meta.Applied)), []byte{kindJournal})
+	rows := newRows(s.db, keyenc.AppendUint64([]byte{kindLife}, firstFresh(s.meta.Applied)), []byte{kindLife})
 	for {
 		k, _, err := rows.next()
 		if errors.Is(err, io.EOF) {
@@ -57,12 +57,8 @@ func (s *Store) loadFresh() error {
 		if err != nil {
 			return errors.Join(err, rows.Close())
 		}
-		j, first, ok := parseJournalKey(k)
-		if !ok {
-			return errors.Join(malformed(k), rows.Close())
-		}
-		if first == 0 {
-			s.fresh.push(freshItem{key: j})
+		if l, ok := parseLifeKey(k); ok { // else it is a row of the journal
+			s.fresh.push(freshItem{life: l})
 		}
 	}
 }
@@ -73,29 +69,26 @@ func completed(inv *invocation.Invocation) bool {
 
 // writeIndex keeps the index in step with a row that is written.
 func (v *View) writeIndex(e *entry) error {
-	if completed(e.inv) || e.inv.Row.Incarnation != e.key.incarnation {
-		if err := v.unindex(e); err != nil {
-			return err
-		}
+	if completed(e.inv) {
+		return v.unindex(e)
 	}
-	if completed(e.inv) || e.indexed || e.fresh {
+	if e.indexed || e.fresh {
 		return nil
 	}
-	e.key = journalKeyOf(e.inv)
 	switch e.inv.Row.Status {
 	case storedv1.InvocationStatus_INVOCATION_STATUS_SCHEDULED, storedv1.InvocationStatus_INVOCATION_STATUS_INBOXED:
 		return v.index(e) // it has no journal yet, and may wait for long
 	default:
 		e.fresh = true
-		v.s.fresh.push(freshItem{key: e.key, entry: e})
+		v.s.fresh.push(freshItem{life: e.life, entry: e})
 		return nil
 	}
 }
 
 func (v *View) index(e *entry) error {
 	e.indexed, e.fresh = true, false
-	op := v.rows.SetDeferred(activeKeyLen, 0)
-	appendActiveKey(op.Key[:0], e.key)
+	op := v.rows.SetDeferred(lifeKeyLen, 0)
+	appendActiveKey(op.Key[:0], e.life)
 	return op.Finish()
 }
 
@@ -105,7 +98,7 @@ func (v *View) unindex(e *entry) error {
 		return nil
 	}
 	e.indexed = false
-	return v.delete(appendActiveKey(v.key[:0], e.key))
+	return v.delete(appendActiveKey(v.key[:0], e.life))
 }
 
 // indexOld writes the index rows of invocations that live for long.
@@ -119,21 +112,20 @@ func (v *View) indexOld() error {
 		if x.entry != nil && !x.entry.fresh { // it ended
 			continue
 		}
-		j := x.key
-		e, err := v.s.find(j.id)
+		e, err := v.s.find(x.life.id)
 		if err != nil {
 			return err
 		}
 		if e == nil {
 			continue
 		}
-		if e.inv != nil && !completed(e.inv) && e.key == j {
+		if e.inv != nil && !completed(e.inv) && e.life == x.life {
 			if err := v.index(e); err != nil {
 				return err
 			}
 		}
 		if !e.touched {
-			v.s.cache.settle(j.id, e)
+			v.s.cache.settle(x.life.id, e)
 		}
 	}
 }
@@ -142,16 +134,16 @@ func (v *View) indexOld() error {
 type ActiveRows struct {
 	snap  *Snapshot
 	rows  rows
-	since uint64              // first position of those that may have no index row; 0 before it is known
-	seen  map[journalKey]bool // of those, the ones with an index row
-	late  bool                // the index is done
+	since uint64        // first position of those that may have no index row; 0 before it is known
+	seen  map[life]bool // of those, the ones with an index row
+	late  bool          // the index is done
 }
 
 // Active walks the invocations that are not completed, each once: those with an index row, then
 // the young ones without, both in the order of creation.
 func (s *Snapshot) Active() *ActiveRows {
 	prefix := []byte{kindActive}
-	return &ActiveRows{rows: newRows(s.snap, prefix, prefix), snap: s, seen: map[journalKey]bool{}}
+	return &ActiveRows{rows: newRows(s.snap, prefix, prefix), snap: s, seen: map[life]bool{}}
 }
 
 // Next returns the next invocation, which the caller keeps; io.EOF after the last one.
@@ -164,60 +156,57 @@ func (r *ActiveRows) Next() (*invocation.Invocation, error) {
 		r.since = firstFresh(meta.Applied)
 	}
 	for {
-		k, _, err := r.rows.next()
+		k, v, err := r.rows.next()
 		switch {
 		case errors.Is(err, io.EOF) && !r.late:
-			if err := r.turnToJournals(); err != nil {
+			if err := r.turnToRows(); err != nil {
 				return nil, err
 			}
 			continue
 		case err != nil:
 			return nil, err
 		}
-		inv, err := r.at(k)
+		inv, err := r.at(k, v)
 		if err != nil || inv != nil {
 			return inv, err
 		}
 	}
 }
 
-func (r *ActiveRows) turnToJournals() error {
+func (r *ActiveRows) turnToRows() error {
 	r.late = true
 	if err := r.rows.Close(); err != nil {
 		return err
 	}
-	r.rows = newRows(r.snap.snap, keyenc.AppendUint64([]byte{kindJournal}, r.since), []byte{kindJournal})
+	r.rows = newRows(r.snap.snap, keyenc.AppendUint64([]byte{kindLife}, r.since), []byte{kindLife})
 	return nil
 }
 
 // at returns the invocation that a row stands for, or nil if it is none that is to be told.
-func (r *ActiveRows) at(k []byte) (*invocation.Invocation, error) {
-	if !r.late {
-		j, ok := parseActiveKey(k)
-		if !ok {
-			return nil, malformed(k)
+func (r *ActiveRows) at(k, v []byte) (*invocation.Invocation, error) {
+	if r.late {
+		l, ok := parseLifeKey(k)
+		if !ok || r.seen[l] { // a row of a journal, or one that the index had
+			return nil, nil
 		}
-		if j.incarnation >= r.since {
-			r.seen[j] = true
+		inv, err := decodeInvocation(l, v)
+		if err != nil || completed(inv) {
+			return nil, err
 		}
-		inv, err := r.snap.Invocation(j.id)
-		if err == nil && (inv == nil || inv.Row.Incarnation != j.incarnation || completed(inv)) {
-			err = errs.Newf(errs.Corrupt, "index row without an invocation: %s", KeyString(k))
-		}
-		return inv, err
+		return inv, nil
 	}
-	j, first, ok := parseJournalKey(k)
+	l, ok := parseActiveKey(k)
 	if !ok {
 		return nil, malformed(k)
 	}
-	if first != 0 || r.seen[j] {
-		return nil, nil
+	if l.incarnation >= r.since {
+		r.seen[l] = true
 	}
-	inv, err := r.snap.Invocation(j.id)
-	if err != nil || inv == nil || inv.Row.Incarnation != j.incarnation || completed(inv) {
-		return nil, err
+	inv, err := r.snap.Invocation(l.id)
+	if err == nil && (inv == nil || inv.Row.Incarnation != l.incarnation || completed(inv)) {
+		err = errs.Newf(errs.Corrupt, "index row without an invocation: %s", KeyString(k))
 	}
-	return inv, nil
+	return inv, err
 }
 
 // Close ends the walk.

@@ -1,6 +1,7 @@
 package partitionstore_test
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"syscall"
@@ -154,6 +155,28 @@ func benchEcho(b *testing.B, timed bool) {
 		x.step(benchPin, benchEnd)
 	}
 	x.report(2)
+}
+
+// BenchmarkEchoFlushed flushes as often as a store does that shares the replay budget of a process with
+// 23 others: what compactions cost shows.
+func BenchmarkEchoFlushed(b *testing.B) {
+	for _, timed := range []bool{false, true} {
+		b.Run(map[bool]string{false: "ids=hash", true: "ids=time"}[timed], func(b *testing.B) {
+			x := newBench(b)
+			x.timed = timed
+			x.start()
+			for b.Loop() {
+				x.invoke()
+				x.step(benchPin, benchEnd)
+				if x.s.Unflushed() >= 2500 {
+					if err := x.s.Flush(context.Background()); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			x.report(2)
+		})
+	}
 }
 
 // BenchmarkThreeSteps has three runs, each proposed with the next command, as an SDK does.

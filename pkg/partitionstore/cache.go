@@ -9,8 +9,8 @@ import (
 // entry is an invocation in memory.
 type entry struct {
 	inv     *invocation.Invocation // nil: deleted in the open view
-	key     journalKey             // of the life that the index row, if any, stands for
-	stored  bool                   // there is a row
+	life    life                   // whose rows are stored
+	stored  bool                   // there are rows
 	indexed bool                   // there may be an index row
 	fresh   bool                   // it is in the store's fresh queue
 	dirty   bool                   // the open view has a newer row

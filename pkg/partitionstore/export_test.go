@@ -16,8 +16,13 @@ import (
 // Dump prints all committed rows as partitiontest.State does.
 func (s *Store) Dump() (string, error) {
 	var lines []string
+	lives := 0
 	err := scan(s.db, nil, func(k, v []byte) error {
-		if k[0] == kindActive { // there is one for some
+		switch k[0] {
+		case kindActive: // there is one for some
+			return nil
+		case kindInvocation: // says what its life says
+			lives++
 			return nil
 		}
 		line, err := dumpRow(k, v)
@@ -26,6 +31,14 @@ func (s *Store) Dump() (string, error) {
 	})
 	if err != nil {
 		return "", err
+	}
+	for _, line := range lines {
+		if strings.HasPrefix(line, "invocation ") {
+			lives--
+		}
+	}
+	if lives != 0 {
+		return "", fmt.Errorf("%d more ids than invocations", lives)
 	}
 	active, err := s.active()
 	lines = append(lines, active...)
@@ -66,15 +79,15 @@ func dumpRow(k, v []byte) (string, error) {
 		var m storedv1.Meta
 		err := m.UnmarshalVT(v)
 		return partitiontest.RowLine("meta", &m), err
-	case kindInvocation:
-		var row storedv1.Invocation
-		err := row.UnmarshalVT(v)
-		return partitiontest.RowLine(KeyString(k), &row), err
-	case kindJournal:
-		j, first, _ := parseJournalKey(k)
+	case kindLife:
+		if l, ok := parseLifeKey(k); ok {
+			inv, err := decodeInvocation(l, v)
+			return partitiontest.RowLine("invocation "+l.id.String(), &inv.Row), err
+		}
+		l, first, _ := parseJournalKey(k)
 		row, err := journal.ParseRow(first, v)
 		row.Frames = bytes.Clone(row.Frames)
-		return partitiontest.JournalLine(j.id, j.incarnation, row), err
+		return partitiontest.JournalLine(l.id, l.incarnation, row), err
 	case kindTimer:
 		return KeyString(k), nil
 	default:

@@ -13,7 +13,7 @@ import (
 const (
 	kindMeta       = 0x01
 	kindInvocation = 0x02
-	kindJournal    = 0x03
+	kindLife       = 0x03
 	kindActive     = 0x04
 	kindLock       = 0x05
 	kindQueue      = 0x06
@@ -28,8 +28,8 @@ const (
 const (
 	idLen            = 24
 	invocationKeyLen = 1 + idLen
-	activeKeyLen     = 1 + 8 + idLen
-	journalKeyLen    = activeKeyLen + 4
+	lifeKeyLen       = 1 + 8 + idLen
+	journalKeyLen    = lifeKeyLen + 4
 	timerKeyLen      = 1 + 8 + idLen + 8 + 1 + 4
 	outboxKeyLen     = 1 + 2 + 8
 	peerKeyLen       = 1 + 2
@@ -63,41 +63,43 @@ func parseInvocationKey(k []byte) (i id.Invocation, ok bool) {
 	return i, true
 }
 
-// journalKey names a journal: that of one life of an invocation.
-type journalKey struct {
+// life names one life of an invocation.
+type life struct {
 	incarnation uint64
 	id          id.Invocation
 }
 
-func appendJournalPrefix(dst []byte, j journalKey) []byte {
-	return appendID(keyenc.AppendUint64(append(dst, kindJournal), j.incarnation), j.id)
+func appendLifeKey(dst []byte, l life) []byte {
+	return appendID(keyenc.AppendUint64(append(dst, kindLife), l.incarnation), l.id)
 }
 
-func appendJournalKey(dst []byte, j journalKey, first uint32) []byte {
-	return keyenc.AppendUint32(appendJournalPrefix(dst, j), first)
+func parseLifeKey(k []byte) (l life, ok bool) { return cutLife(k, kindLife, lifeKeyLen) }
+
+func appendJournalKey(dst []byte, l life, first uint32) []byte {
+	return keyenc.AppendUint32(appendLifeKey(dst, l), first)
 }
 
-func parseJournalKey(k []byte) (j journalKey, first uint32, ok bool) {
-	if len(k) != journalKeyLen || k[0] != kindJournal {
-		return j, 0, false
+func parseJournalKey(k []byte) (l life, first uint32, ok bool) {
+	if l, ok = cutLife(k, kindLife, journalKeyLen); !ok {
+		return l, 0, false
 	}
-	j.incarnation = binary.BigEndian.Uint64(k[1:])
-	j.id, k = cutID(k[9:])
-	return j, binary.BigEndian.Uint32(k), true
+	return l, binary.BigEndian.Uint32(k[lifeKeyLen:]), true
 }
 
-func appendActiveKey(dst []byte, j journalKey) []byte {
-	return appendID(keyenc.AppendUint64(append(dst, kindActive), j.incarnation), j.id)
-}
-
-func parseActiveKey(k []byte) (j journalKey, ok bool) {
-	if len(k) != activeKeyLen || k[0] != kindActive {
-		return j, false
+func cutLife(k []byte, kind byte, length int) (l life, ok bool) {
+	if len(k) != length || k[0] != kind {
+		return l, false
 	}
-	j.incarnation = binary.BigEndian.Uint64(k[1:])
-	j.id, _ = cutID(k[9:])
-	return j, true
+	l.incarnation = binary.BigEndian.Uint64(k[1:])
+	l.id, _ = cutID(k[9:])
+	return l, true
 }
+
+func appendActiveKey(dst []byte, l life) []byte {
+	return appendID(keyenc.AppendUint64(append(dst, kindActive), l.incarnation), l.id)
+}
+
+func parseActiveKey(k []byte) (l life, ok bool) { return cutLife(k, kindActive, lifeKeyLen) }
 
 // appendObject appends the name of an object behind a kind.
 func appendObject(dst []byte, kind byte, service, key string) []byte {
@@ -199,15 +201,18 @@ func KeyString(k []byte) string {
 		return "meta"
 	case kindInvocation:
 		if i, ok := parseInvocationKey(k); ok {
-			return fmt.Sprintf("invocation %s", i)
+			return fmt.Sprintf("life of %s", i)
 		}
-	case kindJournal:
-		if j, first, ok := parseJournalKey(k); ok {
-			return fmt.Sprintf("journal %s@%d/%d", j.id, j.incarnation, first)
+	case kindLife:
+		if l, ok := parseLifeKey(k); ok {
+			return fmt.Sprintf("invocation %s@%d", l.id, l.incarnation)
+		}
+		if l, first, ok := parseJournalKey(k); ok {
+			return fmt.Sprintf("journal %s@%d/%d", l.id, l.incarnation, first)
 		}
 	case kindActive:
-		if j, ok := parseActiveKey(k); ok {
-			return fmt.Sprintf("active %s@%d", j.id, j.incarnation)
+		if l, ok := parseActiveKey(k); ok {
+			return fmt.Sprintf("active %s@%d", l.id, l.incarnation)
 		}
 	case kindTimer:
 		if t, ok := parseTimerKey(k); ok {

@@ -69,7 +69,7 @@ func (s *Store) frames(inv *invocation.Invocation, index *journal.Index) ([]byte
 		return inv.Input, nil
 	}
 	frames := make([]byte, 0, index.Bytes)
-	err := scanJournal(s.db, journalKeyOf(inv), func(row journal.Row) error {
+	err := scanJournal(s.db, lifeOf(inv), func(row journal.Row) error {
 		frames = append(frames, row.Frames...)
 		return nil
 	})

@@ -26,7 +26,8 @@ func (s *Snapshot) Close() error { return s.snap.Close() }
 
 // Invocation returns the row of an invocation, or nil. The caller keeps it.
 func (s *Snapshot) Invocation(i id.Invocation) (*invocation.Invocation, error) {
-	return readInvocation(s.snap, appendInvocationKey(nil, i), i)
+	var key []byte
+	return readInvocation(s.snap, &key, i)
 }
 
 // rows walks rows in key order. A failed start shows with the first step.
@@ -80,8 +81,12 @@ type JournalRows struct{ rows }
 
 // Journal walks the rows of inv's journal from the row that begins with entry first.
 func (s *Snapshot) Journal(inv *invocation.Invocation, first uint32) *JournalRows {
-	j := journalKeyOf(inv)
-	return &JournalRows{newRows(s.snap, appendJournalKey(nil, j, first), appendJournalPrefix(nil, j))}
+	return journalRows(s.snap, lifeOf(inv), first)
+}
+
+// journalRows begins behind the row of the invocation, which has the prefix too.
+func journalRows(r pebble.Reader, l life, first uint32) *JournalRows {
+	return &JournalRows{newRows(r, appendJournalKey(nil, l, first), appendLifeKey(nil, l))}
 }
 
 // Next returns the next row, whose frames are borrowed until the next call; io.EOF after the last one.

@@ -76,6 +76,9 @@ const (
 	stallL0Files   = 1 << 20
 
 	bloomBitsPerKey = 10
+
+	// Flushes are small and frequent; few layers at a time would be merged into all of the next level.
+	l0CompactionLayers = 16
 )
 
 func (s *Store) options(h host.Host, shared *Shared) *pebble.Options {
@@ -85,13 +88,26 @@ func (s *Store) options(h host.Host, shared *Shared) *pebble.Options {
 		MemTableSize:                s.cfg.MemTableBytes,
 		MemTableStopWritesThreshold: stallMemTables,
 		L0StopWritesThreshold:       stallL0Files,
+		L0CompactionThreshold:       l0CompactionLayers,
 		Logger:                      logger{log: h.Log},
 		EventListener:               &pebble.EventListener{FlushEnd: func(pebble.FlushInfo) { s.flushes.Add(1) }},
 	}
+	o.Experimental.SpanPolicyFunc = tableSpan
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey) // most new invocations ask for an id that is not there
 	}
 	return o
+}
+
+// tableSpan has Pebble cut files where the rows of lives begin and end. They grow at their end alone, so
+// their files move down the levels without being written again, if nothing else is in them.
+func tableSpan(start []byte) (pebble.SpanPolicy, []byte, error) {
+	for _, end := range []byte{kindLife, kindLife + 1} {
+		if len(start) == 0 || start[0] < end {
+			return pebble.SpanPolicy{}, []byte{end}, nil
+		}
+	}
+	return pebble.SpanPolicy{}, nil, nil
 }
 
 // load reads what is kept in memory.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -85,30 +86,44 @@ func (v *View) commit() error {
 	return nil
 }
 
-// writeEntry writes the row of an invocation.
+// writeEntry writes the row of an invocation, and takes away that of an earlier life.
 func (v *View) writeEntry(i id.Invocation, e *entry) error {
 	if !e.dirty {
 		return nil
 	}
 	e.dirty = false
-	if e.inv == nil {
-		if e.stored {
-			if err := v.delete(appendInvocationKey(v.key[:0], i)); err != nil {
-				return err
-			}
-		}
+	if e.stored && (e.inv == nil || e.inv.Row.Incarnation != e.life.incarnation) {
 		e.stored = false
-		return v.unindex(e)
+		if err := v.unindex(e); err != nil {
+			return err
+		}
+		if err := v.delete(appendLifeKey(v.key[:0], e.life)); err != nil {
+			return err
+		}
+		if e.inv == nil {
+			return v.delete(appendInvocationKey(v.key[:0], i))
+		}
 	}
-	op := v.rows.SetDeferred(invocationKeyLen, e.inv.Row.SizeVT())
-	appendInvocationKey(op.Key[:0], i)
+	if e.inv == nil {
+		return nil
+	}
+	if !e.stored {
+		e.stored, e.life = true, lifeOf(e.inv)
+		op := v.rows.SetDeferred(invocationKeyLen, 8)
+		appendInvocationKey(op.Key[:0], i)
+		binary.BigEndian.PutUint64(op.Value, e.life.incarnation)
+		if err := op.Finish(); err != nil {
+			return err
+		}
+	}
+	op := v.rows.SetDeferred(lifeKeyLen, e.inv.Row.SizeVT())
+	appendLifeKey(op.Key[:0], e.life)
 	if _, err := e.inv.Row.MarshalToSizedBufferVT(op.Value); err != nil {
 		return err
 	}
 	if err := op.Finish(); err != nil {
 		return err
 	}
-	e.stored = true
 	return v.writeIndex(e)
 }
 
@@ -167,39 +182,61 @@ func (s *Store) find(i id.Invocation) (*entry, error) {
 	if e, ok := s.cache.entries[i]; ok {
 		return e, nil
 	}
-	s.view.key = appendInvocationKey(s.view.key[:0], i)
-	inv, err := readInvocation(s.db, s.view.key, i)
+	inv, err := readInvocation(s.db, &s.view.key, i)
 	if err != nil || inv == nil {
 		return nil, err
 	}
-	e := &entry{inv: inv, stored: true}
-	e.key = journalKeyOf(inv)
-	e.indexed = inv.Row.Status != storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED
+	e := &entry{inv: inv, stored: true, life: lifeOf(inv), indexed: !completed(inv)}
 	s.cache.entries[i] = e
 	return e, nil
 }
 
-func readInvocation(r pebble.Reader, key []byte, i id.Invocation) (*invocation.Invocation, error) {
-	value, closer, err := r.Get(key)
+// readInvocation reads an invocation's present life; scratch is for keys.
+func readInvocation(r pebble.Reader, scratch *[]byte, i id.Invocation) (*invocation.Invocation, error) {
+	*scratch = appendInvocationKey((*scratch)[:0], i)
+	value, closer, err := r.Get(*scratch)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	inv := &invocation.Invocation{ID: i}
-	err = inv.Row.UnmarshalVT(value)
+	incarnation, ok := parseUint64(value)
+	if err := closer.Close(); err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, malformed(*scratch)
+	}
+	l := life{incarnation: incarnation, id: i}
+	*scratch = appendLifeKey((*scratch)[:0], l)
+	if value, closer, err = r.Get(*scratch); err != nil {
+		if errors.Is(err, pebble.ErrNotFound) {
+			err = errs.Newf(errs.Corrupt, "row is missing: %s", KeyString(*scratch))
+		}
+		return nil, err
+	}
+	inv, err := decodeInvocation(l, value)
 	if cerr := closer.Close(); err == nil {
 		err = cerr
 	}
+	return inv, err
+}
+
+func decodeInvocation(l life, value []byte) (*invocation.Invocation, error) {
+	inv := &invocation.Invocation{ID: l.id}
+	err := inv.Row.UnmarshalVT(value)
+	if err == nil && inv.Row.Incarnation != l.incarnation {
+		err = fmt.Errorf("it is of life %d", inv.Row.Incarnation)
+	}
 	if err != nil {
-		return nil, errs.With(errs.Corrupt, fmt.Errorf("row of invocation %s: %w", i, err))
+		return nil, errs.With(errs.Corrupt, fmt.Errorf("row of invocation %s@%d: %w", l.id, l.incarnation, err))
 	}
 	return inv, nil
 }
 
-func journalKeyOf(inv *invocation.Invocation) journalKey {
-	return journalKey{incarnation: inv.Row.Incarnation, id: inv.ID}
+func lifeOf(inv *invocation.Invocation) life {
+	return life{incarnation: inv.Row.Incarnation, id: inv.ID}
 }
 
 // PutInvocation implements partition.State. The row is encoded by Commit, once.
@@ -234,7 +271,7 @@ func (v *View) AppendJournal(inv *invocation.Invocation, row journal.Row) error 
 		return err
 	}
 	op := v.rows.SetDeferred(journalKeyLen, journal.RowHeaderSize+len(row.Frames))
-	appendJournalKey(op.Key[:0], journalKeyOf(inv), row.First)
+	appendJournalKey(op.Key[:0], lifeOf(inv), row.First)
 	row.AppendValue(op.Value[:0])
 	return op.Finish()
 }
@@ -248,7 +285,7 @@ func (v *View) DropJournal(inv *invocation.Invocation) error {
 	if err != nil {
 		return err
 	}
-	j := journalKeyOf(inv)
+	j := lifeOf(inv)
 	if index.Entries > pointDeletesMax {
 		from := appendJournalKey(nil, j, 0)
 		return v.rows.DeleteRange(from, appendJournalKey(nil, j, index.Entries), nil)
@@ -263,19 +300,20 @@ func (v *View) DropJournal(inv *invocation.Invocation) error {
 
 // JournalRows implements partition.State: it is for rare questions, and reads everything.
 func (v *View) JournalRows(inv *invocation.Invocation, f func(journal.Row) error) error {
-	if err := scanJournal(v.s.db, journalKeyOf(inv), f); err != nil {
+	if err := scanJournal(v.s.db, lifeOf(inv), f); err != nil {
 		return err
 	}
-	prefix := string(appendJournalPrefix(nil, journalKeyOf(inv)))
+	l := lifeOf(inv)
 	for r := v.rows.Reader(); ; {
 		kind, key, value, ok, err := r.Next()
 		if err != nil || !ok {
 			return err
 		}
-		if kind != pebble.InternalKeyKindSet || len(key) != journalKeyLen || string(key[:activeKeyLen]) != prefix {
+		at, first, ok := parseJournalKey(key)
+		if kind != pebble.InternalKeyKindSet || !ok || at != l {
 			continue
 		}
-		row, err := journal.ParseRow(binary.BigEndian.Uint32(key[activeKeyLen:]), value)
+		row, err := journal.ParseRow(first, value)
 		if err != nil {
 			return err
 		}
@@ -291,23 +329,26 @@ func (s *Store) Journal(inv *invocation.Invocation) (*journal.Index, error) {
 		return inv.Journal, nil
 	}
 	index := &journal.Index{}
-	if err := scanJournal(s.db, journalKeyOf(inv), index.Add); err != nil {
+	if err := scanJournal(s.db, lifeOf(inv), index.Add); err != nil {
 		return nil, err
 	}
 	inv.Journal = index
 	return index, nil
 }
 
-func scanJournal(r pebble.Reader, j journalKey, f func(journal.Row) error) error {
-	return scan(r, appendJournalPrefix(nil, j), func(k, value []byte) error {
-		_, first, ok := parseJournalKey(k)
-		if !ok {
-			return malformed(k)
+func scanJournal(r pebble.Reader, l life, f func(journal.Row) error) (err error) {
+	rows := journalRows(r, l, 0)
+	defer errs.CloseInto(&err, rows)
+	for {
+		row, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		row, err := journal.ParseRow(first, value)
 		if err != nil {
-			return fmt.Errorf("%s: %w", KeyString(k), err)
+			return err
 		}
-		return f(row)
-	})
+		if err := f(row); err != nil {
+			return err
+		}
+	}
 }
