@@ -56,7 +56,7 @@ func errorOf(t *testing.T, r ingress.Response) (e errorShape) {
 
 // Rows of the contract that succeed, or end with what the handler said.
 func TestCalls(t *testing.T) {
-	ulid := "/*a generated key*/"
+	ulid := "/*an id made up for the request*/"
 	for _, row := range []struct {
 		name, method, target, body string
 		headers                    []string
@@ -72,7 +72,7 @@ func TestCalls(t *testing.T) {
 		{"object", "POST", "/Counter/my-key/Add", `1`, withJSON("idempotency-key", "ck1"), 200, `1`, "application/json", "inv_17AIHiTltkYA7ksIb3WCxdNosoEI2QLDlh", "ck1", "my-key"},
 		{"workflow shared", "POST", "/Wf/wk2/Signal", `1`, withJSON("idempotency-key", "x"), 200, `1`, "application/json", "inv_14rrAp9GNt574Kur8LBf4ljrF19T5DEFez", "x", "wk2"},
 		{"workflow shared without key", "POST", "/Wf/wk2/Signal", `1`, withJSON(), 200, `1`, "application/json", "", "", "wk2"},
-		{"generated key", "POST", "/Greeter/Greet", `1`, withJSON(), 200, `1`, "application/json", "", ulid, ""},
+		{"made-up id", "POST", "/Greeter/Greet", `1`, withJSON(), 200, `1`, "application/json", "", ulid, ""},
 		{"long form", "POST", "/restate/call/Greeter/Greet", `1`, withJSON(), 200, `1`, "application/json", "", ulid, ""},
 		{"long form of an object", "POST", "/restate/call/Counter/a/Add", `1`, withJSON(), 200, `1`, "application/json", "", ulid, "a"},
 		{"slashes around", "POST", "//Greeter/Greet/", `1`, withJSON(), 200, `1`, "application/json", "", ulid, ""},
@@ -91,7 +91,8 @@ func TestCalls(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			c := newCluster()
-			core, _ := newCore(t, c, hosttest.NewClock(), ingress.Default())
+			clock := hosttest.NewClock()
+			core, _ := newCore(t, c, clock, ingress.Default())
 			r := ask(core, row.method, row.target, row.body, row.headers...)
 			got := string(r.Body)
 			if r.Source != "" {
@@ -116,8 +117,8 @@ func TestCalls(t *testing.T) {
 			rec := c.last()
 			key := rec.facts.IdempotencyKey
 			switch {
-			case row.key == ulid && (key == nil || len(*key) != 26):
-				t.Errorf("no generated key: %v", key)
+			case row.key == ulid && (key != nil || id.ULID(rec.ID.Unique()).Millis() != clock.Now().UnixMilli() || !mayHold(rec.ID, row.objectKey)):
+				t.Errorf("key %v and id %s are not made up for the target", key, rec.ID)
 			case row.key != ulid && (key != nil) != slices.Contains(row.headers, "idempotency-key"), row.key != ulid && key != nil && *key != row.key:
 				t.Errorf("key %v, want %q", key, row.key)
 			}
@@ -470,4 +471,19 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is not in\n%s", want, text)
 		}
 	}
+}
+
+// mayHold tells whether a made-up id has a partition key of its target.
+func mayHold(i id.Invocation, objectKey string) bool {
+	if i.PartitionKey() == id.Hash(objectKey) {
+		return true
+	}
+	for bucket := range uint16(id.Buckets) {
+		for _, service := range []string{"Greeter", "Raw"} {
+			if i.PartitionKey() == id.BucketKey(service, bucket) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"strings"
 	"time"
@@ -34,7 +35,7 @@ func keyed(s *schema.Service) bool { return s.Type != storedv1.ServiceType_SERVI
 type scratch struct {
 	facts   storedv1.InvokeFacts
 	idemKey string
-	random  [10]byte
+	random  [12]byte
 	request [16]byte
 	headers []Header
 	frame   []byte
@@ -278,7 +279,9 @@ func (x *exchange) build(s *scratch, to goal, h *schema.Handler, in input) (c cr
 		}
 	}
 	c.id, c.generated = x.identify(s, to, h, now)
-	completion, journal := h.Retentions(s.facts.IdempotencyKey != nil)
+	// A made-up id of a service or an object is kept as long as one with a key.
+	keyed := s.facts.IdempotencyKey != nil || c.generated && to.service.Type != storedv1.ServiceType_SERVICE_TYPE_WORKFLOW
+	completion, journal := h.Retentions(keyed)
 	if c.generated {
 		completion = max(completion, generatedRetention)
 	}
@@ -302,23 +305,25 @@ func (x *exchange) build(s *scratch, to goal, h *schema.Handler, in input) (c cr
 // executeAtMax is the last millisecond of the year 9999, the last that a text of a time can hold.
 const executeAtMax = 253_402_300_799_999
 
-// identify fixes the id, and the idempotency key that is stored with it.
+// identify fixes the id, and the idempotency key that is stored with it. Without a key the id is made up
+// here: it outlives every repetition of the request, so the request is as safe to repeat as one with a key.
+// Such ids begin with their time, so that the rows of new invocations stand together.
 func (x *exchange) identify(s *scratch, to goal, h *schema.Handler, now int64) (i id.Invocation, generated bool) {
 	if h.IsWorkflowRun() {
 		return id.WorkflowInvocation(to.service.Name, to.key), false
 	}
-	key, given := x.req.header(headerIdempotencyKey)
-	if !given {
-		x.g.host.Rand.Read(s.random[:])
-		u := id.NewULID(now, s.random)
-		if to.service.Type == storedv1.ServiceType_SERVICE_TYPE_WORKFLOW {
-			return id.FreshInvocation(id.Hash(to.key), u), true
-		}
-		key = u.String()
+	if key, given := x.req.header(headerIdempotencyKey); given {
+		s.idemKey = key
+		s.facts.IdempotencyKey = &s.idemKey
+		return id.IdempotentInvocation(to.service.Name, to.key, keyed(to.service), to.handler, key), false
 	}
-	s.idemKey = key
-	s.facts.IdempotencyKey = &s.idemKey
-	return id.IdempotentInvocation(to.service.Name, to.key, keyed(to.service), to.handler, key), !given
+	x.g.host.Rand.Read(s.random[:])
+	u := id.NewULID(now, [10]byte(s.random[:]))
+	if keyed(to.service) {
+		return id.FreshInvocation(id.Hash(to.key), u), true
+	}
+	bucket := binary.LittleEndian.Uint16(s.random[len(s.random)-2:]) % id.Buckets
+	return id.FreshInvocation(id.BucketKey(to.service.Name, bucket), u), true
 }
 
 // forward collects the headers for the handler, and the trace context.
