@@ -14,6 +14,7 @@ type Form struct {
 	Name      string
 	Ingress   string // URL
 	Admin     string // URL
+	Fabric    string // URL of the standalone process
 	Dir       string // folder of all its processes, with their logs
 	Processes []*Process
 }
@@ -27,7 +28,7 @@ func NewStandalone(b *Binaries, ports *Ports, dir string) (*Form, error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
-	f.Ingress, f.Admin = "http://"+ingress, "http://"+admin
+	f.Ingress, f.Admin, f.Fabric = "http://"+ingress, "http://"+admin, "http://"+fabric
 	f.Processes = []*Process{NewProcess(Spec{
 		Name: "standalone", Path: b.Path("reprise-standalone"), Dir: dir,
 		Env: []string{
