@@ -42,13 +42,11 @@ func (p *Pending) Next(max int, effects []Effect) (_ []Effect, done bool, err er
 		default:
 			return effects, true, nil
 		}
-		switch {
-		case errors.Is(err, io.EOF):
-			err = nil
-		case err != nil:
-			return effects, false, err
-		case e.Kind != 0:
+		if err == nil && e.Kind != 0 {
 			effects = append(effects, e)
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return effects, false, err
 		}
 	}
 	return effects, false, nil

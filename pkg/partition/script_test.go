@@ -34,10 +34,12 @@ type world struct {
 	epoch lsn.Epoch
 	seq   uint64
 	time  int64
+	// outbox has the messages of the partition to itself.
+	outbox map[uint64][]byte
 }
 
 func newWorld() *world {
-	return &world{st: partitiontest.New(), names: map[id.Invocation]string{}, time: 1000}
+	return &world{st: partitiontest.New(), names: map[id.Invocation]string{}, time: 1000, outbox: map[uint64][]byte{}}
 }
 
 func (w *world) id(name string) id.Invocation {
@@ -100,6 +102,10 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 	case "restart":
 		w.st = w.st.Clone()
 		return "ok"
+	case "deliver": // what the partition left in its outbox for itself
+		raw := w.outbox[uint64(a.num("seq", 1))]
+		a.d.CmdArgs = nil
+		return w.apply(t, a, command.Invoke, slices.Clone(raw))
 	case "pending":
 		var effects []partition.Effect
 		p := w.st.Pending()
@@ -138,12 +144,20 @@ func (w *world) apply(t *testing.T, a args, kind command.Kind, raw []byte) strin
 		t.Fatal(err)
 	}
 	effects, err := partition.Apply(w.st, rec, nil)
+	for _, e := range effects {
+		if e.Kind == partition.EffectOutbox && e.Target == 0 {
+			w.outbox[e.Seq] = e.Record
+		}
+	}
 	w.epoch, w.seq = lsn.Epoch(w.st.Meta().Epoch), w.st.Meta().Seq
 	if err != nil {
 		return fmt.Sprintf("%serror: %v", w.print(effects), err)
 	}
 	if len(effects) == 0 {
 		return "nothing"
+	}
+	if a.has("brief") {
+		return w.brief(effects)
 	}
 	return w.print(effects)
 }
@@ -278,6 +292,12 @@ func (w *world) frames(t *testing.T, input string, facts *storedv1.StepFacts) (f
 			if frame = partitiontest.Call(num(4), num(5), "from-call"); f[0] == "send" {
 				frame = partitiontest.OneWayCall(num(4), int64(num(5)), "from-send")
 			}
+		case "sends": // sends COUNT PREFIX FIRST-COMPLETION: as many sends to PREFIX0, PREFIX1, ...
+			for n := range num(1) {
+				i := w.id(fmt.Sprint(f[2], n))
+				facts.Callees = append(facts.Callees, &storedv1.Callee{Id: i[:], Facts: &storedv1.InvokeFacts{Target: target("service", "Greeter")}})
+				frame = append(frame, partitiontest.OneWayCall(num(3)+n, 0, "from-send")...)
+			}
 		case "unresolved-call":
 			frame = partitiontest.Call(num(1), num(2), "x")
 		case "awakeable": // awakeable NAME INDEX VALUE
@@ -405,6 +425,19 @@ func (w *world) printFrames(b []byte) string {
 		all = append(all, text)
 	}
 	return strings.Join(all, " ")
+}
+
+// brief counts effects, and prints the outbox alone.
+func (w *world) brief(effects []partition.Effect) string {
+	count := map[partition.EffectKind]int{}
+	var outbox []partition.Effect
+	for _, e := range effects {
+		count[e.Kind]++
+		if e.Kind == partition.EffectOutbox {
+			outbox = append(outbox, e)
+		}
+	}
+	return fmt.Sprintf("%d started\n", count[partition.EffectStart]) + w.print(outbox)
 }
 
 func (w *world) print(effects []partition.Effect) string {

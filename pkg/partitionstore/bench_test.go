@@ -22,7 +22,7 @@ import (
 // bench applies the life of invocations to a real store on a file system in memory. One batch holds
 // the same command of clients invocations, as a turn of a busy loop does.
 type bench struct {
-	b       *testing.B
+	b       testing.TB
 	s       *partitionstore.Store
 	at      lsn.LSN
 	n       uint64
@@ -48,6 +48,10 @@ func newBench(b *testing.B) *bench {
 		}
 		_ = shared.Close()
 	})
+	return startBench(b, s)
+}
+
+func startBench(b testing.TB, s *partitionstore.Store) *bench {
 	x := &bench{b: b, s: s, ids: make([]id.Invocation, clients), born: make([]lsn.LSN, clients)}
 	x.record(command.Header{Kind: command.Announce}, &storedv1.Announcement{KeyTo: ^uint64(0), Partitions: 1})
 	x.commit()
@@ -86,8 +90,13 @@ var (
 	}
 	benchPin   = &storedv1.StepFacts{Pin: &storedv1.Pin{Deployment: make([]byte, 16), ProtocolVersion: 6}}
 	benchInput = partitiontest.Input(fmt.Sprintf("%0128d", 0))
+	benchRuns  = [][]byte{benchRun(1), benchRun(2), benchRun(3)}
 	benchEnd   = append(partitiontest.Output("hello"), partitiontest.End()...)
 )
+
+func benchRun(n uint32) []byte {
+	return append(partitiontest.Run(n), partitiontest.RunDone(n, "result")...)
+}
 
 // invoke creates clients invocations. Ids are hashes, as with an idempotency key, or begin with the time.
 func (x *bench) invoke() {
@@ -130,14 +139,14 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func (x *bench) start() {
-	x.b.ReportAllocs()
-	x.cpu = cpuTime(x.b)
+func (x *bench) start(b *testing.B) {
+	b.ReportAllocs()
+	x.cpu = cpuTime(b)
 }
 
-func (x *bench) report(records int) {
-	x.b.ReportMetric(float64((cpuTime(x.b)-x.cpu).Nanoseconds())/float64(x.b.N*clients), "cpu-ns/invocation")
-	x.b.ReportMetric(float64(records), "records/invocation")
+func (x *bench) report(b *testing.B, records int) {
+	b.ReportMetric(float64((cpuTime(b)-x.cpu).Nanoseconds())/float64(b.N*clients), "cpu-ns/invocation")
+	b.ReportMetric(float64(records), "records/invocation")
 }
 
 // BenchmarkEcho is Invoke, then Output and End: one op is 16 invocations.
@@ -149,12 +158,12 @@ func BenchmarkEcho(b *testing.B) {
 func benchEcho(b *testing.B, timed bool) {
 	x := newBench(b)
 	x.timed = timed
-	x.start()
+	x.start(b)
 	for b.Loop() {
 		x.invoke()
 		x.step(benchPin, benchEnd)
 	}
-	x.report(2)
+	x.report(b, 2)
 }
 
 // BenchmarkEchoFlushed flushes as often as a store does that shares the replay budget of a process with
@@ -164,7 +173,7 @@ func BenchmarkEchoFlushed(b *testing.B) {
 		b.Run(map[bool]string{false: "ids=hash", true: "ids=time"}[timed], func(b *testing.B) {
 			x := newBench(b)
 			x.timed = timed
-			x.start()
+			x.start(b)
 			for b.Loop() {
 				x.invoke()
 				x.step(benchPin, benchEnd)
@@ -174,7 +183,7 @@ func BenchmarkEchoFlushed(b *testing.B) {
 					}
 				}
 			}
-			x.report(2)
+			x.report(b, 2)
 		})
 	}
 }
@@ -182,17 +191,13 @@ func BenchmarkEchoFlushed(b *testing.B) {
 // BenchmarkThreeSteps has three runs, each proposed with the next command, as an SDK does.
 func BenchmarkThreeSteps(b *testing.B) {
 	x := newBench(b)
-	var steps [][]byte
-	for n := uint32(1); n <= 3; n++ {
-		steps = append(steps, append(partitiontest.Run(n), partitiontest.RunDone(n, "result")...))
-	}
-	x.start()
+	x.start(b)
 	for b.Loop() {
 		x.invoke()
-		x.step(benchPin, steps[0])
-		x.step(nil, steps[1])
-		x.step(nil, steps[2])
+		x.step(benchPin, benchRuns[0])
+		x.step(nil, benchRuns[1])
+		x.step(nil, benchRuns[2])
 		x.step(nil, benchEnd)
 	}
-	x.report(5)
+	x.report(b, 5)
 }

@@ -49,14 +49,11 @@ func (r *rows) next() (key, value []byte, err error) {
 	if r.err != nil {
 		return nil, nil, r.err
 	}
-	valid := false
-	if r.started {
-		valid = r.it.Next()
-	} else {
-		r.started = true
-		valid = r.it.First()
+	step := r.it.Next
+	if !r.started {
+		r.started, step = true, r.it.First
 	}
-	if !valid {
+	if !step() {
 		if err := r.it.Error(); err != nil {
 			return nil, nil, err
 		}

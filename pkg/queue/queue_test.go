@@ -1,0 +1,49 @@
+package queue_test
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+	"reprise/pkg/partition/partitiontest"
+	"reprise/pkg/queue"
+)
+
+// Whoever enters runs at once or waits; at most one runs; who waits runs in the order of arrival; no one
+// waits for a lock that is free.
+func TestQueueOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rows := partitiontest.New()
+		name := queue.Name{Service: "S", Key: "k"}
+		var line []id.Invocation // first runs
+		position := uint64(0)
+		for n := range rapid.IntRange(1, 40).Draw(t, "steps") {
+			if rapid.Bool().Draw(t, "enter") || len(line) == 0 {
+				position++
+				i := id.NewInvocation(1, [16]byte{byte(n + 1)})
+				stage, err := queue.Enter(rows, name, position, i)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if (stage == queue.Running) != (len(line) == 0) {
+					t.Fatalf("stage %d behind %d others", stage, len(line))
+				}
+				line = append(line, i)
+				continue
+			}
+			next, found, err := queue.Leave(rows, name, line[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			line = line[1:]
+			if found != (len(line) > 0) || found && next != line[0] {
+				t.Fatalf("next is %s %t, the line is %v", next, found, line)
+			}
+		}
+		if _, _, err := queue.Leave(rows, name, id.Invocation{}); !errs.Is(err, errs.Corrupt) {
+			t.Fatalf("someone who does not run left: %v", err)
+		}
+	})
+}
