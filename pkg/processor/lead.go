@@ -85,34 +85,16 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 		return nil
 	}
 	started := host.Millis(n.host.Clock)
-	var effects []partition.Effect
-	err := n.log.Read(ctx, chain, from, tail, func(first lsn.LSN, count int, records []byte) error {
-		view := p.store.Begin()
-		for at := first; len(records) > 0; at++ {
-			raw, rest, err := command.Next(records)
-			if err != nil {
-				return err
-			}
-			records = rest
-			if err := command.Verify(raw); err != nil {
-				return err
-			}
-			rec, err := command.Parse(raw)
-			if err != nil {
-				return err
-			}
-			if rec.LSN != at {
-				return errs.Newf(errs.Corrupt, "record %d stands at %d", rec.LSN, at)
-			}
-			if effects, err = partition.Apply(view, rec, effects[:0]); err != nil {
-				return fmt.Errorf("apply record %d: %w", rec.LSN, err)
-			}
-		}
-		if err := view.Commit(); err != nil {
+	r := replayer{view: p.store.Begin(), commandsMax: n.cfg.BatchCommandsMax}
+	err := n.log.Read(ctx, chain, from, tail, func(first lsn.LSN, _ int, records []byte) error {
+		if err := r.take(first, records); err != nil {
 			return err
 		}
 		return n.flushIfOver(ctx, p)
 	})
+	if err == nil {
+		err = r.commit()
+	}
 	if err != nil {
 		return err
 	}
