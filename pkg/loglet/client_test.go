@@ -61,7 +61,7 @@ func (w *watcher) set(tail lsn.Offset, err error) {
 }
 
 // wait waits until the tail is there or the loglet failed.
-func (w *watcher) wait(t *testing.T, tail lsn.Offset) error {
+func (w *watcher) wait(t testing.TB, tail lsn.Offset) error {
 	t.Helper()
 	deadline := time.After(20 * time.Second)
 	for {

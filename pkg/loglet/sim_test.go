@@ -108,7 +108,6 @@ type world struct {
 	nextValue  uint64
 	generation uint32
 	repairs    int
-	failure    error
 }
 
 func newWorld(seed uint64, s setup, m mutation) *world {

@@ -21,6 +21,8 @@ import (
 
 const (
 	formatFile = "FORMAT"
+	formatLine = "reprise log-store %d\n"
+	formatNow  = 1
 	formatText = "reprise log-store 1\n"
 	// pebbleFormat is raised on purpose only: older binaries cannot open the store then.
 	pebbleFormat = pebble.FormatWALSyncChunks
@@ -64,7 +66,7 @@ func options(cfg Config, h host.Host, cache *pebble.Cache) *pebble.Options {
 		// The reserve of free space and the sequencers' single frame bound what comes in. A stall
 		// would hold up all loglets, so its thresholds are out of reach.
 		MemTableStopWritesThreshold: 64,
-		L0CompactionThreshold:       8,
+		L0CompactionThreshold:       32, // trims may come first, and a loglet's records are hardly read
 		L0StopWritesThreshold:       1 << 20,
 		LBaseMaxBytes:               256 << 20,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
@@ -74,6 +76,7 @@ func options(cfg Config, h host.Host, cache *pebble.Cache) *pebble.Options {
 			h.Log.Error("log store background error", slog.Any(logkey.Err, err))
 		}},
 	}
+	o.TargetFileSizes[0] = 16 << 20
 	o.Levels[0].BlockSize = 32 << 10
 	return o
 }
@@ -95,10 +98,14 @@ func checkFormat(fs vfs.FS, dir string) error {
 	if err != nil {
 		return fmt.Errorf("log store %s: %w", dir, err)
 	}
-	if string(b) != formatText {
-		return errs.Newf(errs.Unsupported, "log store %s has format %q; this binary reads %q", dir, b, formatText)
+	if string(b) == formatText {
+		return nil
 	}
-	return nil
+	var n uint32
+	if _, err := fmt.Sscanf(string(b), formatLine, &n); err == nil && n > formatNow {
+		return errs.Newf(errs.Unsupported, "log store %s has format %d, this binary reads up to %d: start a newer one, or change base-dir", dir, n, formatNow)
+	}
+	return errs.Newf(errs.Corrupt, "%s is damaged: it does not name the format of a log store: restore the folder, or start with an empty one under a new node-name", name)
 }
 
 func makeFormat(fs vfs.FS, dir, name string) error {

@@ -138,8 +138,9 @@ func (w *Writer) Open(l *storedv1.Loglet, n Notify) (*Loglet, error) {
 func (l *Loglet) ID() id.Loglet { return l.id }
 
 // Append adds count consecutive records, which begin at offset first: the end of the append before,
-// or 1. The bytes are kept, not copied, and must not change until they are committed or the loglet has
-// failed. It never blocks; the caller bounds what waits (see Waiting).
+// or 1. The bytes are kept, not copied: only a commit gives them back. After Failed or Close they must
+// never change, as a log-server of this process may still be about to write them. It never blocks; the
+// caller bounds what waits (see Waiting).
 func (l *Loglet) Append(first lsn.Offset, count uint32, records []byte) {
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()

@@ -174,6 +174,40 @@ func (w *wire) want(t *testing.T, n id.Node, want string) {
 	}
 }
 
+// pass lets time pass, and all that happens by then.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// look runs f with what the connections share.
+func (w *wire) look(f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	f()
+}
+
+func (w *wire) conn(n id.Node) (c *conn) {
+	w.look(func() { c = w.conns[n] })
+	return c
+}
+
+func (c *conn) released() (gs []logproto.Group) {
+	c.w.look(func() { gs = slices.Clone(c.releases) })
+	return gs
+}
+
+func (c *conn) isClosed() (closed bool) {
+	c.w.look(func() { closed = c.closed })
+	return closed
+}
+
+func (w *wire) refuses(n id.Node, refuse bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refuse[n] = refuse
+}
+
 func loglet(p id.Partition, replication string, nodes ...uint32) *storedv1.Loglet {
 	return &storedv1.Loglet{
 		Id: uint64(id.NewLoglet(p, 0)), SequencerNode: uint32(self.Node), SequencerGeneration: self.Generation,
@@ -243,7 +277,7 @@ func TestCommitAtTheWriteQuorum(t *testing.T) {
 		net.answer(3, logproto.Ok)
 		heard.want(t, "1_0 committed 2")
 		copy(record, "xyz") // its owner may reuse it now
-		if got := string(net.conns[1].frames[0].Groups[0].Records); got != "abc" {
+		if got := string(net.conn(1).frames[0].Groups[0].Records); got != "abc" {
 			t.Errorf("the slow log-server gets %q", got)
 		}
 		l.Append(2, 1, []byte("d"))
@@ -268,13 +302,12 @@ func TestTailGoesOutOnItsOwn(t *testing.T) {
 		l.Append(1, 2, []byte("a"))
 		w.Flush()
 		net.answer(1, logproto.Ok)
-		time.Sleep(10 * time.Millisecond)
-		synctest.Wait()
-		if r := net.conns[1].releases; len(r) != 1 || r[0].Known != 3 || r[0].Count != 0 || r[0].Nonce != 3 {
+		pass(10 * time.Millisecond)
+		if r := net.conn(1).released(); len(r) != 1 || r[0].Known != 3 || r[0].Count != 0 || r[0].Nonce != 3 {
 			t.Errorf("released %+v", r)
 		}
-		time.Sleep(time.Hour)
-		if r := net.conns[1].releases; len(r) != 1 {
+		pass(time.Hour)
+		if r := net.conn(1).released(); len(r) != 1 {
 			t.Errorf("released again: %+v", r)
 		}
 		l.Close()
@@ -287,14 +320,14 @@ func TestStuckFails(t *testing.T) {
 		l.Append(1, 1, []byte("a"))
 		w.Flush()
 		net.answer(1, logproto.Ok)
-		time.Sleep(900 * time.Millisecond)
+		pass(900 * time.Millisecond)
 		heard.want(t)
-		time.Sleep(200 * time.Millisecond)
+		pass(200 * time.Millisecond)
 		heard.want(t, "1_0 failed: no write quorum answers")
 		net.answer(2, logproto.Ok) // too late
 		l.Append(2, 1, []byte("b"))
 		w.Flush()
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		heard.want(t)
 	})
 }
@@ -302,10 +335,10 @@ func TestStuckFails(t *testing.T) {
 func TestSilenceFails(t *testing.T) {
 	story(t, sequencer.Default(), func(t *testing.T, w *sequencer.Writer, net *wire, heard *events) {
 		l := open(t, w, heard, loglet(1, "1", 1))
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		l.Append(1, 1, []byte("a"))
 		w.Flush()
-		time.Sleep(1100 * time.Millisecond)
+		pass(1100 * time.Millisecond)
 		heard.want(t, "1_0 failed: no write quorum answers")
 		net.want(t, 1, "1_0@1+1 known 1")
 	})
@@ -336,20 +369,19 @@ func TestBrokenConnectionsAreMadeAnew(t *testing.T) {
 		l := open(t, w, heard, loglet(1, "1", 1))
 		l.Append(1, 1, []byte("a"))
 		w.Flush()
-		net.refuse[1] = true
+		net.refuses(1, true)
 		net.breakOff(1)
-		time.Sleep(300 * time.Millisecond)
-		if net.dials[1] < 3 || net.dials[1] > 10 {
-			t.Errorf("%d dials in 300 ms", net.dials[1])
+		pass(300 * time.Millisecond)
+		dials := 0
+		if net.look(func() { dials = net.dials[1] }); dials < 3 || dials > 10 {
+			t.Errorf("%d dials in 300 ms", dials)
 		}
-		net.refuse[1] = false
-		time.Sleep(500 * time.Millisecond)
-		synctest.Wait()
+		net.refuses(1, false)
+		pass(500 * time.Millisecond)
 		net.want(t, 1, "1_0@1+1 known 1")
 		net.answer(1, logproto.Disabled)
 		net.want(t, 1, "") // after a pause
-		time.Sleep(100 * time.Millisecond)
-		synctest.Wait()
+		pass(100 * time.Millisecond)
 		net.want(t, 1, "1_0@1+1 known 1")
 		net.answer(1, logproto.Ok)
 		heard.want(t, "1_0 committed 2")
@@ -365,10 +397,9 @@ func TestHungServerIsLeftBehind(t *testing.T) {
 		net.answer(1, logproto.Ok)
 		net.answer(2, logproto.Ok)
 		heard.want(t, "1_0 committed 2")
-		old := net.conns[3]
-		time.Sleep(2500 * time.Millisecond)
-		synctest.Wait()
-		if !old.closed || net.conns[3] == old {
+		old := net.conn(3)
+		pass(2500 * time.Millisecond)
+		if !old.isClosed() || net.conn(3) == old {
 			t.Error("the connection of a hung log-server is kept")
 		}
 		l.Append(2, 1, []byte("b"))
@@ -436,7 +467,7 @@ func TestStopFailsWhatIsOpen(t *testing.T) {
 			t.Error(err)
 		}
 		heard.want(t, "1_0 failed: the log writer stops")
-		if !net.conns[1].closed {
+		if !net.conn(1).isClosed() {
 			t.Error("the connection stays open")
 		}
 	})
