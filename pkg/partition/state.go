@@ -5,6 +5,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
 	"reprise/pkg/journal"
+	"reprise/pkg/queue"
 )
 
 // State is the partition as Apply sees it: a view over one storage batch with what was stored before.
@@ -38,9 +39,9 @@ type State interface {
 	ClearAllUserState(service, key string) error
 
 	// The queue of an object key: who holds the lock, who waits.
-	LockHolder(service, key string) (id.Invocation, bool, error)
-	SetLockHolder(service, key string, holder id.Invocation) error
-	ClearLockHolder(service, key string) error
+	Lock(service, key string) (l queue.Lock, taken bool, err error)
+	SetLock(service, key string, l queue.Lock) error
+	ClearLock(service, key string) error
 	Enqueue(service, key string, position uint64, i id.Invocation) error
 	// FirstQueued returns the waiting invocation with the lowest position.
 	FirstQueued(service, key string) (position uint64, i id.Invocation, found bool, err error)

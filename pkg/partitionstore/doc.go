@@ -21,7 +21,7 @@
 //	0x02  unique:16 key:8                                              Invocation      apply, replay
 //	0x03  incarnation:u64 unique:16 key:8 first:u32                    journal row     apply, replay
 //	0x04  incarnation:u64 unique:16 key:8                              empty           index of rows not completed
-//	0x05  service:str key:str                                          invocation:24   apply: who holds the lock
+//	0x05  service:str key:str                                          invocation:24 waiting:u32   apply: who holds the lock, how many wait
 //	0x06  service:str key:str position:u64                             invocation:24   apply: who waits for it
 //	0x07  service:str key:str name:bytes                               user state      apply, start of attempts
 //	0x08  dueMillis:u64 unique:16 key:8 incarnation:u64 kind:u8 index:u32  empty       timer scan

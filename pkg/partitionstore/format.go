@@ -34,7 +34,7 @@ func ensureFormat(fs vfs.FS, dir string) error {
 			return err // it is there, and cannot be read
 		}
 		if _, derr := fs.Stat(fs.PathJoin(dir, folder)); derr == nil {
-			return errs.Newf(errs.Corrupt, "%s has a database but no %s file", dir, formatFile)
+			return errs.Newf(errs.Corrupt, "%s has a database but no %s file: restore the folder, or remove it to have it built again from the log", dir, formatFile)
 		}
 		return writeFormat(fs, dir, path)
 	}
@@ -53,9 +53,9 @@ func checkFormat(path, text string) error {
 	n, err := strconv.Atoi(number)
 	switch {
 	case !ok || err != nil || n < 1:
-		return errs.Newf(errs.Corrupt, "%s does not name the format of a partition store", path)
+		return errs.Newf(errs.Corrupt, "%s is damaged: it does not name the format of a partition store: restore the folder, or remove it to have it built again from the log", path)
 	case n > formatNow:
-		return errs.Newf(errs.Unsupported, "%s says format %d, this binary reads up to %d: start a newer one", path, n, formatNow)
+		return errs.Newf(errs.Unsupported, "%s says format %d, this binary reads up to %d: start a newer one, or change base-dir", path, n, formatNow)
 	default:
 		return nil
 	}

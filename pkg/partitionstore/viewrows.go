@@ -1,12 +1,15 @@
 package partitionstore
 
 import (
+	"encoding/binary"
+
 	"bytes"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/keyenc"
 	"reprise/pkg/partition"
+	"reprise/pkg/queue"
 )
 
 // UserState implements partition.State.
@@ -55,27 +58,35 @@ func (v *View) ClearAllUserState(service, key string) error {
 	return nil
 }
 
-// LockHolder implements partition.State.
-func (v *View) LockHolder(service, key string) (holder id.Invocation, taken bool, err error) {
+// Lock implements partition.State.
+func (v *View) Lock(service, key string) (l queue.Lock, taken bool, err error) {
 	v.key = appendLockKey(v.key[:0], service, key)
 	value, taken, err := get(v.reader(), v.key)
 	if err != nil || !taken {
-		return holder, false, err
+		return l, false, err
 	}
-	if copy(holder[:], value) != len(holder) || len(value) != len(holder) {
-		return holder, false, malformed(v.key)
+	if len(value) != lockLen {
+		return l, false, malformed(v.key)
 	}
-	return holder, true, nil
+	copy(l.Holder[:], value)
+	l.Waiting = binary.BigEndian.Uint32(value[len(l.Holder):])
+	return l, true, nil
 }
 
-// SetLockHolder implements partition.State.
-func (v *View) SetLockHolder(service, key string, holder id.Invocation) error {
+// lockLen is the length of a lock's value: the holder's id, and how many wait.
+const lockLen = len(id.Invocation{}) + 4
+
+// SetLock implements partition.State.
+func (v *View) SetLock(service, key string, l queue.Lock) error {
 	v.key = appendLockKey(v.key[:0], service, key)
-	return v.writer().Set(v.key, holder[:], nil)
+	var value [lockLen]byte
+	copy(value[:], l.Holder[:])
+	binary.BigEndian.PutUint32(value[len(l.Holder):], l.Waiting)
+	return v.writer().Set(v.key, value[:], nil)
 }
 
-// ClearLockHolder implements partition.State.
-func (v *View) ClearLockHolder(service, key string) error {
+// ClearLock implements partition.State.
+func (v *View) ClearLock(service, key string) error {
 	v.key = appendLockKey(v.key[:0], service, key)
 	return v.writer().Delete(v.key, nil)
 }

@@ -20,11 +20,17 @@ const (
 	Waiting Stage = 2
 )
 
+// Lock is the head of a queue: who runs, and how many wait. A queue in which nobody runs has none.
+type Lock struct {
+	Holder  id.Invocation
+	Waiting uint32
+}
+
 // Rows is where queues are kept.
 type Rows interface {
-	LockHolder(service, key string) (id.Invocation, bool, error)
-	SetLockHolder(service, key string, holder id.Invocation) error
-	ClearLockHolder(service, key string) error
+	Lock(service, key string) (Lock, bool, error)
+	SetLock(service, key string, l Lock) error
+	ClearLock(service, key string) error
 	Enqueue(service, key string, position uint64, i id.Invocation) error
 	FirstQueued(service, key string) (position uint64, i id.Invocation, found bool, err error)
 	Dequeue(service, key string, position uint64) error
@@ -32,34 +38,41 @@ type Rows interface {
 
 // Enter lets i run if nobody does, else has it wait at position. Positions grow with each call for a queue.
 func Enter(rows Rows, q Name, position uint64, i id.Invocation) (Stage, error) {
-	_, taken, err := rows.LockHolder(q.Service, q.Key)
+	lock, taken, err := rows.Lock(q.Service, q.Key)
 	if err != nil {
 		return 0, err
 	}
-	if taken {
-		return Waiting, rows.Enqueue(q.Service, q.Key, position, i)
+	if !taken {
+		return Running, rows.SetLock(q.Service, q.Key, Lock{Holder: i})
 	}
-	return Running, rows.SetLockHolder(q.Service, q.Key, i)
+	lock.Waiting++
+	if err := rows.SetLock(q.Service, q.Key, lock); err != nil {
+		return 0, err
+	}
+	return Waiting, rows.Enqueue(q.Service, q.Key, position, i)
 }
 
 // Leave ends the turn of i, which runs, and returns who runs next, if anyone waits.
 func Leave(rows Rows, q Name, i id.Invocation) (next id.Invocation, found bool, err error) {
-	holder, taken, err := rows.LockHolder(q.Service, q.Key)
+	lock, taken, err := rows.Lock(q.Service, q.Key)
 	if err != nil {
 		return next, false, err
 	}
-	if !taken || holder != i {
+	if !taken || lock.Holder != i {
 		return next, false, errs.Newf(errs.Corrupt, "%s leaves the queue of %s %q, where it does not run", i, q.Service, q.Key)
+	}
+	if lock.Waiting == 0 {
+		return next, false, rows.ClearLock(q.Service, q.Key)
 	}
 	position, next, found, err := rows.FirstQueued(q.Service, q.Key)
 	if err != nil {
 		return next, false, err
 	}
 	if !found {
-		return next, false, rows.ClearLockHolder(q.Service, q.Key)
+		return next, false, errs.Newf(errs.Corrupt, "%d wait in the queue of %s %q, and none is there", lock.Waiting, q.Service, q.Key)
 	}
 	if err := rows.Dequeue(q.Service, q.Key, position); err != nil {
 		return next, false, err
 	}
-	return next, true, rows.SetLockHolder(q.Service, q.Key, next)
+	return next, true, rows.SetLock(q.Service, q.Key, Lock{Holder: next, Waiting: lock.Waiting - 1})
 }

@@ -17,7 +17,11 @@ func (s *State) Check() error {
 			return fmt.Errorf("%s: %w", inv.ID, err)
 		}
 	}
-	for o, holder := range s.locks {
+	for o, lock := range s.locks {
+		holder := lock.Holder
+		if n := len(s.queues[o]); n != int(lock.Waiting) {
+			return fmt.Errorf("the lock of %v says that %d wait, %d do", o, lock.Waiting, n)
+		}
 		inv := s.rows[holder]
 		if inv == nil || !inv.Exclusive() || !running(inv) || lockOf(inv) != o {
 			return fmt.Errorf("lock of %v is held by %s, which does not run", o, holder)
@@ -52,7 +56,7 @@ func running(inv *invocation.Invocation) bool {
 
 func (s *State) checkInvocation(inv *invocation.Invocation) error {
 	row := &inv.Row
-	if inv.Exclusive() && running(inv) && s.locks[lockOf(inv)] != inv.ID {
+	if inv.Exclusive() && running(inv) && s.locks[lockOf(inv)].Holder != inv.ID {
 		return fmt.Errorf("it runs without its lock")
 	}
 	next := uint32(0)

@@ -17,6 +17,7 @@ import (
 	"reprise/pkg/invocation"
 	"reprise/pkg/journal"
 	"reprise/pkg/partition"
+	"reprise/pkg/queue"
 )
 
 var _ partition.State = (*State)(nil)
@@ -39,7 +40,7 @@ type State struct {
 	rows     map[id.Invocation]*invocation.Invocation
 	journals map[life][]journal.Row
 	user     map[object]map[string][]byte
-	locks    map[object]id.Invocation
+	locks    map[object]queue.Lock
 	queues   map[object][]queued
 	timers   map[partition.Timer]struct{}
 	seqs     map[id.Partition]uint64
@@ -51,7 +52,7 @@ type State struct {
 func New() *State {
 	return &State{
 		meta: &storedv1.Meta{}, rows: map[id.Invocation]*invocation.Invocation{}, journals: map[life][]journal.Row{},
-		user: map[object]map[string][]byte{}, locks: map[object]id.Invocation{}, queues: map[object][]queued{},
+		user: map[object]map[string][]byte{}, locks: map[object]queue.Lock{}, queues: map[object][]queued{},
 		timers: map[partition.Timer]struct{}{}, seqs: map[id.Partition]uint64{}, outbox: map[id.Partition]map[uint64][]byte{},
 		sources: map[id.Partition]uint64{},
 	}
@@ -174,17 +175,17 @@ func (s *State) ClearAllUserState(service, key string) error {
 	return nil
 }
 
-func (s *State) LockHolder(service, key string) (id.Invocation, bool, error) {
-	i, ok := s.locks[object{service, key}]
-	return i, ok, nil
+func (s *State) Lock(service, key string) (queue.Lock, bool, error) {
+	l, ok := s.locks[object{service, key}]
+	return l, ok, nil
 }
 
-func (s *State) SetLockHolder(service, key string, holder id.Invocation) error {
-	s.locks[object{service, key}] = holder
+func (s *State) SetLock(service, key string, l queue.Lock) error {
+	s.locks[object{service, key}] = l
 	return nil
 }
 
-func (s *State) ClearLockHolder(service, key string) error {
+func (s *State) ClearLock(service, key string) error {
 	delete(s.locks, object{service, key})
 	return nil
 }
@@ -315,8 +316,8 @@ func (s *State) Dump() string {
 			lines = append(lines, JournalLine(l.id, l.incarnation, r))
 		}
 	}
-	for o, i := range s.locks {
-		lines = append(lines, fmt.Sprintf("lock %s/%q = %x", o.service, o.key, i[:]))
+	for o, l := range s.locks {
+		lines = append(lines, fmt.Sprintf("lock %s/%q = %x%08x", o.service, o.key, l.Holder[:], l.Waiting))
 	}
 	for o, q := range s.queues {
 		for _, e := range q {
