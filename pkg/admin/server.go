@@ -17,6 +17,7 @@ import (
 // Config says where and how the API is served.
 type Config struct {
 	Address               string        // host:port to listen on; default 0.0.0.0:9070
+	Listener              net.Listener  // serve on this in place of Address; the server closes it
 	IngressEndpoint       func() string // URL of the ingress that clients are told; nil or "" tells none
 	ConcurrentRequestsMax int           // more are refused with 429; 0 (default) means no limit
 	DrainTimeout          time.Duration // how long requests may go on after a stop; default 5 s
@@ -95,10 +96,13 @@ func (s *Server) Addr() net.Addr {
 
 // Run listens and serves until ctx ends, then drains.
 func (s *Server) Run(ctx context.Context) error {
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", s.cfg.Address)
-	if err != nil {
-		return fmt.Errorf("admin API: %w: choose another admin.bind-port or admin.bind-ip", err)
+	ln := s.cfg.Listener
+	if ln == nil {
+		var lc net.ListenConfig
+		var err error
+		if ln, err = lc.Listen(ctx, "tcp", s.cfg.Address); err != nil {
+			return fmt.Errorf("admin API: %w: choose another admin.bind-port or admin.bind-ip", err)
+		}
 	}
 	s.mu.Lock()
 	s.addr = ln.Addr()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
@@ -28,10 +29,10 @@ type Admission struct {
 // Admission rules: an empty disk must never answer as if it had stored nothing.
 func admission(m logstore.Marker, marked bool, node id.Node, fingerprint uint64, state storedv1.StorageState) Admission {
 	if marked && m.Node != node {
-		return Admission{Refuse: errs.Newf(errs.Invalid, "the log store belongs to node N%d, this is N%d: give each node its own folder", m.Node, node)}
+		return Admission{Refuse: errs.Newf(errs.Invalid, "the log store belongs to node N%d, this is N%d: give each node its own folder (base-dir)", m.Node, node)}
 	}
 	if marked && m.Fingerprint != fingerprint {
-		return Admission{Refuse: errs.Newf(errs.Invalid, "the log store belongs to another cluster (%016x, not %016x): give it its own folder", m.Fingerprint, fingerprint)}
+		return Admission{Refuse: errs.Newf(errs.Invalid, "the log store belongs to another cluster (%016x, not %016x): give it its own folder (base-dir)", m.Fingerprint, fingerprint)}
 	}
 	switch state {
 	case storedv1.StorageState_STORAGE_STATE_PROVISIONING:
@@ -42,11 +43,16 @@ func admission(m logstore.Marker, marked bool, node id.Node, fingerprint uint64,
 		}
 		return Admission{
 			Next:   storedv1.StorageState_STORAGE_STATE_DATA_LOSS,
-			Refuse: errs.Newf(errs.Corrupt, "the log store of N%d is empty although it held data: the node is now in state data-loss", node),
+			Refuse: errs.Newf(errs.Corrupt, "the log store of N%d is empty although it held data: the node is now in state data-loss and never serves again; start with an empty data folder under a new node-name", node),
 		}
 	default:
-		return Admission{Refuse: errs.Newf(errs.Invalid, "node N%d has storage state %s and may not serve", node, state)}
+		return Admission{Refuse: errs.Newf(errs.Invalid, "node N%d has storage state %s and may not serve: start with an empty data folder under a new node-name", node, stateName(state))}
 	}
+}
+
+// stateName is the word of a storage state, such as data-loss.
+func stateName(s storedv1.StorageState) string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(s.String(), "STORAGE_STATE_")), "_", "-")
 }
 
 // Admit brings the marker of the store and the storage state of the node together, or refuses.
@@ -69,9 +75,9 @@ func Admit(ctx context.Context, store *logstore.Store, me *storedv1.Node, finger
 	if a.Next != storedv1.StorageState_STORAGE_STATE_UNSPECIFIED {
 		self := id.GenerationalNode{Node: node, Generation: me.Generation}
 		if err := states.SetStorageState(ctx, self, me.StorageState, a.Next); err != nil {
-			return fmt.Errorf("storage state of %s to %s: %w", self, a.Next, err)
+			return fmt.Errorf("storage state of %s to %s: %w", self, stateName(a.Next), err)
 		}
-		h.Log.Info("storage state changed", slog.String(logkey.Node, self.String()), slog.String(logkey.Code, a.Next.String()))
+		h.Log.Info("storage state changed", slog.String(logkey.Node, self.String()), slog.String(logkey.Code, stateName(a.Next)))
 	}
 	return a.Refuse
 }

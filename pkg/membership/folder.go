@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
+	"strconv"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -26,6 +28,24 @@ type Identity struct {
 	Node        string `json:"node"`        // name
 	ID          uint32 `json:"id"`
 	Generation  uint32 `json:"generation"` // of the newest process that joined with this folder
+}
+
+// whole tells what is missing in an identity that was read. Of a newer format only that is known.
+func (i Identity) whole() error {
+	switch {
+	case i.Format > Format:
+		return nil
+	case i.Format == 0:
+		return errors.New("no format")
+	case i.Cluster == "" || i.Node == "" || i.ID == 0:
+		return errors.New("no cluster, node or id")
+	case i.Generation == 0 || i.Generation == math.MaxUint32:
+		return fmt.Errorf("generation %d", i.Generation)
+	}
+	if _, err := strconv.ParseUint(i.Fingerprint, 16, 64); err != nil || len(i.Fingerprint) != 16 {
+		return fmt.Errorf("fingerprint %q", i.Fingerprint)
+	}
+	return nil
 }
 
 // Folder is a data folder that this process has for itself.
@@ -115,7 +135,7 @@ func (f *Folder) read() (err error) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read identity of data folder: %w", err)
+		return errs.Newf(errs.Invalid, "data folder %s can not be read (%w): change base-dir or its permissions", f.dir, err)
 	}
 	defer errs.CloseInto(&err, file)
 	b, err := io.ReadAll(io.LimitReader(file, identityBytesMax))
@@ -123,8 +143,12 @@ func (f *Folder) read() (err error) {
 		return fmt.Errorf("read identity of data folder: %w", err)
 	}
 	var i Identity
-	if err := json.Unmarshal(b, &i); err != nil || i.Format == 0 {
-		return errs.Newf(errs.Corrupt, "%s is damaged (%v): restore it, or start with an empty folder under a new node-name", f.path(), err)
+	err = json.Unmarshal(b, &i)
+	if err == nil {
+		err = i.whole()
+	}
+	if err != nil {
+		return errs.Newf(errs.Corrupt, "%s is damaged (%w): restore it, or start with an empty folder under a new node-name", f.path(), err)
 	}
 	f.ident = i
 	return nil

@@ -29,6 +29,9 @@ type Config struct {
 	InitTimeout time.Duration     // give up after this
 }
 
+// answerTimeout is after what time without an answer a waiting node says so.
+const answerTimeout = 2 * time.Second
+
 // pollPause is how often a waiting node asks whether the cluster is provisioned.
 const pollPause = 250 * time.Millisecond
 
@@ -88,8 +91,18 @@ func join(ctx context.Context, cfg Config, store Store, f *Folder, h host.Host) 
 // findCluster returns the cluster, creates it or waits for it.
 func findCluster(ctx context.Context, cfg Config, store Store, f *Folder, h host.Host) (*storedv1.Cluster, error) {
 	_, known := f.Identity()
+	silent := false
 	for said := false; ; said = true {
-		cluster, err := store.Cluster(ctx)
+		tctx, cancel := context.WithTimeout(ctx, answerTimeout)
+		cluster, err := store.Cluster(tctx)
+		cancel()
+		if errs.Is(err, errs.Unavailable) && ctx.Err() == nil {
+			if !silent {
+				silent = true
+				h.Log.Warn("waiting for the metadata store, which does not answer", slog.Any(logkey.Err, err))
+			}
+			continue // it waited
+		}
 		if !errs.Is(err, errs.NotFound) {
 			return cluster, err
 		}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -11,10 +14,10 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
-	"go.uber.org/zap"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
+	"reprise/pkg/logkey"
 )
 
 // EmbedConfig describes this process's member of the etcd cluster.
@@ -63,29 +66,60 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 	}
 	e, err := embed.StartEtcd(ec)
 	if err != nil {
-		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
+		return nil, startError(cfg, err)
 	}
 	wait := cfg.ReadyTimeout
 	if wait == 0 {
 		wait = defaultReadyTimeout
 	}
-	timer := h.Clock.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-e.Server.ReadyNotify():
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	case <-e.Server.StopNotify():
-		err = errors.New("the server stopped")
-	case <-timer.C():
-		err = errs.Newf(errs.Unavailable, "no quorum of %s within %s", ec.InitialCluster, wait)
-	}
-	if err != nil {
+	if err := awaitQuorum(ctx, e, wait, h); err != nil {
 		e.Close()
 		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
 	}
 	c := v3client.New(e.Server)
 	return &Embedded{etcd: e, client: c, kv: &Etcd{client: c}}, nil
+}
+
+// startError names the setting to change, where there is one.
+func startError(cfg EmbedConfig, err error) error {
+	var op *net.OpError
+	switch {
+	case errors.As(err, &op) && op.Op == "listen":
+		key := "metadata-server.peer-port"
+		if op.Addr != nil && op.Addr.String() == cfg.ListenClient {
+			key = "metadata-server.client-port"
+		}
+		return errs.Newf(errs.Invalid, "embedded etcd: %w: choose another %s", err, key)
+	case errors.Is(err, fs.ErrPermission):
+		return errs.Newf(errs.Invalid, "embedded etcd in %s: %w: change base-dir or its permissions", cfg.Dir, err)
+	default:
+		return fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
+	}
+}
+
+// sayAfter is after what time without a quorum a member says that it waits.
+const sayAfter = 2 * time.Second
+
+func awaitQuorum(ctx context.Context, e *embed.Etcd, wait time.Duration, h host.Host) error {
+	members := e.Config().InitialCluster
+	timer := h.Clock.NewTimer(min(sayAfter, wait))
+	defer timer.Stop()
+	for said := wait <= sayAfter; ; said = true {
+		select {
+		case <-e.Server.ReadyNotify():
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-e.Server.StopNotify():
+			return errors.New("the server stopped")
+		case <-timer.C():
+		}
+		if said {
+			return errs.Newf(errs.Unavailable, "no quorum of %s within %s (initialization-timeout): start the other members, or correct metadata-server.initial-cluster", members, wait)
+		}
+		h.Log.Info("waiting for a quorum of the metadata members", slog.String(logkey.Peer, members))
+		timer.Reset(wait - sayAfter)
+	}
 }
 
 // KV reads and writes by direct call, without a socket.
@@ -126,7 +160,7 @@ func embedConfig(cfg EmbedConfig, h host.Host) (*embed.Config, error) {
 	ec := embed.NewConfig()
 	ec.Name, ec.Dir = cfg.Name, cfg.Dir
 	ec.InitialClusterToken = cfg.Token
-	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(newZapCore(h.Log)))
+	ec.ZapLoggerBuilder = embed.NewZapLoggerBuilder(newZap(h.Log))
 	ec.TickMs, ec.ElectionMs = millis(cfg.Tick, defaultTick), millis(cfg.Election, defaultElection)
 	ec.AutoCompactionMode, ec.AutoCompactionRetention = embed.CompactorModeRevision, compactRevisions
 	ec.QuotaBackendBytes = quotaBytes

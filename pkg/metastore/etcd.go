@@ -9,7 +9,6 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -42,7 +41,7 @@ func Dial(cfg ClientConfig, h host.Host) (*Etcd, error) {
 		DialKeepAliveTime:    cfg.KeepAlive,
 		DialKeepAliveTimeout: cfg.KeepAliveTimeout,
 		MaxCallSendMsgSize:   cfg.RequestBytesMax,
-		Logger:               zap.New(newZapCore(h.Log)),
+		Logger:               newZap(h.Log),
 	})
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "etcd client of %v: %w", cfg.Endpoints, err)

@@ -3,22 +3,33 @@ package metastore
 import (
 	"context"
 	"log/slog"
+	"os"
+	"slices"
 
+	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"reprise/pkg/logkey"
 )
 
-// zapCore passes what etcd logs on errors to slog, as warnings: etcd warns of much that heals alone,
-// and what a person must do something about reaches us as an error of its calls.
-type zapCore struct {
-	log   *slog.Logger
-	level zapcore.Level
+// newZap is a logger for etcd. It passes on errors, as warnings: etcd warns of much that heals alone,
+// and what a person must do something about reaches us as an error of its calls. After what etcd calls
+// fatal, or panics at, the process ends: going on with a store that could not write is not safe.
+func newZap(log *slog.Logger) *zap.Logger {
+	return zap.New(zapCore{log: log}, zap.WithFatalHook(exit{}), zap.WithPanicHook(exit{}))
 }
 
-func newZapCore(log *slog.Logger) zapcore.Core { return zapCore{log: log, level: zapcore.ErrorLevel} }
+// exit ends the process after the line was written.
+type exit struct{}
 
-func (c zapCore) Enabled(l zapcore.Level) bool { return l >= c.level }
+func (exit) OnWrite(*zapcore.CheckedEntry, []zapcore.Field) { os.Exit(1) }
+
+// told are errors that etcd logs and returns as well: the caller tells them, or tries again.
+var told = []string{"unexpected error during readonly txn", "creating peer listener failed", "bootstrap failed"}
+
+type zapCore struct{ log *slog.Logger }
+
+func (zapCore) Enabled(l zapcore.Level) bool { return l >= zapcore.ErrorLevel }
 
 func (c zapCore) With([]zapcore.Field) zapcore.Core { return c }
 
@@ -34,19 +45,19 @@ func (c zapCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	for _, f := range fields {
 		f.AddTo(enc)
 	}
-	var cause any = e.Message
-	if err, ok := enc.Fields["error"]; ok {
-		cause = e.Message + ": " + toString(err)
+	cause := e.Message
+	if err, ok := enc.Fields["error"].(string); ok {
+		cause += ": " + err
 	}
-	c.log.LogAttrs(context.Background(), slog.LevelWarn, "etcd reports", slog.Any(logkey.Err, cause))
+	level, message := slog.LevelWarn, "etcd reports"
+	switch {
+	case e.Level > zapcore.ErrorLevel:
+		level, message = slog.LevelError, "metadata store cannot go on; the process ends"
+	case slices.Contains(told, e.Message):
+		level = slog.LevelDebug
+	}
+	c.log.LogAttrs(context.Background(), level, message, slog.String(logkey.Err, cause))
 	return nil
 }
 
 func (c zapCore) Sync() error { return nil }
-
-func toString(v any) string {
-	if s, ok := v.(string); ok {
-		return s
-	}
-	return "unknown"
-}

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	clusterv1 "reprise/api/cluster/v1"
 	"reprise/pkg/errs"
@@ -41,13 +42,13 @@ func FindMetadata(ctx context.Context, addresses []string, cluster string, h hos
 			last = err
 		}
 		if !said {
-			h.Log.Info("looking for the metadata daemons", slog.Any(logkey.Peer, addresses), slog.Any(logkey.Err, last))
+			h.Log.Info("waiting for the metadata daemons", slog.Any(logkey.Peer, addresses), slog.Any(logkey.Err, last))
 		}
 		t := h.Clock.NewTimer(findPause)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return nil, errs.Newf(errs.Unavailable, "no metadata daemon found through metadata-client.addresses %v: %w", addresses, last)
+			return nil, errs.Newf(errs.Unavailable, "no metadata daemon found through metadata-client.addresses %v before initialization-timeout: start one, or correct the addresses: %w", addresses, last)
 		case <-t.C():
 		}
 	}
@@ -68,7 +69,7 @@ func ask(ctx context.Context, address, cluster string) ([]string, error) {
 	defer cancel()
 	ident, err := clusterv1.NewNodeServiceClient(conn).Ident(ctx, &clusterv1.IdentRequest{})
 	if err != nil {
-		return nil, errs.Newf(errs.Unavailable, "ask %s: %w", address, err)
+		return nil, errs.Newf(errs.Unavailable, "ask %s: %s", address, status.Convert(err).Message())
 	}
 	if ident.ClusterName != cluster {
 		return nil, errs.Newf(errs.Invalid, "%s is a node of cluster %q, not %q: change metadata-client.addresses or cluster-name", address, ident.ClusterName, cluster)

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"net"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/admin"
@@ -9,26 +10,32 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
 	"reprise/pkg/registry"
+	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
 )
 
 // Run builds an admin daemon and blocks until ctx ends or a part fails. Top to bottom is the start order.
 func Run(ctx context.Context, d daemon.Daemon) (err error) {
+	ln, err := rpc.Listen(ctx, d.Config.AdminEndpoint()) // a port that is taken is told before anything is changed
+	if err != nil {
+		return err
+	}
+	defer func() { _ = ln.Close() }() // the server has closed it, unless it was never started
 	n, err := node.Join(ctx, d, node.Dial, func(s *storedv1.Node) { s.Roles = []string{metastore.RoleAdmin} })
 	if err != nil {
 		return err
 	}
 	defer errs.CloseInto(&err, n)
-	server, err := New(n)
+	server, err := New(n, ln)
 	if err != nil {
 		return err
 	}
 	return lifecycle.Run(ctx, append(n.Parts(), server, n.Fabric())...)
 }
 
-// New builds the admin API.
-func New(n *node.Node) (*admin.Server, error) {
+// New builds the admin API on a listener, which it closes when it ends.
+func New(n *node.Node, ln net.Listener) (*admin.Server, error) {
 	cfg := &n.Config
 	r := registry.Default()
 	r.ClusterName = cfg.ClusterName
@@ -39,7 +46,7 @@ func New(n *node.Node) (*admin.Server, error) {
 		return nil, err
 	}
 	a := admin.Default()
-	a.Address = cfg.AdminEndpoint().Addr
+	a.Listener = ln
 	a.IngressEndpoint = func() string { return ingressURL(n) }
 	a.ConcurrentRequestsMax = int(cfg.Admin.RequestsMax)
 	return admin.New(a, reg, n.Host)

@@ -35,6 +35,10 @@ func Main(role, usage string, run func(context.Context, Daemon) error) int {
 		Flags:          flags(),
 		ExitErrHandler: func(*cli.Context, error) {}, // this function prints and decides
 	}
+	// The library prints the whole help for a wrong flag; the one line that complain prints says more.
+	app.OnUsageError = func(_ *cli.Context, err error, _ bool) error {
+		return usageError{fmt.Errorf("%w; --help lists the flags", err)}
+	}
 	app.Action = func(c *cli.Context) error { return start(c, role, run) }
 	args, err := argv.Arrange(app, os.Args[1:])
 	if err != nil {
@@ -89,21 +93,26 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 			given[f.KeyOf()] = fmt.Sprint(c.Value(f.Name))
 		}
 	}
+	file := c.String("config-file")
 	cfg, warnings, err := config.Load(config.Options{
-		File: c.String("config-file"), Environ: os.Environ(), Flags: given, Production: c.Bool("production"),
+		File: file, Environ: os.Environ(), Flags: given, Production: c.Bool("production"),
 	})
 	if err != nil {
-		return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	if c.Bool("dump-config") {
-		return cfg.Dump(os.Stdout)
+		err = errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+		if _, _, without := config.Load(config.Options{File: file, Environ: os.Environ()}); without == nil {
+			return usageError{err} // it is the flags
+		}
+		return err
 	}
 	h, err := telemetry.NewHost(&cfg, role, os.Stderr, isTerminal(os.Stderr))
 	if err != nil {
 		return err
 	}
 	for _, w := range warnings {
-		h.Log.Warn("configuration", slog.String(logkey.Err, w))
+		h.Log.Warn("configuration has settings that do nothing", slog.String(logkey.Err, w))
+	}
+	if c.Bool("dump-config") {
+		return cfg.Dump(os.Stdout)
 	}
 	d := Daemon{Role: role, Config: cfg, Host: h, Banner: os.Stdout}
 	if c.Bool("no-logo") {

@@ -27,7 +27,12 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = ln.Close() }() // the ingress has closed it, unless it was never started
+	defer func() { _ = ln.Close() }()                         // the ingress has closed it, unless it was never started
+	adminLn, err := rpc.Listen(ctx, d.Config.AdminEndpoint()) // all ports come before anything is changed
+	if err != nil {
+		return err
+	}
+	defer func() { _ = adminLn.Close() }() // likewise
 	member := metadatawire.Member{Alone: true}
 	n, err := node.Join(ctx, d, member.Open, func(s *storedv1.Node) {
 		s.Roles = []string{metastore.RoleMetadata, metastore.RoleLogServer, metastore.RoleWorker, metastore.RoleIngress, metastore.RoleAdmin}
@@ -51,7 +56,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	if err != nil {
 		return err
 	}
-	api, err := adminwire.New(n)
+	api, err := adminwire.New(n, adminLn)
 	if err != nil {
 		return err
 	}
