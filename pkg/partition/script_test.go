@@ -368,8 +368,15 @@ func (w *world) rename(line string) string {
 	for i, name := range w.names {
 		line = strings.ReplaceAll(strings.ReplaceAll(line, i.String(), name), fmt.Sprintf("%x", i[:]), name)
 	}
-	if at := strings.Index(line, " = "); strings.HasPrefix(line, "outbox ") && at > 0 {
-		line = line[:at]
+	at := strings.Index(line, " = ")
+	switch {
+	case strings.HasPrefix(line, "outbox ") && at > 0:
+		return line[:at]
+	case strings.HasPrefix(line, "lock "): // the holder, and in 8 hex digits how many wait
+		waiting, err := strconv.ParseUint(line[len(line)-8:], 16, 32)
+		if err == nil {
+			line = fmt.Sprintf("%s, %d wait", line[:len(line)-8], waiting)
+		}
 	}
 	return line
 }
