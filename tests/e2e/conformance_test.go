@@ -83,7 +83,7 @@ func serverCommand(t *testing.T, kind string) (command, ingress, admin string) {
 	root, err := harness.Root()
 	ok(t, err)
 	return fmt.Sprintf("%s --bin %s --base-dir {dir}/data --ingress %s --admin %s --fabric-port %d",
-		filepath.Join(root, "scripts", "cluster-up"), env.bins.Dir, ingress, admin, portsInARow(t, 8)), ingress, admin
+		filepath.Join(root, "scripts", "cluster-up"), env.bins.Dir, ingress, admin, portsInARow(t, 10)), ingress, admin
 }
 
 // portsInARow returns the first of n free ports.

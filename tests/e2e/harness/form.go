@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
 // Form is a running product: one process or eight, with one ingress and one admin address.
@@ -81,6 +82,14 @@ func NewDaemons(b *Binaries, ports *Ports, dir string) (*Form, error) {
 			Addrs: []string{fabric},
 		}
 		switch name {
+		case "metadata":
+			peer, err1 := ports.Take()
+			client, err2 := ports.Take()
+			if err := errors.Join(err1, err2); err != nil {
+				return nil, err
+			}
+			s.Addrs = append(s.Addrs, peer, client)
+			s.Env = append(s.Env, "RESTATE_METADATA_SERVER__PEER_PORT="+portOf(peer), "RESTATE_METADATA_SERVER__CLIENT_PORT="+portOf(client))
 		case "ingress", "admin":
 			addr, err := ports.Take()
 			if err != nil {
@@ -100,6 +109,10 @@ func NewDaemons(b *Binaries, ports *Ports, dir string) (*Form, error) {
 		f.Processes = append(f.Processes, NewProcess(s))
 	}
 	return f, nil
+}
+
+func portOf(addr string) string {
+	return addr[strings.LastIndexByte(addr, ':')+1:]
 }
 
 // Start starts all processes and returns when all are ready.
