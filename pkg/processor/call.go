@@ -11,6 +11,7 @@ import (
 // call is somebody who waits for a record, and perhaps for the end of an invocation.
 // The loop answers it exactly once.
 type call struct {
+	caller   any // of Submit, else nil
 	want     command.Want
 	internal bool // of another partition or of the processor itself: not bounded with new calls
 	id       id.Invocation
@@ -69,14 +70,22 @@ func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, err
 }
 
 // Submit is Do without waiting: answered runs once in the partition's loop and must not block, unless
-// Submit returns an error. It keeps nothing of r.
-func (n *Node) Submit(r command.Request, answered func(*command.Outcome, error)) error {
+// Submit returns an error or Abandon comes first. It keeps nothing of r. caller is compared only.
+func (n *Node) Submit(caller any, r command.Request, answered func(*command.Outcome, error)) error {
 	p, err := n.partFor(r.ID.PartitionKey())
 	if err != nil {
 		return err
 	}
-	c := &call{want: r.Want, id: r.ID, answered: func(c *call) { answered(c.outcome, c.err) }}
+	c := &call{caller: caller, want: r.Want, id: r.ID, answered: func(c *call) { answered(c.outcome, c.err) }}
 	return p.loop.mail.record(p, r.Record, c, &n.cfg)
+}
+
+// Abandon says that nobody waits for the answers of what caller, which is not nil, submitted before. Its
+// requests go on.
+func (n *Node) Abandon(caller any) {
+	for _, l := range n.loops {
+		l.mail.do(func() { l.abandon(caller) })
+	}
 }
 
 // Accept proposes a record that another partition numbered for target; acked runs once it is applied, as

@@ -26,6 +26,9 @@ type Config struct {
 	// ReplayBudget is how many commands a process may have applied but not flushed: what a restart must replay
 	// (default 60000, about 0.4 s). Lower it to restart faster, raise it to write less.
 	ReplayBudget int64
+	// ReplaysMax is how many partitions are replayed at a time after a start (default: the number of cores). The
+	// first of them answer while the others wait.
+	ReplaysMax int
 	// TimerHorizon is how far ahead timers are kept in memory (default 10 minutes).
 	TimerHorizon time.Duration
 	// LaneWindow is how many messages to one other partition may be unacknowledged (default 256).
@@ -43,6 +46,7 @@ func Default(cores int) Config {
 		BatchCommandsMax:     256,
 		InlineReplayBytesMax: 64 << 10,
 		ReplayBudget:         60000,
+		ReplaysMax:           cores,
 		TimerHorizon:         10 * time.Minute,
 		LaneWindow:           256,
 		Store:                partitionstore.Default(),
@@ -66,6 +70,7 @@ func (c Config) Validate() error {
 	positive("batch-commands-max", int64(c.BatchCommandsMax))
 	positive("inline-replay-bytes-max", int64(c.InlineReplayBytesMax))
 	positive("replay-budget", c.ReplayBudget)
+	positive("replays-max", int64(c.ReplaysMax))
 	positive("timer-horizon", int64(c.TimerHorizon))
 	positive("lane-window", int64(c.LaneWindow))
 	return errors.Join(all...)

@@ -11,25 +11,26 @@ import (
 	"reprise/pkg/processor"
 )
 
-// fakeLog keeps records in memory and commits what was flushed at once, on the goroutine that flushes.
+// fakeLog keeps records in memory and commits what was flushed at once, on the goroutine that flushes,
+// unless it is held. Several nodes may share it.
 type fakeLog struct {
-	self id.GenerationalNode
-
 	mu      sync.Mutex
 	loglets map[id.Loglet]*fakeLoglet
 	staged  []*fakeLoglet
-	held    bool // commits wait for release
+	held    bool  // commits wait for release
+	sealing error // what Seal answers, if set
+	copies  func([]byte) []byte
 }
 
 type fakeLoglet struct {
 	log    *fakeLog
 	id     id.Loglet
-	base   lsn.LSN
 	notify processor.Notify
 	recs   []staged
 	next   lsn.Offset
 	told   lsn.Offset
 	sealed bool
+	closed bool
 }
 
 type staged struct {
@@ -38,14 +39,15 @@ type staged struct {
 	bytes []byte
 }
 
-func newFakeLog(self id.GenerationalNode) *fakeLog {
-	return &fakeLog{self: self, loglets: map[id.Loglet]*fakeLoglet{}}
-}
+func newFakeLog() *fakeLog { return &fakeLog{loglets: map[id.Loglet]*fakeLoglet{}} }
 
-func (f *fakeLog) Open(l *storedv1.Loglet, base lsn.LSN, n processor.Notify) (processor.Appender, error) {
+func (f *fakeLog) Open(l *storedv1.Loglet, _ lsn.LSN, n processor.Notify) (processor.Appender, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	x := &fakeLoglet{log: f, id: id.Loglet(l.Id), base: base, notify: n, next: lsn.FirstOffset, told: lsn.FirstOffset}
+	if f.loglets[id.Loglet(l.Id)] != nil {
+		return nil, errs.Newf(errs.Fenced, "loglet %d was opened before", l.Id)
+	}
+	x := &fakeLoglet{log: f, id: id.Loglet(l.Id), notify: n, next: lsn.FirstOffset, told: lsn.FirstOffset}
 	f.loglets[x.id] = x
 	return x, nil
 }
@@ -59,7 +61,7 @@ func (f *fakeLog) Flush() {
 	var tell []*fakeLoglet
 	var tails []lsn.Offset
 	for _, l := range f.staged {
-		if !l.sealed && l.next > l.told {
+		if !l.sealed && !l.closed && l.next > l.told {
 			l.told = l.next
 			tell, tails = append(tell, l), append(tails, l.next)
 		}
@@ -71,6 +73,7 @@ func (f *fakeLog) Flush() {
 	}
 }
 
+// hold has commits wait, or lets them go.
 func (f *fakeLog) hold(held bool) {
 	f.mu.Lock()
 	f.held = held
@@ -84,7 +87,7 @@ func (l *fakeLoglet) Append(first lsn.Offset, count uint32, records []byte) {
 	if first != l.next {
 		panic("appends are not consecutive")
 	}
-	if l.sealed {
+	if l.sealed || l.closed {
 		return
 	}
 	l.recs = append(l.recs, staged{first: first, count: count, bytes: records})
@@ -92,25 +95,78 @@ func (l *fakeLoglet) Append(first lsn.Offset, count uint32, records []byte) {
 	l.log.staged = append(l.log.staged, l)
 }
 
-func (l *fakeLoglet) Close() {}
+func (l *fakeLoglet) Close() {
+	l.log.mu.Lock()
+	defer l.log.mu.Unlock()
+	l.closed = true
+}
 
-// fail seals the newest loglet of p as a competitor would: what was not committed is lost.
-func (f *fakeLog) fail(p id.Partition) {
+// newest returns the loglet of p that was opened last, or nil.
+func (f *fakeLog) newest(p id.Partition) *fakeLoglet {
 	f.mu.Lock()
-	var last *fakeLoglet
+	defer f.mu.Unlock()
+	return f.newestLocked(p)
+}
+
+func (f *fakeLog) newestLocked(p id.Partition) (last *fakeLoglet) {
 	for i, l := range f.loglets {
 		if i.Log() == p && (last == nil || i.Segment() > last.id.Segment()) {
 			last = l
 		}
 	}
+	return last
+}
+
+// fail seals the newest loglet of p as a competitor would. Of what was not committed, the oldest found
+// groups turn out to be in the log; the rest is lost.
+func (f *fakeLog) fail(p id.Partition, found int) {
+	f.mu.Lock()
+	last := f.newestLocked(p)
+	if last == nil || last.sealed {
+		f.mu.Unlock()
+		return
+	}
 	last.sealed = true
+	for _, r := range last.recs {
+		if r.first >= last.told && found > 0 {
+			last.told = r.first + lsn.Offset(r.count)
+			found--
+		}
+	}
 	f.mu.Unlock()
-	last.notify.Failed(last.id, errs.Newf(errs.Fenced, "sealed by a test"))
+	last.notify.Failed(last.id, errs.Newf(errs.Unavailable, "sealed by a test"))
+}
+
+// waiting is how many records of p are appended and not committed.
+func (f *fakeLog) waiting(p id.Partition) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l := f.newestLocked(p); l != nil {
+		return int(l.next - l.told)
+	}
+	return 0
+}
+
+// groups calls do with the groups appended to all loglets of p, in order.
+func (f *fakeLog) groups(p id.Partition, do func(count uint32, records []byte)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := f.newestLocked(p)
+	for s := uint32(0); last != nil && s <= last.id.Segment(); s++ {
+		if l := f.loglets[id.NewLoglet(p, s)]; l != nil {
+			for _, r := range l.recs {
+				do(r.count, r.bytes)
+			}
+		}
+	}
 }
 
 func (f *fakeLog) Seal(_ context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.sealing != nil {
+		return 0, f.sealing
+	}
 	x, ok := f.loglets[id.Loglet(l.Id)]
 	if !ok {
 		return lsn.FirstOffset, nil // it was chained and never written
@@ -120,29 +176,46 @@ func (f *fakeLog) Seal(_ context.Context, l *storedv1.Loglet) (lsn.Offset, error
 }
 
 func (f *fakeLog) Read(_ context.Context, chain *storedv1.Chain, from, to lsn.LSN, do func(lsn.LSN, int, []byte) error) error {
+	type group struct {
+		at lsn.LSN
+		staged
+	}
+	var groups []group
+	f.mu.Lock()
 	for _, s := range chain.Segments {
-		f.mu.Lock()
 		l, ok := f.loglets[id.Loglet(s.Loglet.Id)]
-		f.mu.Unlock()
 		if !ok {
 			continue
 		}
 		for _, r := range l.recs {
-			at := r.first.At(lsn.LSN(s.Base))
-			if r.first >= l.told || at < from || at >= to {
-				continue
+			if at := r.first.At(lsn.LSN(s.Base)); r.first < l.told && at >= from && at < to {
+				groups = append(groups, group{at, r})
 			}
-			if err := do(at, int(r.count), r.bytes); err != nil {
-				return err
-			}
+		}
+	}
+	copies := f.copies
+	f.mu.Unlock()
+	for _, g := range groups {
+		bytes := g.bytes
+		if copies != nil {
+			bytes = copies(bytes)
+		}
+		if err := do(g.at, int(g.count), bytes); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (f *fakeLog) NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error) {
+// nodeLog is the log as one node has it.
+type nodeLog struct {
+	*fakeLog
+	self id.GenerationalNode
+}
+
+func (f nodeLog) NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error) {
 	return &storedv1.Loglet{
 		Id: uint64(id.NewLoglet(p, index)), SequencerNode: uint32(f.self.Node), SequencerGeneration: f.self.Generation,
-		Replication: "1", Nodeset: []uint32{uint32(f.self.Node)},
+		Replication: "1", Nodeset: []uint32{uint32(f.self.Node)}, Nonce: uint64(f.self.Generation),
 	}, nil
 }

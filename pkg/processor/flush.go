@@ -8,8 +8,15 @@ import (
 	"reprise/pkg/logkey"
 )
 
-// flushInterval is how often the replay budget is looked at.
-const flushInterval = 50 * time.Millisecond
+const (
+	// flushInterval is how often the replay budget is looked at.
+	flushInterval = 100 * time.Millisecond
+	// tidyInterval is how often the store that is most behind is flushed within the budget: a process that is
+	// not busy has little to replay, and one that is busy does not notice.
+	tidyInterval = time.Second
+	// tidyMin is how many commands are worth a flush then. They are replayed within 10 ms.
+	tidyMin = 512
+)
 
 // flushIfOver flushes p's store if recovery itself has applied more than the budget.
 func (n *Node) flushIfOver(ctx context.Context, p *part) error {
@@ -19,16 +26,25 @@ func (n *Node) flushIfOver(ctx context.Context, p *part) error {
 	return p.store.Flush(ctx)
 }
 
-// keepReplayShort flushes the store with the oldest unflushed command while the process holds more
+// keepReplayShort flushes the store with the most unflushed commands while the process holds more
 // than it can replay in time after a crash. It runs beside the loops: a flush does not stop them.
 func (n *Node) keepReplayShort(ctx context.Context, parts []*part) error {
 	timer := n.host.Clock.NewTimer(flushInterval)
 	defer timer.Stop()
+	tidied := n.host.Clock.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C():
+		}
+		if now := n.host.Clock.Now(); now.Sub(tidied) >= tidyInterval {
+			tidied = now
+			if p, _ := mostBehind(parts); p != nil && p.openStore().Unflushed() >= tidyMin {
+				if err := n.flush(ctx, p); err != nil {
+					return err
+				}
+			}
 		}
 		for {
 			p, total := mostBehind(parts)
@@ -36,13 +52,22 @@ func (n *Node) keepReplayShort(ctx context.Context, parts []*part) error {
 			if p == nil || total <= n.cfg.ReplayBudget {
 				break
 			}
-			if err := p.openStore().Flush(ctx); err != nil {
+			if err := n.flush(ctx, p); err != nil {
 				return err
 			}
-			n.host.Log.LogAttrs(ctx, slog.LevelDebug, "partition flushed", slog.Int(logkey.Partition, int(p.id)), slog.Int64(logkey.Count, total))
 		}
 		timer.Reset(flushInterval)
 	}
+}
+
+func (n *Node) flush(ctx context.Context, p *part) error {
+	store := p.openStore()
+	behind := store.Unflushed()
+	if err := store.Flush(ctx); err != nil {
+		return err
+	}
+	n.host.Log.LogAttrs(ctx, slog.LevelDebug, "partition flushed", slog.Int(logkey.Partition, int(p.id)), slog.Int64(logkey.Count, behind))
+	return nil
 }
 
 // mostBehind returns the partition with the most unflushed commands and the sum over all.

@@ -84,6 +84,12 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 	if from == tail {
 		return nil
 	}
+	select {
+	case n.replays <- struct{}{}:
+		defer func() { <-n.replays }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	started := host.Millis(n.host.Clock)
 	r := replayer{view: p.store.Begin(), commandsMax: n.cfg.BatchCommandsMax}
 	err := n.log.Read(ctx, chain, from, tail, func(first lsn.LSN, _ int, records []byte) error {

@@ -96,6 +96,7 @@ type Node struct {
 	loops      []*Loop
 	metrics    *metrics
 	ready      chan struct{}
+	replays    chan struct{} // one slot for each partition that may be replayed at a time
 	calls      sync.Pool // of *call that were answered: none is left with a loop then
 
 	partitions uint32                  // set before parts
@@ -116,6 +117,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	n := &Node{
 		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, meta: parts.Meta, view: parts.View,
 		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}),
+		replays: make(chan struct{}, cfg.ReplaysMax),
 	}
 	n.calls.New = newCall
 	perLoop := parts.Invoker

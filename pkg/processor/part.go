@@ -315,6 +315,30 @@ func (p *part) forget(c *call) {
 	p.tenure.waiters[c.id] = waiting
 }
 
+// abandon drops the calls of a caller who left. All that it submitted was taken before.
+func (l *Loop) abandon(caller any) {
+	for _, p := range l.parts {
+		if p.tenure != nil {
+			p.tenure.abandon(caller)
+		}
+	}
+}
+
+// abandon looks at all calls: callers leave rarely.
+func (t *tenure) abandon(caller any) {
+	for _, g := range t.inflight {
+		for _, n := range g.notes {
+			n.call.gone = n.call.gone || n.call.caller == caller
+		}
+	}
+	for i, waiting := range t.waiters {
+		waiting = slices.DeleteFunc(waiting, func(c *call) bool { return c.caller == caller })
+		if t.waiters[i] = waiting; len(waiting) == 0 {
+			delete(t.waiters, i)
+		}
+	}
+}
+
 func (p *part) activation(e *partition.Effect) invoker.Activation {
 	row := &e.Inv.Row
 	return invoker.Activation{

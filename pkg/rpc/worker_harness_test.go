@@ -26,10 +26,18 @@ const workerCluster = 0xc0ffee
 type fakeWorker struct {
 	submit func(r command.Request, answered func(*command.Outcome, error)) error
 	accept func(target id.Partition, record []byte, acked func(error)) error
+
+	abandoned chan<- struct{} // with room for each exchange that ends; may be nil
 }
 
-func (f fakeWorker) Submit(r command.Request, answered func(*command.Outcome, error)) error {
+func (f fakeWorker) Submit(_ any, r command.Request, answered func(*command.Outcome, error)) error {
 	return f.submit(r, answered)
+}
+
+func (f fakeWorker) Abandon(any) {
+	if f.abandoned != nil {
+		f.abandoned <- struct{}{}
+	}
 }
 
 func (f fakeWorker) Accept(target id.Partition, record []byte, acked func(error)) error {

@@ -15,12 +15,14 @@ import (
 	"reprise/pkg/lifecycle"
 )
 
-// Worker is what a worker serves: the processor of its partitions. Neither method blocks or keeps
+// Worker is what a worker serves: the processor of its partitions. No method blocks or keeps
 // anything of a record. A callback runs once, in any goroutine, unless the method returns an error;
 // it does not block.
 type Worker interface {
-	// Submit proposes the record of r and answers with what r wants.
-	Submit(r command.Request, answered func(*command.Outcome, error)) error
+	// Submit proposes the record of r and answers with what r wants. caller is compared only.
+	Submit(caller any, r command.Request, answered func(*command.Outcome, error)) error
+	// Abandon says that nobody waits for the answers of what caller submitted before.
+	Abandon(caller any)
 	// Accept proposes a record that another partition numbered for target; acked is called when it is applied.
 	Accept(target id.Partition, record []byte, acked func(error)) error
 }
@@ -58,6 +60,7 @@ func (s *WorkerServer) Exchange(stream workerv1.Worker_ExchangeServer) error {
 	group.Go("write answers", x.write)
 	err := x.read(ctx)
 	x.close()
+	x.s.worker.Abandon(x)
 	cancel()
 	if werr := group.Wait(); err == nil {
 		err = werr
@@ -185,7 +188,7 @@ func (x *exchange) submit(number uint64, want command.Want, rec []byte) error {
 		x.answer(number, nil, errs.Newf(errs.Unsupported, "a request of kind %d that wants %d", r.Kind, want))
 		return nil
 	}
-	err = x.s.worker.Submit(command.Request{ID: r.ID, Record: rec, Want: want}, func(o *command.Outcome, err error) { x.answer(number, o, err) })
+	err = x.s.worker.Submit(x, command.Request{ID: r.ID, Record: rec, Want: want}, func(o *command.Outcome, err error) { x.answer(number, o, err) })
 	if err != nil {
 		x.answer(number, nil, err)
 	}

@@ -173,6 +173,7 @@ func TestWorkerConnectionCut(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			reached, hold := make(chan struct{}, 1), make(chan struct{})
 			first := true
+			abandoned := make(chan struct{}, 2)
 			w := newWorkers(t)
 			w.serve(workerOne, func() uint64 {
 				if !row.greeted && first {
@@ -181,7 +182,7 @@ func TestWorkerConnectionCut(t *testing.T) {
 					<-hold
 				}
 				return workerCluster
-			}, fakeWorker{submit: func(r command.Request, answered func(*command.Outcome, error)) error {
+			}, fakeWorker{abandoned: abandoned, submit: func(r command.Request, answered func(*command.Outcome, error)) error {
 				if r.Want == command.WantCompleted {
 					reached <- struct{}{}
 					return nil // and never an answer
@@ -200,6 +201,9 @@ func TestWorkerConnectionCut(t *testing.T) {
 				t.Errorf("%v is %s, not %s", err, errs.CodeOf(err), row.want)
 			}
 			<-call
+			if row.greeted {
+				<-abandoned // what waits for nobody is dropped
+			}
 			close(hold)
 			again := command.Request{ID: someone, Record: rec, Want: command.WantAccepted}
 			if _, err := c.Do(background, again); !errs.Is(err, errs.Unavailable) {
