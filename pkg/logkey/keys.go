@@ -18,5 +18,6 @@ const (
 	Err        = "err"        // an error
 	Bytes      = "bytes"      // a size
 	Count      = "count"      // how many
+	Limit      = "limit"      // what a size may not cross
 	Elapsed    = "elapsed"    // a duration
 )

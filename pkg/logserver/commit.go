@@ -21,7 +21,12 @@ type committer struct {
 	parts   [][]byte
 	ranges  []logproto.Range
 	groups  int
+
+	unlooked int // bytes committed since the free space was looked at
 }
+
+// lookEvery is after how many bytes the free space is looked at.
+const lookEvery = 4 << 20
 
 func (s *Server) commitLoop(ctx context.Context) error {
 	c := &committer{s: s, batch: s.store.NewBatch()}
@@ -169,6 +174,10 @@ func (c *committer) commit() error {
 			return err
 		}
 		c.s.metrics.batch(bytes, c.groups, c.s.h.Clock.Now().Sub(start))
+		if c.unlooked += bytes; c.unlooked > lookEvery { // a fast disk fills between two looks of the upkeep
+			c.unlooked = 0
+			c.s.checkSpace()
+		}
 	}
 	c.publish()
 	for i := range c.ops {

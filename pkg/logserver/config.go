@@ -8,8 +8,9 @@ import (
 
 // Config is the configuration of a log-server.
 type Config struct {
-	// ReserveBytes of the disk stay free: below it, nothing is stored. Default 1 GiB. Pebble ends the
-	// process on a full disk, so it must hold what is under way and what a compaction needs.
+	// ReserveBytes of the disk stay free: below it, nothing new is stored. Pebble ends the process on a
+	// full disk, so it must hold what is under way and what flushes and compactions need, also of the
+	// other stores on the disk. Default 0: 1 GiB, but at most an eighth of the disk.
 	ReserveBytes uint64
 	// BatchBytesMax bounds what is committed with one sync. Default 32 MiB.
 	BatchBytesMax int
@@ -26,7 +27,7 @@ type Config struct {
 // Default returns the default configuration.
 func Default() Config {
 	return Config{
-		ReserveBytes: 1 << 30, BatchBytesMax: 32 << 20, QueueMax: 4096, ReadBytesMax: 4 << 20,
+		BatchBytesMax: 32 << 20, QueueMax: 4096, ReadBytesMax: 4 << 20,
 		KeepKnownEvery: 10 * time.Second, CheckSpaceEvery: 500 * time.Millisecond,
 	}
 }
@@ -37,4 +38,18 @@ func (c Config) Validate() error {
 		return errs.Newf(errs.Invalid, "log-server: limits and intervals must be positive: %+v", c)
 	}
 	return nil
+}
+
+const (
+	reserveMax = 1 << 30
+	// reserveShare of a small disk is kept free, for it could not be used otherwise.
+	reserveShare = 8
+)
+
+// reserve is what stays free of a disk of that size.
+func (c Config) reserve(total uint64) uint64 {
+	if c.ReserveBytes > 0 {
+		return c.ReserveBytes
+	}
+	return min(reserveMax, total/reserveShare)
 }

@@ -11,6 +11,7 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logproto"
 	"reprise/pkg/logstore"
+	"reprise/pkg/lsn"
 )
 
 var errStopped = errs.Newf(errs.Unavailable, "the log-server stops")
@@ -24,8 +25,8 @@ type Server struct {
 	metrics *metrics
 	ready   chan struct{}
 
-	full   atomic.Bool // free space is below the reserve
-	failed atomic.Bool // a commit failed; set once
+	left   atomic.Uint32 // space; see checkSpace
+	failed atomic.Bool   // a commit failed; set once
 
 	// queueMu guards what waits for the committer.
 	queueMu sync.Mutex
@@ -67,7 +68,23 @@ func (s *Server) Self() id.GenerationalNode { return s.self }
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
 // Disabled tells whether stores are refused.
-func (s *Server) Disabled() bool { return s.full.Load() || s.failed.Load() }
+func (s *Server) Disabled() bool { return space(s.left.Load()) != spaceEnough || s.failed.Load() }
+
+// firstBytesMax is the largest first group of a loglet that is stored below the reserve: a leader's
+// announcement is much smaller.
+const firstBytesMax = 4 << 10
+
+// refuses tells whether a group is not stored because of the state of the disk.
+func (s *Server) refuses(g *logproto.Group) bool {
+	switch {
+	case s.failed.Load():
+		return true
+	case space(s.left.Load()) == spaceLow:
+		return !g.Repair && (g.First != lsn.FirstOffset || len(g.Records) > firstBytesMax)
+	default:
+		return space(s.left.Load()) == spaceOut
+	}
+}
 
 // Run serves until ctx ends or the store fails. What waits then is told so.
 func (s *Server) Run(ctx context.Context) error {

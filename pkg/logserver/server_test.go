@@ -337,33 +337,67 @@ func TestTrim(t *testing.T) {
 }
 
 func TestReserve(t *testing.T) {
+	const total, reserve = 8 << 20, 1 << 20
 	fs := vfs.NewMem()
 	s := run(t, fs)
 	c, r := connect(s)
-	store(c, r, group(1, 2))
-	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: s.cfg.ReserveBytes - 1})
-	s.checkSpace()
+	left := func(free uint64) {
+		fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: free, TotalBytes: total})
+		s.checkSpace()
+	}
+	begins := group(1, 1)
+	begins.Loglet = id.NewLoglet(9, 0)
+	left(reserve)
+	if a := store(c, r, group(1, 2)); a[0].Status != logproto.Ok {
+		t.Fatalf("store with just enough space: %+v", a)
+	}
+	left(reserve - 1)
 	if a := store(c, r, group(3, 1)); a[0].Status != logproto.Disabled || a[0].Tail != 3 {
-		t.Errorf("store on a full disk: %+v", a)
+		t.Errorf("store below the reserve: %+v", a)
 	}
-	if a, err := s.Repair(t.Context(), group(3, 1)); err != nil || a.Status != logproto.Disabled {
-		t.Errorf("repair on a full disk: %+v, %v", a, err)
+	if a := store(c, r, begins); a[0].Status != logproto.Ok {
+		t.Errorf("first group of a loglet below the reserve: %+v", a)
 	}
-	if got := offsets(t, s, 1, 9); len(got) != 2 {
+	if a, err := s.Repair(t.Context(), group(3, 1)); err != nil || a.Status == logproto.Disabled {
+		t.Errorf("repair below the reserve: %+v, %v", a, err)
+	}
+	left(reserve)
+	if a := store(c, r, group(4, 1)); a[0].Status != logproto.Disabled {
+		t.Errorf("store when hardly more than the reserve came back: %+v", a)
+	}
+	left(reserve/2 - 1)
+	if a, err := s.Repair(t.Context(), group(4, 1)); err != nil || a.Status != logproto.Disabled {
+		t.Errorf("repair below half of the reserve: %+v, %v", a, err)
+	}
+	begins.Loglet = id.NewLoglet(10, 0)
+	if a := store(c, r, begins); a[0].Status != logproto.Disabled {
+		t.Errorf("first group of a loglet below half of the reserve: %+v", a)
+	}
+	if got := offsets(t, s, 1, 9); len(got) < 2 {
 		t.Errorf("reads on a full disk: %v", got)
 	}
-	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: s.cfg.ReserveBytes})
-	s.checkSpace()
-	if a := store(c, r, group(3, 1)); a[0].Status != logproto.Ok {
+	left(reserve + reserve/8)
+	if a := store(c, r, group(4, 1)); a[0].Status != logproto.Ok {
 		t.Errorf("store after space came back: %+v", a)
 	}
-	fs.TestingSetDiskUsage(vfs.DiskUsage{})
-	s.checkSpace()
+	left(0)
 	if info, err := s.Seal(t.Context(), ref); err != nil || !info.Sealed {
 		t.Errorf("seal on a full disk: %+v, %v", info, err)
 	}
-	if a := store(c, r, group(4, 1)); a[0].Status != logproto.Sealed {
+	if a := store(c, r, group(5, 1)); a[0].Status != logproto.Sealed {
 		t.Errorf("store on a full disk after the seal: %+v", a)
+	}
+}
+
+func TestReserveOfDisks(t *testing.T) {
+	for _, row := range []struct{ configured, total, want uint64 }{
+		{0, 100 << 30, 1 << 30}, {0, 8 << 30, 1 << 30}, {0, 800 << 20, 100 << 20}, {5, 100 << 30, 5}, {0, 0, 0},
+	} {
+		c := Default()
+		c.ReserveBytes = row.configured
+		if got := c.reserve(row.total); got != row.want {
+			t.Errorf("reserve of %d bytes with %d configured: %d, want %d", row.total, row.configured, got, row.want)
+		}
 	}
 }
 

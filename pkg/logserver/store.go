@@ -97,7 +97,7 @@ func (c *committer) decideGroup(lg *loglet, g *logproto.Group, from id.Generatio
 	if logproto.CheckCount(g.Records, g.Count) != nil {
 		return logproto.Malformed, logproto.Range{}, nil
 	}
-	if c.s.Disabled() {
+	if c.s.refuses(g) {
 		if lg.staged.Sealed && !g.Repair && lg.staged.Knows(g.Ref) {
 			return logproto.Sealed, logproto.Range{}, nil
 		}

@@ -35,16 +35,45 @@ func wait(ctx context.Context, t host.Timer) bool {
 	}
 }
 
+// space is how much of the disk is left.
+type space uint32
+
+const (
+	spaceEnough space = 0
+	// spaceLow: below the reserve. Only what a leader needs to begin is stored: repairs, and the first
+	// group of a loglet. So what was done before can still be read.
+	spaceLow space = 1
+	// spaceOut: below half of the reserve. Nothing is stored but seals.
+	spaceOut space = 2
+)
+
+// resumeShare: what has stopped goes on when so much more than the reserve is free, lest it stops again at once.
+const resumeShare = 8
+
+// checkSpace looks at the free space. The upkeep and the committer call it; who comes second of two at a
+// time changes nothing.
 func (s *Server) checkSpace() {
-	free, ok := s.store.Free()
-	full := ok && free < s.cfg.ReserveBytes
-	if was := s.full.Swap(full); was == full {
+	free, total, ok := s.store.Space()
+	was, now := space(s.left.Load()), spaceEnough
+	reserve := s.cfg.reserve(total)
+	enough := reserve
+	if was != spaceEnough {
+		enough += reserve / resumeShare
+	}
+	switch {
+	case !ok:
+	case free < reserve/2:
+		now = spaceOut
+	case free < enough:
+		now = spaceLow
+	}
+	if !s.left.CompareAndSwap(uint32(was), uint32(now)) || (was == spaceEnough) == (now == spaceEnough) {
 		return
 	}
-	if full {
-		s.h.Log.Error("log-server stores nothing more: free space is below the reserve",
-			slog.Uint64(logkey.Bytes, free), slog.String(logkey.Node, s.self.String()))
+	if now != spaceEnough {
+		s.h.Log.Error("disk is nearly full: nothing new is stored until space is freed",
+			slog.Uint64(logkey.Bytes, free), slog.Uint64(logkey.Limit, reserve), slog.String(logkey.Node, s.self.String()))
 		return
 	}
-	s.h.Log.Info("log-server stores again", slog.Uint64(logkey.Bytes, free), slog.String(logkey.Node, s.self.String()))
+	s.h.Log.Info("disk has space again: work goes on", slog.Uint64(logkey.Bytes, free), slog.String(logkey.Node, s.self.String()))
 }

@@ -167,10 +167,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Free is the free space of the disk in bytes. ok is false if the file system cannot tell.
-func (s *Store) Free() (bytes uint64, ok bool) {
+// Space is the free space and the size of the disk in bytes. ok is false if the file system cannot tell.
+func (s *Store) Space() (free, total uint64, ok bool) {
 	u, err := s.fs.GetDiskUsage(s.dir)
-	return u.AvailBytes, err == nil
+	return u.AvailBytes, u.TotalBytes, err == nil
 }
 
 // Marker says whose store this is. It is written before the first record.

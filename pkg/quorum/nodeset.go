@@ -18,6 +18,9 @@ type Set [NodesetMax / 64]uint64
 // Add puts member i into the set.
 func (s *Set) Add(i int) { s[i>>6] |= 1 << (i & 63) }
 
+// Remove takes member i out of the set.
+func (s *Set) Remove(i int) { s[i>>6] &^= 1 << (i & 63) }
+
 // Has tells whether member i is in the set.
 func (s *Set) Has(i int) bool { return s[i>>6]&(1<<(i&63)) != 0 }
 

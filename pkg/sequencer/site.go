@@ -123,6 +123,7 @@ func (k *link) Stored(f *logproto.Frame) {
 		g := &s.sent[i]
 		a := f.Answers[i]
 		g.l.seq.Answered(g.member, g.number, a)
+		g.l.answeredLocked(g.member, a.Status == logproto.Disabled)
 		refused = refused || a.Status == logproto.Disabled || a.Status == logproto.Dropped || a.Status == logproto.OutOfBounds
 		if i+1 == len(s.sent) || s.sent[i+1].l != g.l {
 			g.l.noteLocked()
@@ -171,6 +172,13 @@ func (s *site) lostLocked() {
 		}
 	}
 	s.frame, s.sent, s.bytes = &logproto.Frame{}, nil, nil
+	for _, l := range s.w.loglets { // what it said before is no answer any more
+		for i, at := range l.sites {
+			if at == s {
+				l.answeredLocked(i, false)
+			}
+		}
+	}
 	s.backOffLocked()
 }
 

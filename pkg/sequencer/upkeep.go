@@ -77,6 +77,8 @@ func (w *Writer) watchLocked(now time.Time) (waiting bool) {
 		switch groups, _ := l.seq.Waiting(); {
 		case groups == 0:
 			l.waiting = time.Time{}
+		case l.refusing: // who takes over would fare no better
+			l.waiting, waiting = time.Time{}, true
 		case l.waiting.IsZero():
 			l.waiting, waiting = now, true
 		case now.Sub(l.waiting) > w.cfg.CommitTimeout:

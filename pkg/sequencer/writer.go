@@ -24,6 +24,13 @@ type Notify interface {
 	Failed(l id.Loglet, err error)
 }
 
+// Refuser is a Notify that wants to know how it stands when nothing commits.
+type Refuser interface {
+	// Refusing says that so many log-servers answer that they take no records now, for want of disk space,
+	// that none can commit; or that this is over. What was appended waits meanwhile, however long.
+	Refusing(l id.Loglet, refusing bool)
+}
+
 // Dialer connects to log-servers.
 type Dialer interface {
 	// Dial starts a connection and does not block; failure comes as Broken.
@@ -61,9 +68,10 @@ type Writer struct {
 }
 
 type event struct {
-	l    *Loglet
-	tail lsn.Offset
-	err  error
+	l       *Loglet
+	tail    lsn.Offset // 0: how it stands with refusals
+	refuses bool
+	err     error
 }
 
 // NewWriter returns the log writer of the process self.
@@ -88,7 +96,9 @@ type Loglet struct {
 	notified lsn.Offset
 	counted  uint64 // bytes in the metrics
 	staged   bool
-	waiting  time.Time // since when nothing was committed while records wait; zero until upkeep sees it
+	waiting  time.Time  // since when nothing was committed while records wait; zero until upkeep sees it
+	refusers quorum.Set // members whose last answer was that they take nothing
+	refusing bool       // the others are no write quorum
 }
 
 // Open begins an empty loglet. Its sequencer must be this process, and each loglet is opened once:
@@ -234,11 +244,7 @@ func (w *Writer) deliver() {
 		w.events, w.spare = w.spare[:0], nil
 		w.mu.Unlock()
 		for _, e := range batch {
-			if e.err != nil {
-				e.l.notify.Failed(e.l.id, e.err)
-			} else {
-				e.l.notify.Committed(e.l.id, e.tail)
-			}
+			e.tell()
 		}
 		clear(batch)
 		w.mu.Lock()
@@ -246,6 +252,42 @@ func (w *Writer) deliver() {
 		w.delivering = false
 	}
 	w.mu.Unlock()
+}
+
+func (e *event) tell() {
+	switch {
+	case e.err != nil:
+		e.l.notify.Failed(e.l.id, e.err)
+	case e.tail > 0:
+		e.l.notify.Committed(e.l.id, e.tail)
+	default:
+		if r, ok := e.l.notify.(Refuser); ok {
+			r.Refusing(e.l.id, e.refuses)
+		}
+	}
+}
+
+// answeredLocked notes whether a member takes records.
+func (l *Loglet) answeredLocked(member int, refused bool) {
+	if refused == l.refusers.Has(member) || l.w.loglets[l.id] != l {
+		return
+	}
+	if refused {
+		l.refusers.Add(member)
+	} else {
+		l.refusers.Remove(member)
+	}
+	var takers quorum.Set
+	for i := range l.sites {
+		if !l.refusers.Has(i) && l.seq.Set().Member(i).Writeable() {
+			takers.Add(i)
+		}
+	}
+	if refusing := !l.seq.Set().WriteQuorum(takers) && l.refusers != (quorum.Set{}); refusing != l.refusing {
+		l.refusing = refusing
+		l.waiting = time.Time{}
+		l.w.events = append(l.w.events, event{l: l, refuses: refusing})
+	}
 }
 
 // noteLocked queues what is to be told of l.
