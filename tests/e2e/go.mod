@@ -3,6 +3,7 @@ module reprise/tests/e2e
 go 1.26.0
 
 require github.com/restatedev/sdk-go v1.2.0
+
 require (
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
 	github.com/buger/jsonparser v1.1.2 // indirect
