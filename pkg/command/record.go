@@ -198,3 +198,6 @@ func Parse(rec []byte) (r Record, err error) {
 func Source(rec []byte) (seq uint64, source id.Partition) {
 	return binary.LittleEndian.Uint64(rec[80:]), id.Partition(binary.LittleEndian.Uint16(rec[88:]))
 }
+
+// KindOf is the kind of a finished record.
+func KindOf(rec []byte) Kind { return Kind(rec[9]) }

@@ -88,7 +88,7 @@ const (
 
 // join answers a request for an invocation that is there.
 func (a *application) join(inv *invocation.Invocation, facts *storedv1.InvokeFacts) (*command.Outcome, error) {
-	outcome := a.known(inv)
+	outcome := known(inv)
 	if len(facts.Request) > 0 && bytes.Equal(facts.Request, inv.Row.Request) {
 		return repeated(outcome), nil
 	}
@@ -123,7 +123,7 @@ func repeated(o *command.Outcome) *command.Outcome {
 }
 
 // known is the outcome for someone who asks about an invocation.
-func (a *application) known(inv *invocation.Invocation) *command.Outcome {
+func known(inv *invocation.Invocation) *command.Outcome {
 	row := &inv.Row
 	o := &command.Outcome{Status: command.OutcomePending, ExecuteAt: row.ExecuteAtMs, Target: row.Target}
 	if row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED {

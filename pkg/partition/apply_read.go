@@ -1,6 +1,9 @@
 package partition
 
-import "reprise/pkg/command"
+import (
+	"reprise/pkg/command"
+	"reprise/pkg/invocation"
+)
 
 // applyRead answers what is known of an invocation, and changes nothing.
 func (a *application) applyRead() error {
@@ -8,10 +11,14 @@ func (a *application) applyRead() error {
 	if err != nil {
 		return err
 	}
-	if inv == nil {
-		a.answer(&command.Outcome{Status: command.OutcomeNotFound})
-		return nil
-	}
-	a.answer(a.known(inv))
+	a.answer(Lookup(inv))
 	return nil
+}
+
+// Lookup is the answer to who asks about an invocation; nil is one that does not exist.
+func Lookup(inv *invocation.Invocation) *command.Outcome {
+	if inv == nil {
+		return &command.Outcome{Status: command.OutcomeNotFound}
+	}
+	return known(inv)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -58,6 +59,9 @@ func Open(cfg Config, h host.Host, dir string, shared *Shared) (*Store, error) {
 		cache: newCache(cfg),
 	}
 	db, err := pebble.Open(h.FS.PathJoin(dir, folder), s.options(h, shared))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, errs.Newf(errs.Invalid, "partition store %s: %w: change its permissions", dir, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("partition store %s: %w", dir, err)
 	}
