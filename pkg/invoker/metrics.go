@@ -1,11 +1,11 @@
 package invoker
 
 import (
-	"errors"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/invoker/h2"
 )
@@ -40,19 +40,19 @@ const requestType = "Http/bidi-stream"
 
 func newMetrics(reg *prometheus.Registry, limit int) *metrics {
 	counter := func(name, help string) prometheus.Counter {
-		return register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
+		return host.Register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
 	}
 	vector := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
+		return host.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels))
 	}
 	m := &metrics{
 		enqueued: vector("restate_invoker_enqueue_total", "Activations that were given to the invoker.", "partition_id"),
 		tasks:    vector("restate_invoker_invocation_tasks_total", "Attempts by outcome.", "status", "partition_id", "transient"),
-		duration: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+		duration: host.Register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "restate_invoker_task_duration_seconds", Help: "Duration of attempts.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 10),
 		})),
-		limit: register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		limit: host.Register(reg, prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "restate_invoker_concurrency_limit", Help: "Attempts that may run at once.",
 		}, []string{"invoker_id"})),
 		requests:  vector("restate_invoker_client_requests_total", "Answers of deployments by status.", "type", "status_code"),
@@ -68,17 +68,6 @@ func newMetrics(reg *prometheus.Registry, limit int) *metrics {
 	m.limit.WithLabelValues("0").Set(float64(limit))
 	m.ok = m.requests.WithLabelValues(requestType, "200")
 	return m
-}
-
-// register returns the collector that is registered under the name of c.
-func register[C prometheus.Collector](reg *prometheus.Registry, c C) C {
-	var already prometheus.AlreadyRegisteredError
-	if err := reg.Register(c); errors.As(err, &already) {
-		if old, ok := already.ExistingCollector.(C); ok {
-			return old
-		}
-	}
-	return c
 }
 
 func (m *metrics) of(p id.Partition) *partitionMetrics {

@@ -1,11 +1,11 @@
 package logserver
 
 import (
-	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"reprise/pkg/host"
 	"reprise/pkg/logproto"
 )
 
@@ -25,36 +25,25 @@ var statusLabels = map[logproto.Status]string{
 
 func newMetrics(reg *prometheus.Registry) *metrics {
 	m := &metrics{
-		batchBytes: register(reg, prometheus.NewSummary(prometheus.SummaryOpts{
+		batchBytes: host.Register(reg, prometheus.NewSummary(prometheus.SummaryOpts{
 			Name: "restate_log_server_write_batch_size_bytes", Help: "Bytes committed with one sync."})),
-		batchGroups: register(reg, prometheus.NewSummary(prometheus.SummaryOpts{
+		batchGroups: host.Register(reg, prometheus.NewSummary(prometheus.SummaryOpts{
 			Name: "reprise_logserver_batch_groups", Help: "Groups of records committed with one sync."})),
-		sync: register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
+		sync: host.Register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "reprise_logserver_commit_seconds", Help: "Time of a commit with its sync.",
 			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 16)})),
-		readBytes: register(reg, prometheus.NewCounter(prometheus.CounterOpts{
+		readBytes: host.Register(reg, prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reprise_logserver_read_bytes_total", Help: "Bytes of records read."})),
 	}
-	records := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+	records := host.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "restate_log_server_store_records_total", Help: "Records of stores by result."}, []string{"status"}))
-	bytes := register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
+	bytes := host.Register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "restate_log_server_store_bytes_total", Help: "Bytes of stores by result."}, []string{"status"}))
 	for s, label := range statusLabels {
 		m.records[s], m.bytes[s] = records.WithLabelValues(label), bytes.WithLabelValues(label)
 	}
 	m.repairs = [2]prometheus.Counter{records.WithLabelValues("repair"), bytes.WithLabelValues("repair")}
 	return m
-}
-
-// register makes a collector known, or takes the one of another log-server of this process.
-func register[C prometheus.Collector](reg *prometheus.Registry, c C) C {
-	var already prometheus.AlreadyRegisteredError
-	if err := reg.Register(c); errors.As(err, &already) {
-		if old, ok := already.ExistingCollector.(C); ok {
-			return old
-		}
-	}
-	return c
 }
 
 func (m *metrics) group(s logproto.Status, g *logproto.Group) {

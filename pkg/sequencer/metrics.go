@@ -1,10 +1,9 @@
 package sequencer
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 
+	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/lsn"
 )
@@ -17,27 +16,16 @@ type metrics struct {
 
 func newMetrics(reg *prometheus.Registry) *metrics {
 	counter := func(name, help string) prometheus.Counter {
-		return register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
+		return host.Register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
 	}
 	return &metrics{
 		enqueuedRecords:  counter("restate_bifrost_replicatedloglet_enqueued_records_total", "Records appended."),
 		enqueuedBytes:    counter("restate_bifrost_replicatedloglet_enqueued_records_bytes_total", "Bytes of records appended."),
 		committedRecords: counter("restate_bifrost_sequencer_committed_records_total", "Records committed by this process."),
 		committedBytes:   counter("restate_bifrost_sequencer_committed_records_bytes_total", "Bytes of records committed by this process."),
-		stores: register(reg, prometheus.NewSummaryVec(prometheus.SummaryOpts{
+		stores: host.Register(reg, prometheus.NewSummaryVec(prometheus.SummaryOpts{
 			Name: "restate_bifrost_sequencer_store_duration_seconds", Help: "Time of a frame at a log-server."}, []string{"node_id"})),
 	}
-}
-
-// register makes a collector known, or takes the one of another writer of this process.
-func register[C prometheus.Collector](reg *prometheus.Registry, c C) C {
-	var already prometheus.AlreadyRegisteredError
-	if err := reg.Register(c); errors.As(err, &already) {
-		if old, ok := already.ExistingCollector.(C); ok {
-			return old
-		}
-	}
-	return c
 }
 
 func (m *metrics) store(n id.Node) prometheus.Observer { return m.stores.WithLabelValues(n.String()) }
