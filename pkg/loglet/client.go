@@ -69,15 +69,7 @@ func MembersOf(nodes []*storedv1.Node) []quorum.Member {
 }
 
 func (c *Client) nodeset(l *storedv1.Loglet) (*quorum.Nodeset, error) {
-	property, err := quorum.Parse(l.Replication)
-	if err != nil {
-		return nil, err
-	}
-	nodes := make([]id.Node, len(l.Nodeset))
-	for i, n := range l.Nodeset {
-		nodes[i] = id.Node(n)
-	}
-	return quorum.NewNodeset(property, c.servers.Members(nodes))
+	return logproto.NodesetOf(l, c.servers.Members)
 }
 
 // Seal ends the loglet for ever and returns its tail, with all below it on a write quorum. It tries until

@@ -5,6 +5,7 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/lsn"
+	"reprise/pkg/quorum"
 )
 
 // Ref names a loglet of one life: metadata restored from an old backup may give an id twice, but not
@@ -22,6 +23,19 @@ func RefOf(l *storedv1.Loglet) Ref {
 		Sequencer: id.GenerationalNode{Node: id.Node(l.SequencerNode), Generation: l.SequencerGeneration},
 		Nonce:     l.Nonce,
 	}
+}
+
+// NodesetOf returns the nodeset of a loglet; members describes its nodes as the metadata knows them now.
+func NodesetOf(l *storedv1.Loglet, members func([]id.Node) []quorum.Member) (*quorum.Nodeset, error) {
+	property, err := quorum.Parse(l.Replication)
+	if err != nil {
+		return nil, err
+	}
+	nodes := make([]id.Node, len(l.Nodeset))
+	for i, n := range l.Nodeset {
+		nodes[i] = id.Node(n)
+	}
+	return quorum.NewNodeset(property, members(nodes))
 }
 
 // Status is how a log-server answered. Numbers cross the wire.

@@ -108,15 +108,7 @@ func (w *Writer) Open(l *storedv1.Loglet, n Notify) (*Loglet, error) {
 	if ref.Sequencer != w.self {
 		return nil, errs.Newf(errs.Fenced, "loglet %s belongs to sequencer %s, this is %s", ref.Loglet, ref.Sequencer, w.self)
 	}
-	property, err := quorum.Parse(l.Replication)
-	if err != nil {
-		return nil, err
-	}
-	nodes := make([]id.Node, len(l.Nodeset))
-	for i, n := range l.Nodeset {
-		nodes[i] = id.Node(n)
-	}
-	set, err := quorum.NewNodeset(property, w.dial.Members(nodes))
+	set, err := logproto.NodesetOf(l, w.dial.Members)
 	if err != nil {
 		return nil, err
 	}
