@@ -16,13 +16,6 @@ import (
 
 const version = "0.1.0"
 
-// Exit codes that scripts depend on.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
-
 // Env is what a run of the program may touch.
 type Env struct {
 	In       io.Reader
@@ -30,34 +23,10 @@ type Env struct {
 	Lookup   func(name string) (string, bool) // environment variables
 }
 
-// usageError is a command line that is wrong.
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
-
-func usagef(format string, args ...any) error { return &usageError{fmt.Sprintf(format, args...)} }
-
 // Run runs the program with its arguments, without its own name, and returns its exit code.
 func Run(ctx context.Context, args []string, env Env) int {
 	r := &runner{env: env}
-	app := r.app()
-	arranged, err := argv.Arrange(app, args)
-	if err != nil {
-		err = usagef("%s", err)
-	} else {
-		err = app.RunContext(ctx, append([]string{app.Name}, arranged...))
-	}
-	var usage *usageError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &usage):
-		_, _ = fmt.Fprintf(env.Err, "error: %s\n\nFor more information, try '--help'.\n", usage.text)
-		return exitUsage
-	default:
-		_, _ = fmt.Fprintf(env.Err, "Error: %s\n", err)
-		return exitError
-	}
+	return argv.Run(ctx, r.app(), args, env.Err)
 }
 
 // runner is one run of the program.
@@ -73,14 +42,13 @@ type runner struct {
 }
 
 func (r *runner) app() *cli.App {
-	onUsage := func(_ *cli.Context, err error, _ bool) error { return usagef("%s", err) }
 	commands := []*cli.Command{r.whoami(), r.services(), r.deployments()}
 	for _, c := range commands {
 		for _, sub := range c.Subcommands {
-			sub.OnUsageError = onUsage
+			sub.OnUsageError = argv.OnUsage
 			sub.HideHelpCommand = true
 		}
-		c.OnUsageError = onUsage
+		c.OnUsageError = argv.OnUsage
 		c.HideHelpCommand = true
 		if len(c.Subcommands) > 0 {
 			c.Action = orHelp(cli.ShowSubcommandHelp)
@@ -93,7 +61,7 @@ func (r *runner) app() *cli.App {
 		Writer:                 r.env.Out,
 		ErrWriter:              r.env.Err,
 		ExitErrHandler:         func(*cli.Context, error) {}, // Run decides
-		OnUsageError:           onUsage,
+		OnUsageError:           argv.OnUsage,
 		HideHelpCommand:        true,
 		UseShortOptionHandling: true,
 		Flags: []cli.Flag{
@@ -123,7 +91,7 @@ func (r *runner) app() *cli.App {
 func orHelp(show func(*cli.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if c.Args().Present() {
-			return usagef("unrecognized subcommand '%s'", c.Args().First())
+			return argv.Usagef("unrecognized subcommand '%s'", c.Args().First())
 		}
 		return show(c)
 	}
@@ -168,15 +136,15 @@ func argument(c *cli.Context, name string) (string, error) {
 	case 1:
 		return c.Args().First(), nil
 	case 0:
-		return "", usagef("the following required arguments were not provided:\n  <%s>", name)
+		return "", argv.Usagef("the following required arguments were not provided:\n  <%s>", name)
 	default:
-		return "", usagef("unexpected argument '%s' found", c.Args().Get(1))
+		return "", argv.Usagef("unexpected argument '%s' found", c.Args().Get(1))
 	}
 }
 
 func noArguments(c *cli.Context) error {
 	if c.Args().Present() {
-		return usagef("unexpected argument '%s' found", c.Args().First())
+		return argv.Usagef("unexpected argument '%s' found", c.Args().First())
 	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"reprise/services/internal/argv"
 )
 
 func registerFlags() []cli.Flag {
@@ -50,13 +52,13 @@ func newRegistration(c *cli.Context) (registration, error) {
 	}
 	if strings.HasPrefix(target, "arn:") {
 		if q.HTTP1 {
-			return registration{}, usagef("--use-http1.1 is for HTTP deployments, not for %s", target)
+			return registration{}, argv.Usagef("--use-http1.1 is for HTTP deployments, not for %s", target)
 		}
 		q.ARN, q.Role = target, c.String("assume-role-arn")
 		return q, nil
 	}
 	if c.IsSet("assume-role-arn") {
-		return registration{}, usagef("--assume-role-arn is for Lambda deployments, not for %s", target)
+		return registration{}, argv.Usagef("--assume-role-arn is for Lambda deployments, not for %s", target)
 	}
 	q.URI, err = deploymentURL(target)
 	return q, err
@@ -72,7 +74,7 @@ func deploymentURL(target string) (string, error) {
 	}
 	u, err := url.Parse(target)
 	if err != nil || u.Host == "" {
-		return "", usagef("invalid value '%s' for '<URL or ARN>'", target)
+		return "", argv.Usagef("invalid value '%s' for '<URL or ARN>'", target)
 	}
 	if u.Path == "" {
 		u.Path = "/"
@@ -85,7 +87,7 @@ func assignments(list []string) (map[string]string, error) {
 	for _, a := range list {
 		name, value, ok := strings.Cut(a, "=")
 		if !ok || name == "" {
-			return nil, usagef("invalid value '%s': expected NAME=VALUE", a)
+			return nil, argv.Usagef("invalid value '%s': expected NAME=VALUE", a)
 		}
 		m[name] = value
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"reprise/services/internal/argv"
 )
 
 // tableStyle is how tables are drawn.
@@ -21,7 +23,7 @@ func parseTableStyle(s string) (tableStyle, error) {
 	case "borders":
 		return borders, nil
 	}
-	return 0, usagef("invalid value '%s' for '--table-style': compact or borders", s)
+	return 0, argv.Usagef("invalid value '%s' for '--table-style': compact or borders", s)
 }
 
 // timeFormat is how times are shown.
@@ -36,7 +38,7 @@ func parseTimeFormat(s string) (timeFormat, error) {
 	case "rfc2822":
 		return "Mon, 2 Jan 2006 15:04:05 -0700", nil
 	}
-	return "", usagef("invalid value '%s' for '--time-format': human, iso8601 or rfc2822", s)
+	return "", argv.Usagef("invalid value '%s' for '--time-format': human, iso8601 or rfc2822", s)
 }
 
 // show turns an RFC 3339 time into the user's form; what is none is shown as it is.

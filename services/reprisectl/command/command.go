@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,51 +19,22 @@ const (
 	answerBytesMax = 1 << 20
 )
 
-// Exit codes that scripts depend on.
-const (
-	exitOK    = 0
-	exitError = 1
-	exitUsage = 2
-)
-
 // Env is what a run of the program may touch.
 type Env struct {
 	Out, Err io.Writer
 }
 
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
-
 // Run runs the program with its arguments, without its own name, and returns its exit code.
 func Run(ctx context.Context, args []string, env Env) int {
-	app := newApp(env)
-	arranged, err := argv.Arrange(app, args)
-	if err != nil {
-		err = &usageError{err.Error()}
-	} else {
-		err = app.RunContext(ctx, append([]string{app.Name}, arranged...))
-	}
-	var usage *usageError
-	switch {
-	case err == nil:
-		return exitOK
-	case errors.As(err, &usage):
-		_, _ = fmt.Fprintf(env.Err, "error: %s\n\nFor more information, try '--help'.\n", usage.text)
-		return exitUsage
-	default:
-		_, _ = fmt.Fprintf(env.Err, "Error: %s\n", err)
-		return exitError
-	}
+	return argv.Run(ctx, newApp(env), args, env.Err)
 }
 
 func newApp(env Env) *cli.App {
-	onUsage := func(_ *cli.Context, err error, _ bool) error { return &usageError{err.Error()} }
 	return &cli.App{
 		Name: "reprisectl", Usage: "operate a Reprise cluster",
 		Writer: env.Out, ErrWriter: env.Err,
 		ExitErrHandler:  func(*cli.Context, error) {}, // Run decides
-		OnUsageError:    onUsage,
+		OnUsageError:    argv.OnUsage,
 		HideHelpCommand: true,
 		HideVersion:     true, // version is a command
 		Flags: []cli.Flag{
@@ -76,20 +46,20 @@ func newApp(env Env) *cli.App {
 		},
 		Commands: []*cli.Command{
 			{
-				Name: "version", Usage: "print the version", OnUsageError: onUsage, HideHelpCommand: true,
+				Name: "version", Usage: "print the version", OnUsageError: argv.OnUsage, HideHelpCommand: true,
 				Action: func(*cli.Context) error {
 					_, err := fmt.Fprintf(env.Out, "reprisectl %s (%s/%s, %s)\n", version, runtime.GOOS, runtime.GOARCH, runtime.Version())
 					return err
 				},
 			},
 			{
-				Name: "health", Usage: "ask a node whether it is alive", OnUsageError: onUsage, HideHelpCommand: true,
+				Name: "health", Usage: "ask a node whether it is alive", OnUsageError: argv.OnUsage, HideHelpCommand: true,
 				Action: func(c *cli.Context) error { return health(c, env) },
 			},
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return &usageError{fmt.Sprintf("unrecognized subcommand '%s'", c.Args().First())}
+				return argv.Usagef("unrecognized subcommand '%s'", c.Args().First())
 			}
 			return cli.ShowAppHelp(c)
 		},
@@ -106,7 +76,7 @@ func health(c *cli.Context, env Env) error {
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/health", http.NoBody)
 	if err != nil {
-		return &usageError{fmt.Sprintf("invalid value '%s' for '--address': %s", address, err)}
+		return argv.Usagef("invalid value '%s' for '--address': %s", address, err)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
