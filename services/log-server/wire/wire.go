@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logserver"
@@ -48,7 +49,15 @@ func Open(ctx context.Context, n *node.Node) (*LogServer, error) {
 	if err := logserver.Admit(ctx, store, n.Member.Node, n.Fingerprint(), n.Meta, n.Host); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &LogServer{Server: logserver.New(logserver.Default(), store, n.Member.ID, n.Host), store: store}, nil
+	return &LogServer{Server: logserver.New(serverConfig(&n.Config), store, n.Member.ID, n.Host), store: store}, nil
+}
+
+func serverConfig(cfg *config.Config) logserver.Config {
+	c := logserver.Default()
+	if cfg.DiskReserve != nil {
+		c.ReserveBytes = uint64(*cfg.DiskReserve)
+	}
+	return c
 }
 
 // Close closes the store; call it after the server has ended.
