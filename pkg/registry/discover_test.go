@@ -226,14 +226,14 @@ func TestSilentEndpoint(t *testing.T) {
 }
 
 func TestOtherProtocols(t *testing.T) {
-	raw := func(answer string) string { // a server that answers the first bytes it gets
+	raw := func(greeting string) string { // a server that speaks first
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		s := &http.Server{ConnState: func(c net.Conn, s http.ConnState) {
 			if s == http.StateNew {
-				_, _ = c.Write([]byte(answer))
+				_, _ = c.Write([]byte(greeting))
 			}
 		}}
 		ep := httptest.NewUnstartedServer(nil)
@@ -243,7 +243,15 @@ func TestOtherProtocols(t *testing.T) {
 		t.Cleanup(ep.Close)
 		return ep.URL
 	}
-	http10 := "HTTP/1.0 200 OK\r\nContent-Type: " + manifestType + fmt.Sprintf("\r\nContent-Length: %d\r\n\r\n", len(oneService)) + oneService
+	http10 := serveHTTP1(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer c.Close()
+		_, _ = fmt.Fprintf(c, "HTTP/1.0 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", manifestType, len(oneService), oneService)
+	}))
 	for _, row := range []struct {
 		name, uri string
 		http1     bool
@@ -252,7 +260,7 @@ func TestOtherProtocols(t *testing.T) {
 		{"HTTP/1.1 only", serveHTTP1(t, answers(200, manifestType, oneService)).URL, false, "META0014"},
 		{"something else", raw("220 mail.example ESMTP\r\n"), false, "META0014"},
 		{"something else, asked for HTTP/1.1", raw("220 mail.example ESMTP\r\n"), true, "META0003"},
-		{"streams over HTTP/1.0", raw(http10), true, "META0015"},
+		{"streams over HTTP/1.0", http10.URL, true, "META0015"},
 		{"HTTP/2 only, asked for HTTP/1.1", serve(t, answers(200, manifestType, oneService)).URL, true, "META0003"},
 		{"no TLS", "https" + strings.TrimPrefix(serve(t, answers(200, manifestType, oneService)).URL, "http"), false, "META0003"},
 	} {
