@@ -1,4 +1,3 @@
-// Package registrytest keeps a schema in memory for tests of what registers deployments.
 package registrytest
 
 import (
