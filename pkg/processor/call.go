@@ -15,7 +15,9 @@ type call struct {
 	want     command.Want
 	internal bool // of another partition or of the processor itself: not bounded with new calls
 	id       id.Invocation
+	bytes    int  // of the record
 	proposed bool // the record was handed to the log: an error is Uncertain from here on
+	read     bool // the record changes nothing
 	gone     bool // nobody waits for the answer any more; the loop's goroutine only
 	// answered runs in the loop's goroutine and must not block.
 	answered func(c *call)
@@ -46,13 +48,13 @@ func newCall() any { return &call{done: make(chan struct{}, 1), answered: wakeCa
 // Do proposes the record of r and waits for what r wants. If ctx ends first the request goes on
 // without its caller. Codes: NotLeader and Unavailable say that nothing happened; Uncertain that it may have.
 func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, error) {
-	p, err := n.partFor(r.ID.PartitionKey())
+	p, err := n.partOf(&r)
 	if err != nil {
 		return nil, err
 	}
 	c := n.calls.Get().(*call)
 	c.want, c.id, c.proposed = r.Want, r.ID, false
-	if err := p.loop.mail.record(p, r.Record, c, &n.cfg); err != nil {
+	if err := n.take(p, r, c); err != nil {
 		n.calls.Put(c)
 		return nil, err
 	}
@@ -72,12 +74,21 @@ func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, err
 // Submit is Do without waiting: answered runs once in the partition's loop and must not block, unless
 // Submit returns an error or Abandon comes first. It keeps nothing of r. caller is compared only.
 func (n *Node) Submit(caller any, r command.Request, answered func(*command.Outcome, error)) error {
-	p, err := n.partFor(r.ID.PartitionKey())
+	p, err := n.partOf(&r)
 	if err != nil {
 		return err
 	}
 	c := &call{caller: caller, want: r.Want, id: r.ID, answered: func(c *call) { answered(c.outcome, c.err) }}
-	return p.loop.mail.record(p, r.Record, c, &n.cfg)
+	return n.take(p, r, c)
+}
+
+// take leaves a request with its partition.
+func (n *Node) take(p *part, r command.Request, c *call) error {
+	c.read = command.KindOf(r.Record) == command.Read
+	if p.refused.Load() {
+		return p.loop.takeRefused(p, c)
+	}
+	return p.loop.mail.record(p, r.Record, c)
 }
 
 // Abandon says that nobody waits for the answers of what caller, which is not nil, submitted before. Its
@@ -88,6 +99,41 @@ func (n *Node) Abandon(caller any) {
 	}
 }
 
+// partOf returns the partition of a request. A record that does not parse would park it once it is in the
+// log, so what is wrong is refused before.
+func (n *Node) partOf(r *command.Request) (*part, error) {
+	rec, err := parseOne(r.Record)
+	switch {
+	case err != nil:
+		return nil, err
+	case rec.ID != r.ID:
+		return nil, errs.Newf(errs.Invalid, "the record is of another invocation than %s", r.ID)
+	case rec.SourceSeq != 0:
+		return nil, errs.Newf(errs.Invalid, "a request has the number of a message")
+	}
+	switch rec.Kind {
+	case command.Invoke, command.Signal, command.Read:
+		return n.partFor(r.ID.PartitionKey())
+	default:
+		return nil, errs.Newf(errs.Unsupported, "a request of kind %d", rec.Kind)
+	}
+}
+
+func parseOne(b []byte) (command.Record, error) {
+	one, rest, err := command.Next(b)
+	if err == nil && len(rest) > 0 {
+		err = errs.Newf(errs.Invalid, "%d bytes follow the record", len(rest))
+	}
+	if err != nil {
+		return command.Record{}, errs.With(errs.Invalid, err)
+	}
+	rec, err := command.Parse(one)
+	if errs.Is(err, errs.Corrupt) { // of somebody else; nothing of ours is
+		err = errs.With(errs.Invalid, err)
+	}
+	return rec, err
+}
+
 // Accept proposes a record that another partition numbered for target; acked runs once it is applied, as
 // with Submit. A repeat is harmless. Codes as of Do, and Conflict for a record whose predecessor is missing.
 func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) error {
@@ -95,8 +141,20 @@ func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) err
 	if err != nil {
 		return err
 	}
+	rec, err := parseOne(record)
+	if err != nil {
+		return err
+	}
+	switch rec.Kind {
+	case command.Invoke, command.Signal, command.Respond:
+	default:
+		return errs.Newf(errs.Unsupported, "a message of kind %d", rec.Kind)
+	}
+	if of := id.PartitionOf(rec.ID.PartitionKey(), n.partitions); of != target || rec.SourceSeq == 0 || uint32(rec.Source) >= n.partitions {
+		return errs.Newf(errs.Invalid, "message %d of partition %d for partition %d came to %d", rec.SourceSeq, rec.Source, of, target)
+	}
 	c := &call{internal: true, want: command.WantAccepted, answered: func(c *call) { acked(c.err) }}
-	return p.loop.mail.record(p, record, c, &n.cfg)
+	return p.loop.mail.record(p, record, c)
 }
 
 // send hands a message to the leader of its target: here if that is this node, else through a peer.

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"fmt"
+	"runtime/debug"
 
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
@@ -18,12 +19,21 @@ type replayer struct {
 	view        *partitionstore.View
 	commandsMax int
 
-	commands, bytes int // since the last commit
+	commands, bytes int  // since the last commit
+	failed          bool // the view holds half of a record
 	effects         []partition.Effect
 }
 
-// take applies the records of a group.
-func (r *replayer) take(first lsn.LSN, records []byte) error {
+// take applies the records of a group. What it cannot apply has the code Corrupt or Unsupported: the
+// partition must be parked, for the view holds half of it. A panic is a fault of ours that must cost
+// this partition only.
+func (r *replayer) take(first lsn.LSN, records []byte) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errs.Newf(errs.Corrupt, "panic: %v\n%s", p, debug.Stack())
+		}
+		r.failed = err != nil
+	}()
 	for at := first; len(records) > 0; at++ {
 		raw, rest, err := command.Next(records)
 		if err != nil {
@@ -41,7 +51,7 @@ func (r *replayer) take(first lsn.LSN, records []byte) error {
 			return errs.Newf(errs.Corrupt, "record %d stands at %d", rec.LSN, at)
 		}
 		if r.effects, err = partition.Apply(r.view, rec, r.effects[:0]); err != nil {
-			return fmt.Errorf("apply record %d: %w", rec.LSN, err)
+			return fatal(fmt.Errorf("apply record %d: %w", rec.LSN, err))
 		}
 		r.commands++
 		r.bytes += len(raw)
@@ -56,9 +66,17 @@ func (r *replayer) take(first lsn.LSN, records []byte) error {
 
 // commit stores what was changed.
 func (r *replayer) commit() error {
-	if r.commands == 0 {
+	if r.commands == 0 || r.failed {
 		return nil
 	}
 	r.commands, r.bytes = 0, 0
-	return r.view.Commit()
+	return fatal(r.view.Commit())
+}
+
+// fatal gives an error a code that has the partition parked.
+func fatal(err error) error {
+	if errs.Is(err, errs.Unsupported) {
+		return err
+	}
+	return errs.With(errs.Corrupt, err)
 }

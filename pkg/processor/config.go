@@ -14,10 +14,13 @@ type Config struct {
 	Dir string
 	// Loops is the number of processor loops; default 1 for up to 4 cores, then one more for every 4.
 	Loops int
-	// CallsMax is how many new requests may wait in a mailbox to be proposed (default 10000); above, callers are told to retry.
+	// CallsMax is how many new requests of a loop may wait to be committed and applied (default 10000); above, callers
+	// are told to retry.
 	CallsMax int
 	// CallBytesMax bounds their bytes likewise, for each partition (default 64 MiB).
 	CallBytesMax int
+	// DeliveryBytesMax does so for what other partitions send (default 64 MiB).
+	DeliveryBytesMax int
 	// BatchCommandsMax is how many commands of one partition are applied in a turn (default 256).
 	BatchCommandsMax int
 	// InlineReplayBytesMax is the largest journal and state that the loop itself reads for an attempt; larger
@@ -33,6 +36,8 @@ type Config struct {
 	TimerHorizon time.Duration
 	// LaneWindow is how many messages to one other partition may be unacknowledged (default 256).
 	LaneWindow int
+	// LaneBytesMax bounds their bytes likewise (default 8 MiB).
+	LaneBytesMax int
 	// Store is the configuration of each partition store.
 	Store partitionstore.Config
 }
@@ -43,12 +48,14 @@ func Default(cores int) Config {
 		Loops:                (cores + 3) / 4,
 		CallsMax:             10000,
 		CallBytesMax:         64 << 20,
+		DeliveryBytesMax:     64 << 20,
 		BatchCommandsMax:     256,
 		InlineReplayBytesMax: 64 << 10,
 		ReplayBudget:         60000,
 		ReplaysMax:           cores,
 		TimerHorizon:         10 * time.Minute,
 		LaneWindow:           256,
+		LaneBytesMax:         8 << 20,
 		Store:                partitionstore.Default(),
 	}
 }
@@ -67,11 +74,13 @@ func (c Config) Validate() error {
 	positive("loops", int64(c.Loops))
 	positive("calls-max", int64(c.CallsMax))
 	positive("call-bytes-max", int64(c.CallBytesMax))
+	positive("delivery-bytes-max", int64(c.DeliveryBytesMax))
 	positive("batch-commands-max", int64(c.BatchCommandsMax))
 	positive("inline-replay-bytes-max", int64(c.InlineReplayBytesMax))
 	positive("replay-budget", c.ReplayBudget)
 	positive("replays-max", int64(c.ReplaysMax))
 	positive("timer-horizon", int64(c.TimerHorizon))
 	positive("lane-window", int64(c.LaneWindow))
+	positive("lane-bytes-max", int64(c.LaneBytesMax))
 	return errors.Join(all...)
 }

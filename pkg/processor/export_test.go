@@ -43,3 +43,15 @@ func (n *Node) Calls(p id.Partition) (calls int) {
 	})
 	return calls
 }
+
+// OutboxRows is how many partitions a partition has messages for.
+func (n *Node) OutboxRows(p id.Partition) (targets int) {
+	n.inLoop(p, func(p *part) {
+		if p.tenure == nil {
+			targets = -1
+			return
+		}
+		targets = len(p.store.OutboxTargets())
+	})
+	return targets
+}

@@ -175,6 +175,16 @@ func (f *fakeLog) Seal(_ context.Context, l *storedv1.Loglet) (lsn.Offset, error
 	return x.told, nil
 }
 
+// Unsealed implements processor.Log.
+func (f *fakeLog) Unsealed(_ context.Context, l *storedv1.Loglet) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if x := f.loglets[id.Loglet(l.Id)]; x == nil || x.sealed {
+		return errs.Newf(errs.Unavailable, "loglet %d is sealed", l.Id)
+	}
+	return nil
+}
+
 func (f *fakeLog) Read(_ context.Context, chain *storedv1.Chain, from, to lsn.LSN, do func(lsn.LSN, int, []byte) error) error {
 	type group struct {
 		at lsn.LSN

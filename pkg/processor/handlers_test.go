@@ -35,6 +35,9 @@ var (
 // add counts in an object and answers the sum.
 func add(key string) target { return target{service: "O", handler: "add", key: key} }
 
+// get answers the sum.
+func get(key string) target { return target{service: "O", handler: "get", key: key} }
+
 func serve(t *testing.T) *endpoint {
 	e := &endpoint{free: make(chan struct{}), attempts: map[string]int{}}
 	e.uri = invokertest.Serve(t, func(p *invokertest.Peer) {
@@ -54,7 +57,9 @@ func (e *endpoint) deployment() *storedv1.Deployment {
 	}
 	o := &storedv1.Service{
 		Name: "O", Type: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, Revision: 1,
-		Handlers: []*storedv1.Handler{{Name: "add", Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE}},
+		Handlers: []*storedv1.Handler{
+			{Name: "add", Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE}, {Name: "get", Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE},
+		},
 	}
 	return &storedv1.Deployment{
 		Id: append(make([]byte, 15), 1), Uri: e.uri, Bidi: true, MinProtocolVersion: 5, MaxProtocolVersion: 6,
@@ -119,6 +124,8 @@ func (e *endpoint) handle(handler string, p *invokertest.Peer) {
 			sum = strconv.Itoa(n + 1)
 		}
 		rest(p, partitiontest.SetState("n", sum), partitiontest.Output(sum))
+	case "get":
+		rest(p, partitiontest.Output(p.State("n")))
 	}
 }
 

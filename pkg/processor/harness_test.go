@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,6 +72,7 @@ type world struct {
 	cfg        processor.Config
 	invoker    invoker.Config
 	peers      processor.Peers
+	now        atomic.Pointer[worker] // the node started last
 }
 
 func newWorld(t *testing.T, partitions uint32, loops int) *world {
@@ -163,6 +165,7 @@ func (w *world) launch(name string) *worker {
 		}
 		return nil
 	})
+	w.now.Store(n)
 	var once sync.Once
 	n.stop = func() {
 		once.Do(func() {
@@ -264,10 +267,10 @@ func read(i id.Invocation, want command.Want) command.Request {
 	return command.Request{ID: i, Record: rec, Want: want}
 }
 
-// call is Do as a client does it: it tries again until there is a result.
-func (n *worker) call(ctx context.Context, x target, name, input string) (string, error) {
+// call is Do as a client does it: it tries again, at the node that runs then, until there is a result.
+func (w *world) call(ctx context.Context, x target, name, input string) (string, error) {
 	for {
-		o, err := n.Do(ctx, x.request(name, input, command.WantCompleted))
+		o, err := w.now.Load().Do(ctx, x.request(name, input, command.WantCompleted))
 		switch {
 		case ctx.Err() != nil:
 			return "", context.Cause(ctx)
@@ -291,7 +294,7 @@ func (n *worker) want(x target, name, input, want string) {
 	n.w.t.Helper()
 	ctx, cancel := context.WithTimeoutCause(n.w.t.Context(), wait, errors.New("no result in time"))
 	defer cancel()
-	if got, err := n.call(ctx, x, name, input); err != nil || got != want {
+	if got, err := n.w.call(ctx, x, name, input); err != nil || got != want {
 		n.w.t.Fatalf("%s/%s of %s: %q, %v; want %q", x.service, x.handler, name, got, err, want)
 	}
 }

@@ -33,7 +33,10 @@ type won struct {
 func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 	was, err := n.meta.Lineage(ctx, p.id)
 	if err != nil {
-		return won{}, fmt.Errorf("read lineage: %w", err)
+		return won{}, errs.With(errs.Unavailable, fmt.Errorf("read lineage: %w", err))
+	}
+	if !assigned(was.Epoch, n.self.Node) { // a leader must not be disturbed by a view that is late
+		return won{}, errs.Newf(errs.Unavailable, "the partition is assigned to another node")
 	}
 	chain := was.Chain
 	if chain == nil {
@@ -44,20 +47,20 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 		last := chain.Segments[k-1]
 		end, err := n.log.Seal(ctx, last.Loglet)
 		if err != nil {
-			return won{}, fmt.Errorf("seal loglet %d: %w", last.Index, err)
+			return won{}, errs.With(errs.Unavailable, fmt.Errorf("seal loglet %d: %w", last.Index, err))
 		}
 		tail, index = end.At(lsn.LSN(last.Base)), last.Index+1
 	}
 	loglet, err := n.log.NewLoglet(p.id, index)
 	if err != nil {
-		return won{}, fmt.Errorf("choose nodeset: %w", err)
+		return won{}, errs.With(errs.Unavailable, fmt.Errorf("choose nodeset: %w", err))
 	}
 	next := extend(chain, &storedv1.Segment{Index: index, Base: uint64(tail), Loglet: loglet, CreatedAtMs: host.Millis(n.host.Clock)})
 	epoch := &storedv1.Epoch{
 		Epoch: was.Epoch.GetEpoch() + 1, Node: uint32(n.self.Node), Generation: n.self.Generation, Replicas: was.Epoch.GetReplicas(),
 	}
 	if _, err := n.meta.TakeOver(ctx, p.id, was, epoch, next, n.self); err != nil {
-		return won{}, fmt.Errorf("take over: %w", err)
+		return won{}, fmt.Errorf("take over: %w", err) // if the outcome is unknown, the next campaign reads it
 	}
 	if err := n.catchUp(ctx, p, next, tail); err != nil {
 		return won{}, fmt.Errorf("replay to %d: %w", tail, err)
@@ -98,8 +101,8 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 		}
 		return n.flushIfOver(ctx, p)
 	})
-	if err == nil {
-		err = r.commit()
+	if cerr := r.commit(); err == nil { // also of a read that broke off: the next one begins after it
+		err = cerr
 	}
 	if err != nil {
 		return err
@@ -111,9 +114,9 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 
 // adopt gives the loop a partition whose leadership was won: it opens the loglet and announces itself.
 // lost is called once, in the loop, when the tenure ends.
-func (l *Loop) adopt(p *part, w won, lost func(error)) {
+func (l *Loop) adopt(p *part, w won, lost func(led bool, cause error)) {
 	t := &tenure{
-		epoch: w.epoch, loglet: id.Loglet(w.loglet.Id), base: w.base, next: lsn.FirstOffset, committed: lsn.FirstOffset, lost: lost,
+		epoch: w.epoch, loglet: id.Loglet(w.loglet.Id), described: w.loglet, base: w.base, next: lsn.FirstOffset, committed: lsn.FirstOffset, lost: lost,
 		waiters: map[id.Invocation][]*call{}, taken: map[id.Partition]uint64{}, lanes: map[id.Partition]*lane{},
 	}
 	from, to := id.Range(p.id, l.node.partitions)
@@ -122,12 +125,12 @@ func (l *Loop) adopt(p *part, w won, lost func(error)) {
 		KeyFrom: uint64(from), KeyTo: uint64(to), Partitions: l.node.partitions,
 	})
 	if err != nil {
-		lost(err)
+		lost(false, err)
 		return
 	}
 	l.mail.expect(p, t.loglet)
 	if t.log, err = l.node.writer.Open(w.loglet, w.base, notify{p: p}); err != nil {
-		lost(err)
+		lost(false, err)
 		return
 	}
 	p.tenure = t
@@ -143,7 +146,7 @@ func (l *Loop) lead(p *part) {
 	t := p.tenure
 	t.leading = true
 	l.mail.openInbox(p)
-	l.node.led(p.id, true)
+	l.node.led(true)
 	l.node.host.Log.LogAttrs(l.ctx, slog.LevelInfo, "partition is led here",
 		slog.Int(logkey.Partition, int(p.id)), slog.Uint64(logkey.Epoch, uint64(t.epoch)))
 	l.scanTimers(p, l.nowMillis())
@@ -177,7 +180,7 @@ func (l *Loop) resume(p *part) {
 				break
 			}
 			if err != nil {
-				l.mail.do(func() { l.park(p, err) })
+				l.mail.do(func() { l.parkIf(p, tenure, fmt.Errorf("read active invocations: %w", err)) })
 				return nil
 			}
 			if inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED {
@@ -218,6 +221,8 @@ func (l *Loop) depose(p *part, cause error) {
 		return
 	}
 	p.tenure = nil
+	p.refused.Store(false)
+	l.loseReads(p)
 	for _, n := range l.mail.closeInbox(p) {
 		n.call.lost()
 	}
@@ -234,7 +239,7 @@ func (l *Loop) depose(p *part, cause error) {
 		}
 	}
 	if t.leading {
-		l.node.led(p.id, false)
+		l.node.led(false)
 	}
-	t.lost(cause)
+	t.lost(t.leading, cause)
 }

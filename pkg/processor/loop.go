@@ -17,12 +17,15 @@ const tickInterval = 100 * time.Millisecond
 
 // Loop owns several partitions: one goroutine does all that orders, applies and acts.
 type Loop struct {
-	node    *Node
-	mail    *mailbox
-	invoker *invoker.Invoker
-	parts   []*part // of this loop, in the order of their ids; the loop's goroutine only
-	applied []applied
-	backlog []*part // with committed records left over from the last turn
+	node     *Node
+	mail     *mailbox
+	invoker  *invoker.Invoker
+	parts    []*part // of this loop, in the order of their ids; the loop's goroutine only
+	applied  []applied
+	backlog  []*part // with committed records to apply, in the order of their turns
+	spare    []*part
+	starved  []*part // that have, and whose store gives no credit
+	creditAt int64   // when they are asked again, Unix milliseconds
 
 	ctx context.Context //nolint:containedctx // of Run, for log lines
 }
@@ -30,6 +33,9 @@ type Loop struct {
 func newLoop(n *Node) *Loop {
 	return &Loop{node: n, mail: newMailbox()}
 }
+
+// creditInterval is how often a store is asked again that could not take a batch.
+const creditInterval = 10 * time.Millisecond
 
 // Run turns until ctx ends.
 func (l *Loop) Run(ctx context.Context) error {
@@ -42,6 +48,8 @@ func (l *Loop) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		worked := l.mail.take(&t)
 		now := host.Millis(clock)
+		nextTick = min(nextTick, now+tickInterval.Milliseconds()) // the clock may be set back
+		l.askCredit(now)
 		if worked || len(l.backlog) > 0 {
 			l.turn(&t, now)
 		}
@@ -70,8 +78,11 @@ func (l *Loop) Run(ctx context.Context) error {
 // pause is how long the loop may sleep.
 func (l *Loop) pause(now, nextTick int64) time.Duration {
 	until := nextTick
+	if len(l.starved) > 0 {
+		until = min(until, l.creditAt)
+	}
 	for _, p := range l.parts {
-		if p.tenure != nil && p.tenure.leading {
+		if p.tenure != nil && p.tenure.leading && !p.tenure.crowded() { // else a commit wakes the loop
 			if due, ok := p.tenure.timers.first(); ok && due < until {
 				until = due
 			}
@@ -84,22 +95,18 @@ func (l *Loop) pause(now, nextTick int64) time.Duration {
 func (l *Loop) turn(t *taken, now int64) {
 	for i := range t.parts {
 		if tp := &t.parts[i]; tp.count > 0 {
-			tp.p.propose(tp.buf, tp.count, tp.notes, now)
+			tp.p.propose(tp.buf, tp.notes, now)
 		}
 	}
 	l.node.writer.Flush()
-	backlog := l.backlog
-	l.backlog = nil
-	for _, p := range backlog {
-		l.applyPart(p)
-	}
 	for i := range t.parts {
 		tp := &t.parts[i]
 		if tn := tp.p.tenure; tn != nil && tn.loglet == tp.loglet && tp.committed > tn.committed {
 			tn.committed = tp.committed
-			l.applyPart(tp.p)
+			l.await(tp.p)
 		}
 	}
+	l.applyBacklog(now)
 	for _, f := range t.control {
 		f()
 	}
@@ -108,13 +115,45 @@ func (l *Loop) turn(t *taken, now int64) {
 	}
 }
 
-func (l *Loop) applyPart(p *part) {
-	if p.tenure == nil {
-		return
-	}
-	if p.apply(p.tenure.committed, l.node.cfg.BatchCommandsMax) {
+// await lets p wait for its turn to apply, unless it does.
+func (l *Loop) await(p *part) {
+	if !p.awaits {
+		p.awaits = true
 		l.backlog = append(l.backlog, p)
 	}
+}
+
+// applyBacklog gives each partition that waits one turn. One whose store has no credit is left out, and
+// the others go on.
+func (l *Loop) applyBacklog(now int64) {
+	turns := l.backlog
+	l.backlog, l.spare = l.spare[:0], turns
+	for _, p := range turns {
+		p.awaits = false
+		switch {
+		case p.tenure == nil:
+		case !p.store.Credit():
+			p.awaits = true
+			if len(l.starved) == 0 {
+				l.creditAt = now + creditInterval.Milliseconds()
+			}
+			l.starved = append(l.starved, p)
+			l.node.metrics.stalls.Inc()
+		case p.apply(p.tenure.committed, l.node.cfg.BatchCommandsMax):
+			l.await(p)
+		}
+	}
+}
+
+// askCredit lets the partitions try again that had no credit.
+func (l *Loop) askCredit(now int64) {
+	l.creditAt = min(l.creditAt, now+creditInterval.Milliseconds()) // the clock may be set back
+	if len(l.starved) == 0 || now < l.creditAt {
+		return
+	}
+	l.backlog = append(l.backlog, l.starved...)
+	clear(l.starved)
+	l.starved = l.starved[:0]
 }
 
 func (l *Loop) tick(now int64) {
@@ -133,7 +172,7 @@ func (l *Loop) Propose(pid id.Partition, rec []byte) bool {
 	if err != nil {
 		return false
 	}
-	return l.mail.record(p, rec, nil, &l.node.cfg) == nil
+	return l.mail.record(p, rec, nil) == nil
 }
 
 // Post implements invoker.Owner.
@@ -153,6 +192,16 @@ func (n notify) Failed(l id.Loglet, err error) {
 	loop.mail.do(func() {
 		if t := n.p.tenure; t != nil && t.loglet == l {
 			loop.depose(n.p, err)
+		}
+	})
+}
+
+// Refusing implements the log writer's callback.
+func (n notify) Refusing(l id.Loglet, refusing bool) {
+	loop := n.p.loop
+	loop.mail.do(func() {
+		if t := n.p.tenure; t != nil && t.loglet == l {
+			loop.refuse(n.p, refusing)
 		}
 	})
 }

@@ -20,7 +20,7 @@ type mailbox struct {
 	dirty   []*part // whose inbox has something
 	events  []invoker.Event
 	control []func() // run by the loop
-	calls   int      // requests not yet taken by the loop
+	calls   int      // requests that are not yet applied
 }
 
 // inbox is what waits for one partition. Guarded by mailbox.mu.
@@ -30,9 +30,31 @@ type inbox struct {
 	buf       []byte // finished records, back to back
 	count     uint32
 	notes     []note
-	callBytes int
+	load      load       // what is not yet applied, taken by the loop or not
 	loglet    id.Loglet  // whose commits count
 	committed lsn.Offset // tail reported by the log writer
+}
+
+// load is what came from outside and is held in memory until it is applied.
+type load struct {
+	calls         int
+	callBytes     int
+	deliveryBytes int // of other partitions
+}
+
+func (l *load) add(c *call) {
+	if c.internal {
+		l.deliveryBytes += c.bytes
+		return
+	}
+	l.calls++
+	l.callBytes += c.bytes
+}
+
+func (l *load) sum(o load) {
+	l.calls += o.calls
+	l.callBytes += o.callBytes
+	l.deliveryBytes += o.deliveryBytes
 }
 
 // note ties a record of a buffer to the call that waits for it.
@@ -71,8 +93,8 @@ func (m *mailbox) signal(wake bool) {
 	}
 }
 
-// record takes a finished record for p, with the call that waits for it, if any.
-func (m *mailbox) record(p *part, rec []byte, c *call, limits *Config) error {
+// record takes a copy of a finished record for p, with the call that waits for it, if any.
+func (m *mailbox) record(p *part, rec []byte, c *call) error {
 	m.mu.Lock()
 	in := &p.inbox
 	if !in.open {
@@ -80,13 +102,15 @@ func (m *mailbox) record(p *part, rec []byte, c *call, limits *Config) error {
 		return errNotLed
 	}
 	if c != nil {
+		c.bytes = len(rec)
+		if m.fullLocked(in, c, &p.loop.node.cfg) {
+			m.mu.Unlock()
+			p.loop.node.metrics.refused.Inc()
+			return errFull
+		}
+		in.load.add(c)
 		if !c.internal {
-			if m.calls >= limits.CallsMax || in.callBytes+len(rec) > limits.CallBytesMax && in.callBytes > 0 {
-				m.mu.Unlock()
-				return errFull
-			}
 			m.calls++
-			in.callBytes += len(rec)
 		}
 		in.notes = append(in.notes, note{ordinal: in.count, call: c})
 	}
@@ -100,6 +124,28 @@ func (m *mailbox) record(p *part, rec []byte, c *call, limits *Config) error {
 	m.mu.Unlock()
 	m.signal(wake)
 	return nil
+}
+
+// fullLocked tells whether the class of c has no room. One record has always room, however long it is.
+func (m *mailbox) fullLocked(in *inbox, c *call, limits *Config) bool {
+	if c.internal {
+		return in.load.deliveryBytes > 0 && in.load.deliveryBytes+c.bytes > limits.DeliveryBytesMax
+	}
+	return m.calls >= limits.CallsMax || in.load.callBytes > 0 && in.load.callBytes+c.bytes > limits.CallBytesMax
+}
+
+// release gives back the room of what was applied or refused.
+func (m *mailbox) release(p *part, freed load) {
+	if freed == (load{}) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	in := &p.inbox.load
+	in.calls -= freed.calls
+	in.callBytes -= freed.callBytes
+	in.deliveryBytes -= freed.deliveryBytes
+	m.calls -= freed.calls
 }
 
 // post has the loop handle an event of its invoker.
@@ -167,11 +213,10 @@ func (m *mailbox) take(t *taken) bool {
 	for i, p := range m.dirty {
 		in := &p.inbox
 		t.parts = append(t.parts, takenPart{p: p, buf: in.buf, count: in.count, notes: in.notes, loglet: in.loglet, committed: in.committed})
-		in.buf, in.count, in.notes, in.callBytes, in.dirty = nil, 0, nil, 0, false
+		in.buf, in.count, in.notes, in.dirty = nil, 0, nil, false
 		m.dirty[i] = nil
 	}
 	m.dirty = m.dirty[:0]
-	m.calls = 0
 	t.events, m.events = m.events, t.events
 	t.control, m.control = m.control, t.control
 	return true
@@ -197,7 +242,8 @@ func (m *mailbox) closeInbox(p *part) []note {
 	defer m.mu.Unlock()
 	in := &p.inbox
 	notes := in.notes
-	in.open, in.buf, in.count, in.notes, in.callBytes = false, nil, 0, nil, 0
+	m.calls -= in.load.calls
+	in.open, in.buf, in.count, in.notes, in.load = false, nil, 0, nil, load{}
 	in.loglet, in.committed = 0, 0
 	return notes
 }

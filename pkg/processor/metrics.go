@@ -6,6 +6,8 @@ type metrics struct {
 	parked    prometheus.Gauge
 	unflushed prometheus.Gauge
 	leading   prometheus.Gauge
+	refused   prometheus.Counter
+	stalls    prometheus.Counter
 }
 
 func newMetrics(r *prometheus.Registry) *metrics {
@@ -19,7 +21,13 @@ func newMetrics(r *prometheus.Registry) *metrics {
 		leading: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "reprise_processor_led_partitions", Help: "Partitions that this node leads.",
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reprise_processor_refused_records_total", Help: "Requests and messages of other partitions that were told to come again, as too many waited.",
+		}),
+		stalls: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reprise_processor_store_stalls_total", Help: "Times that committed commands had to wait for the store of their partition.",
+		}),
 	}
-	r.MustRegister(m.parked, m.unflushed, m.leading)
+	r.MustRegister(m.parked, m.unflushed, m.leading, m.refused, m.stalls)
 	return m
 }

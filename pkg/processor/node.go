@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -45,6 +46,8 @@ type Notify interface {
 // Log seals and reads loglets.
 type Log interface {
 	Seal(ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error)
+	// Unsealed returns nil if nobody had sealed the loglet when it was called.
+	Unsealed(ctx context.Context, l *storedv1.Loglet) error
 	Read(ctx context.Context, chain *storedv1.Chain, from, to lsn.LSN, f func(first lsn.LSN, count int, records []byte) error) error
 	// NewLoglet chooses the nodeset of a loglet that this process will sequence.
 	NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error)
@@ -97,12 +100,12 @@ type Node struct {
 	metrics    *metrics
 	ready      chan struct{}
 	replays    chan struct{} // one slot for each partition that may be replayed at a time
-	calls      sync.Pool // of *call that were answered: none is left with a loop then
+	calls      sync.Pool     // of *call that were answered: none is left with a loop then
 
 	partitions uint32                  // set before parts
 	parts      atomic.Pointer[[]*part] // by partition, set once the partition table is known
-	leading    atomic.Int64
-	wanted     atomic.Int64 // partitions assigned to this node
+	settled    atomic.Int64            // partitions that are led here or parked
+	wanted     atomic.Int64            // partitions assigned to this node; -1 while some are nobody's yet
 
 	// mu guards what follows. It is a leaf.
 	mu    sync.Mutex
@@ -119,6 +122,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}),
 		replays: make(chan struct{}, cfg.ReplaysMax),
 	}
+	n.wanted.Store(-1)
 	n.calls.New = newCall
 	perLoop := parts.Invoker
 	perLoop.ConcurrentMax = (perLoop.ConcurrentMax + cfg.Loops - 1) / cfg.Loops // 0 stays unlimited
@@ -133,7 +137,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	return n, nil
 }
 
-// Ready is closed when all partitions that are assigned to this node at its start are led here.
+// Ready is closed when every partition has a node, and all of this one are led here or parked.
 func (n *Node) Ready() <-chan struct{} { return n.ready }
 
 // Run leads the partitions that are assigned to this node until ctx ends.
@@ -174,25 +178,29 @@ func joinClose(err error, parts []*part) error {
 // keepAssigned campaigns for each partition that the cluster assigns to this node.
 func (n *Node) keepAssigned(ctx context.Context, group *lifecycle.Group, parts []*part) error {
 	running := make([]bool, len(parts))
-	first := true
 	for {
 		changed := n.view.Changed()
-		wanted := int64(0)
+		wanted, nobodys := int64(0), false
 		for i, e := range n.view.Current().Epochs {
-			if i < len(parts) && assigned(e, n.self.Node) {
-				wanted++
-				if !running[i] {
-					running[i] = true
-					p := parts[i]
-					group.Go("partition "+strconv.Itoa(i), func(ctx context.Context) error { return n.hold(ctx, p) })
-				}
+			if i >= len(parts) {
+				break
+			}
+			nobodys = nobodys || len(e.GetReplicas()) == 0
+			if !assigned(e, n.self.Node) {
+				continue
+			}
+			wanted++
+			if !running[i] {
+				running[i] = true
+				p := parts[i]
+				group.Go("partition "+strconv.Itoa(i), func(ctx context.Context) error { return n.hold(ctx, p) })
 			}
 		}
-		n.wanted.Store(wanted)
-		if first && wanted > 0 {
-			first = false
-			n.readyIfLed()
+		if nobodys {
+			wanted = -1
 		}
+		n.wanted.Store(wanted)
+		n.readyIfSettled()
 		select {
 		case <-changed:
 		case <-ctx.Done():
@@ -211,18 +219,25 @@ const (
 	campaignPauseMax = 2 * time.Second
 )
 
-// hold keeps leading p while it is assigned to this node.
+// hold keeps leading p while it is assigned to this node. It returns when p is parked, or with the reason
+// why this process must end.
 func (n *Node) hold(ctx context.Context, p *part) error {
 	pause := campaignPauseMin
-	for ctx.Err() == nil {
-		err := n.leadOnce(ctx, p)
-		if ctx.Err() != nil {
+	for n.awaitAssigned(ctx, p) {
+		led, err := n.leadOnce(ctx, p)
+		if ctx.Err() != nil || errors.Is(err, errParked) {
 			return nil
 		}
 		switch errs.CodeOf(err) {
-		case errs.Fenced, errs.Corrupt, errs.Unsupported:
+		case errs.Fenced:
 			return fmt.Errorf("partition %d: %w", p.id, err)
+		case errs.Corrupt, errs.Unsupported:
+			p.loop.mail.do(func() { p.loop.park(p, err) })
+			return nil
 		default:
+		}
+		if led {
+			pause = campaignPauseMin
 		}
 		n.host.Log.LogAttrs(ctx, slog.LevelWarn, "partition is not led; trying again",
 			slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err), slog.Duration(logkey.Elapsed, pause))
@@ -237,58 +252,87 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 	return nil
 }
 
-// leadOnce opens the store if need be, campaigns, and returns when the tenure has ended, with its cause.
-func (n *Node) leadOnce(ctx context.Context, p *part) error {
-	if p.parked != nil {
-		<-ctx.Done()
-		return nil
+// awaitAssigned blocks until p is assigned to this node; false if ctx ended.
+func (n *Node) awaitAssigned(ctx context.Context, p *part) bool {
+	for ctx.Err() == nil {
+		changed := n.view.Changed()
+		if e := n.view.Current().Epochs; int(p.id) < len(e) && assigned(e[p.id], n.self.Node) {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
 	}
+	return false
+}
+
+// errParked is how a tenure ends whose partition was parked.
+var errParked = errors.New("the partition is parked")
+
+// leadOnce opens the store if need be, campaigns, and returns when the tenure has ended, with its cause.
+// Its code is Corrupt or Unsupported if the partition is to be parked, Fenced if this process must end.
+func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 	if p.store == nil {
 		store, err := partitionstore.Open(n.cfg.Store, n.host, filepath.Join(n.cfg.Dir, strconv.Itoa(int(p.id))), n.shared)
 		if err != nil {
-			return fmt.Errorf("open store: %w", err)
+			return false, fmt.Errorf("open store: %w", err)
 		}
 		p.store = store
 		p.opened.Store(store)
 	}
 	w, err := n.campaign(ctx, p)
 	if err != nil {
-		return err
+		return false, err
 	}
-	lost := make(chan error, 1)
-	p.loop.mail.do(func() { p.loop.adopt(p, w, func(cause error) { lost <- cause }) })
+	type end struct {
+		led   bool
+		cause error
+	}
+	lost := make(chan end, 1) // sent once
+	p.loop.mail.do(func() {
+		p.loop.adopt(p, w, func(led bool, cause error) { lost <- end{led, cause} })
+	})
 	select {
-	case cause := <-lost:
-		if cause == nil {
-			cause = errs.Newf(errs.Unavailable, "leadership ended")
+	case e := <-lost:
+		if p.parked != nil { // set before, in the loop that sent the cause
+			return e.led, errParked
 		}
-		return cause
+		return e.led, errs.With(errs.Unavailable, fmt.Errorf("leadership ended: %w", e.cause))
 	case <-ctx.Done():
-		return nil
+		return false, nil
 	}
 }
 
 // led counts partitions led here.
-func (n *Node) led(p id.Partition, leads bool) {
+func (n *Node) led(leads bool) {
 	if leads {
 		n.metrics.leading.Inc()
-		n.leading.Add(1)
-		n.readyIfLed()
+		n.settled.Add(1)
+		n.readyIfSettled()
 		return
 	}
 	n.metrics.leading.Dec()
-	n.leading.Add(-1)
+	n.settled.Add(-1)
 }
 
-func (n *Node) readyIfLed() {
-	if w := n.wanted.Load(); w > 0 && n.leading.Load() >= w {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		select {
-		case <-n.ready:
-		default:
-			close(n.ready)
-		}
+// parked counts partitions that are given up until this node restarts.
+func (n *Node) parked() {
+	n.metrics.parked.Inc()
+	n.settled.Add(1)
+	n.readyIfSettled()
+}
+
+func (n *Node) readyIfSettled() {
+	if w := n.wanted.Load(); w < 0 || n.settled.Load() < w {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	select {
+	case <-n.ready:
+	default:
+		close(n.ready)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
@@ -26,6 +27,11 @@ type part struct {
 	opened atomic.Pointer[partitionstore.Store] // store, for the flusher
 	inbox  inbox                                // guarded by loop.mail.mu
 
+	refused atomic.Bool // the log takes nothing now; see refused.go
+	reads   []*call     // that wait for a proof of leadership meanwhile
+	proving []*call     // those of the question under way
+
+	awaits  bool  // it is in the loop's backlog, or starved
 	parked  error // a command could not be applied: nothing is taken any more
 	tenure  *tenure
 	effects []partition.Effect // reused
@@ -37,6 +43,7 @@ func (p *part) openStore() *partitionstore.Store { return p.opened.Load() }
 type tenure struct {
 	epoch     lsn.Epoch
 	loglet    id.Loglet
+	described *storedv1.Loglet
 	base      lsn.LSN
 	log       Appender
 	next      lsn.Offset
@@ -44,7 +51,7 @@ type tenure struct {
 	inflight  []group
 	committed lsn.Offset // tail of what the loop may apply
 	leading   bool       // the Announce is applied
-	lost      func(cause error)
+	lost      func(led bool, cause error)
 
 	// calls by the record that they wait for are in inflight; calls that wait for an end are here.
 	waiters map[id.Invocation][]*call
@@ -61,93 +68,142 @@ type group struct {
 	buf   []byte // records not yet applied
 	notes []note // of records not yet applied, in their order
 	done  uint32 // records applied
+	load  load   // given back when all are
 }
 
-// propose numbers the records of buf in place and hands them to the log writer.
-func (p *part) propose(buf []byte, count uint32, notes []note, now int64) {
+// groupBytesMax is the size from which a group of records takes no further one: with its longest record it
+// must fit into a message to a log-server.
+const groupBytesMax = 4 << 20
+
+// propose numbers the records of buf in place and hands them to the log writer. buf and notes are given
+// away: the log, Apply and the rows share the bytes, which never change again.
+func (p *part) propose(buf []byte, notes []note, now int64) {
 	t := p.tenure
 	if t == nil || p.parked != nil {
-		for _, n := range notes {
-			n.call.lost()
-		}
+		lose(notes)
 		return
 	}
-	buf, count, notes = t.refuseGaps(p, buf, count, notes)
-	if count == 0 {
-		return
+	if gaps := t.gaps(p, buf); len(gaps) > 0 {
+		buf, notes = p.withoutGaps(gaps, buf, notes)
 	}
-	first := t.next
-	for rest := buf; len(rest) > 0; {
-		rec, tail, err := command.Next(rest)
+	var count uint32 // records of the group in the making
+	start, ordinal := 0, uint32(0)
+	for at := 0; at < len(buf); {
+		rec, _, err := command.Next(buf[at:])
 		if err != nil { // producers are ours: a buffer that does not parse is a fault of ours
+			lose(notes)
 			p.loop.park(p, fmt.Errorf("mailbox of partition %d: %w", p.id, err))
 			return
 		}
 		t.seq++
-		command.Stamp(rec, t.loglet, t.next.At(t.base), t.epoch, t.seq, now)
-		t.next++
-		rest = tail
+		command.Stamp(rec, t.loglet, (t.next + lsn.Offset(count)).At(t.base), t.epoch, t.seq, now)
+		at += len(rec)
+		count++
+		if at-start < groupBytesMax && at < len(buf) {
+			continue
+		}
+		var mine []note
+		mine, notes = cutNotes(notes, ordinal, count)
+		p.append(group{first: t.next, count: count, buf: buf[start:at:at], notes: mine})
+		start, ordinal, count = at, ordinal+count, 0
 	}
-	for _, n := range notes {
-		n.call.proposed = true
-	}
-	t.inflight = append(t.inflight, group{first: first, count: count, buf: buf, notes: notes})
-	t.log.Append(first, count, buf)
 }
 
-// refuseGaps removes deliveries whose predecessor was not proposed in this tenure nor applied before:
-// appended, they would be a fault in the log. It is rare, so buf is copied only then.
-func (t *tenure) refuseGaps(p *part, buf []byte, count uint32, notes []note) ([]byte, uint32, []note) {
-	if !anySource(buf) {
-		return buf, count, notes
+// cutNotes cuts off the notes of count records from ordinal on, and numbers them from 0.
+func cutNotes(notes []note, ordinal, count uint32) (mine, rest []note) {
+	n := 0
+	for n < len(notes) && notes[n].ordinal < ordinal+count {
+		notes[n].ordinal -= ordinal
+		n++
 	}
-	kept := make([]byte, 0, len(buf))
-	keptNotes := notes[:0:0]
-	var n, ordinal uint32
-	for rest := buf; len(rest) > 0; ordinal++ {
-		rec, tail, err := command.Next(rest)
+	return notes[:n:n], notes[n:]
+}
+
+// append hands a group to the log writer.
+func (p *part) append(g group) {
+	t := p.tenure
+	for _, n := range g.notes {
+		n.call.proposed = true
+		g.load.add(n.call)
+	}
+	raw := g.buf
+	if p.refused.Load() {
+		g.notes = p.loop.prove(p, g.notes)
+	}
+	t.inflight = append(t.inflight, g)
+	t.next += lsn.Offset(g.count)
+	t.log.Append(g.first, g.count, raw)
+}
+
+func lose(notes []note) {
+	for _, n := range notes {
+		n.call.lost()
+	}
+}
+
+// gap is a delivery that came before another one of its source.
+type gap struct {
+	ordinal uint32
+	err     error
+}
+
+// gaps finds the deliveries whose predecessor was not proposed in this tenure nor applied before:
+// appended, they would be a fault in the log.
+func (t *tenure) gaps(p *part, buf []byte) (gaps []gap) {
+	for ordinal := uint32(0); len(buf) > 0; ordinal++ {
+		rec, rest, err := command.Next(buf)
 		if err != nil {
-			return buf, count, notes // propose reports it
+			return gaps // propose reports it
 		}
-		rest = tail
+		buf = rest
+		seq, source := command.Source(rec)
+		if seq == 0 {
+			continue
+		}
+		last, err := t.lastTaken(p, source)
+		if err == nil && seq > last+1 {
+			err = errs.Newf(errs.Conflict, "message %d of partition %d came before %d", seq, source, last+1)
+		}
+		if err != nil {
+			gaps = append(gaps, gap{ordinal, err})
+			continue
+		}
+		t.taken[source] = max(last, seq)
+	}
+	return gaps
+}
+
+// withoutGaps answers the calls of gaps and returns the rest, copied: it is rare.
+func (p *part) withoutGaps(gaps []gap, buf []byte, notes []note) ([]byte, []note) {
+	kept := make([]byte, 0, len(buf))
+	var keptNotes []note
+	var freed load
+	for ordinal, n := uint32(0), uint32(0); len(buf) > 0; ordinal++ {
+		rec, rest, err := command.Next(buf)
+		if err != nil {
+			return append(kept, buf...), append(keptNotes, notes...) // propose reports it
+		}
+		buf = rest
 		var c *call
 		if len(notes) > 0 && notes[0].ordinal == ordinal {
 			c, notes = notes[0].call, notes[1:]
 		}
-		if seq, source := command.Source(rec); seq != 0 {
-			last, err := t.lastTaken(p, source)
-			if err == nil && seq > last+1 {
-				err = errs.Newf(errs.Conflict, "message %d of partition %d came before %d", seq, source, last+1)
+		if len(gaps) == 0 || gaps[0].ordinal != ordinal {
+			kept = append(kept, rec...)
+			if c != nil {
+				keptNotes = append(keptNotes, note{ordinal: n, call: c})
 			}
-			if err != nil {
-				if c != nil {
-					c.answer(nil, err)
-				}
-				continue
-			}
-			t.taken[source] = max(last, seq)
+			n++
+			continue
 		}
 		if c != nil {
-			keptNotes = append(keptNotes, note{ordinal: n, call: c})
+			freed.add(c)
+			c.answer(nil, gaps[0].err)
 		}
-		kept = append(kept, rec...)
-		n++
+		gaps = gaps[1:]
 	}
-	return kept, n, keptNotes
-}
-
-func anySource(buf []byte) bool {
-	for len(buf) > 0 {
-		rec, rest, err := command.Next(buf)
-		if err != nil {
-			return false
-		}
-		if seq, _ := command.Source(rec); seq != 0 {
-			return true
-		}
-		buf = rest
-	}
-	return false
+	p.loop.mail.release(p, freed)
+	return kept, keptNotes
 }
 
 func (t *tenure) lastTaken(p *part, source id.Partition) (uint64, error) {
@@ -184,6 +240,7 @@ func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applie
 	view := p.store.Begin()
 	p.effects = p.effects[:0]
 	done := p.loop.applied[:0]
+	var freed load
 	for limit > 0 && len(t.inflight) > 0 {
 		g := &t.inflight[0]
 		at := g.first + lsn.Offset(g.done)
@@ -209,6 +266,7 @@ func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applie
 		g.done++
 		limit--
 		if g.done == g.count {
+			freed.sum(g.load)
 			t.inflight[0] = group{}
 			t.inflight = t.inflight[1:]
 		}
@@ -217,6 +275,7 @@ func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applie
 	if err := view.Commit(); err != nil {
 		return nil, fmt.Errorf("commit batch: %w", err)
 	}
+	p.loop.mail.release(p, freed)
 	return done, nil
 }
 
@@ -321,6 +380,9 @@ func (l *Loop) abandon(caller any) {
 		if p.tenure != nil {
 			p.tenure.abandon(caller)
 		}
+		for _, c := range slices.Concat(p.reads, p.proving) {
+			c.gone = c.gone || c.caller == caller
+		}
 	}
 }
 
@@ -351,9 +413,20 @@ func (p *part) activation(e *partition.Effect) invoker.Activation {
 
 // park stops one partition visibly; the process and the other partitions go on.
 func (l *Loop) park(p *part, err error) {
+	if p.parked != nil {
+		return
+	}
 	p.parked = err
-	l.node.metrics.parked.Inc()
-	l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "partition is parked: a command could not be applied; its requests are refused until this node restarts",
+	l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "partition is parked: its commands cannot be applied; its requests are refused until this node restarts",
 		slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err))
+	l.node.parked()
 	l.depose(p, err)
+}
+
+// parkIf parks p if the tenure in which the fault was found has not ended: after that the store belongs
+// to whoever recovers it.
+func (l *Loop) parkIf(p *part, t *tenure, err error) {
+	if p.tenure == t {
+		l.park(p, err)
+	}
 }

@@ -4,18 +4,20 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"log/slog"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
-	"reprise/pkg/logkey"
 	"reprise/pkg/lsn"
 	"reprise/pkg/partition"
 )
 
 // timersFiredMax is how many due timers of a partition one turn proposes.
 const timersFiredMax = 512
+
+// timersWaitingMax is how many records of a partition may wait to be applied while its timers still fire.
+const timersWaitingMax = 8192
 
 // timers holds the timers of a partition that are due before horizon; later ones stay rows.
 type timers struct {
@@ -38,13 +40,18 @@ func (t *timers) first() (int64, bool) {
 	return t.heap[0].Due, true
 }
 
+// crowded tells whether timers wait until more of what was proposed is applied.
+func (t *tenure) crowded() bool {
+	return len(t.inflight) > 0 && t.next-t.inflight[0].first > timersWaitingMax
+}
+
 // fireTimers proposes the timers that are due. A timer that is proposed twice has an effect once:
 // Apply looks for its row.
 func (l *Loop) fireTimers(now int64) bool {
 	fired := false
 	for _, p := range l.parts {
 		t := p.tenure
-		if t == nil || !t.leading {
+		if t == nil || !t.leading || t.crowded() {
 			continue
 		}
 		for range timersFiredMax {
@@ -56,7 +63,7 @@ func (l *Loop) fireTimers(now int64) bool {
 			rec, err := command.Append(nil, command.Header{Kind: command.Fire, ID: x.ID, Incarnation: lsn.LSN(x.Incarnation)},
 				&storedv1.TimerFacts{DueMs: x.Due, Kind: uint32(x.Kind), Index: x.Index})
 			if err == nil {
-				err = l.mail.record(p, rec, nil, &l.node.cfg)
+				err = l.mail.record(p, rec, nil)
 			}
 			if err != nil {
 				break // deposed: the next leader reads the rows
@@ -81,7 +88,7 @@ func (l *Loop) scanTimers(p *part, now int64) {
 	t.horizon, t.scanning = now+ahead, true
 	to := t.horizon
 	snap := p.store.Snapshot()
-	l.node.background("read timers", func(context.Context) error {
+	l.node.background("read timers", func(ctx context.Context) error {
 		defer func() { _ = snap.Close() }() // nothing was written through it
 		var page []partition.Timer
 		post := func(last bool) {
@@ -98,22 +105,22 @@ func (l *Loop) scanTimers(p *part, now int64) {
 			})
 		}
 		it := snap.Timers(from)
-		for {
+		defer func() { _ = it.Close() }() // read only
+		for ctx.Err() == nil {
 			x, err := it.Next()
 			if errors.Is(err, io.EOF) || err == nil && x.Due >= to {
 				break
 			}
 			if err != nil {
-				l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "timers cannot be read", slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err))
-				l.mail.do(func() { l.park(p, err) })
-				break
+				l.mail.do(func() { l.parkIf(p, tenure, fmt.Errorf("read timers: %w", err)) })
+				return nil
 			}
 			if page = append(page, x); len(page) == pendingPage {
 				post(false)
 			}
 		}
 		post(true)
-		return it.Close()
+		return nil
 	})
 }
 
