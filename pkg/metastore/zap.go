@@ -49,14 +49,15 @@ func (c zapCore) Write(e zapcore.Entry, fields []zapcore.Field) error {
 	if err, ok := enc.Fields["error"].(string); ok {
 		cause += ": " + err
 	}
-	level, message := slog.LevelWarn, "etcd reports"
-	switch {
-	case e.Level > zapcore.ErrorLevel:
-		level, message = slog.LevelError, "metadata store cannot go on; the process ends"
-	case slices.Contains(told, e.Message):
+	if e.Level > zapcore.ErrorLevel {
+		c.log.Error("metadata store cannot go on; the process ends", slog.String(logkey.Err, cause))
+		return nil
+	}
+	level := slog.LevelWarn
+	if slices.Contains(told, e.Message) {
 		level = slog.LevelDebug
 	}
-	c.log.LogAttrs(context.Background(), level, message, slog.String(logkey.Err, cause))
+	c.log.Log(context.Background(), level, "etcd reports", slog.String(logkey.Err, cause))
 	return nil
 }
 
