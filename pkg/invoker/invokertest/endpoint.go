@@ -42,7 +42,7 @@ const headerTimeout = 10 * time.Second
 // engine gives up before its journal was sent is not shown to f.
 func Serve(t testing.TB, f func(p *Peer)) (uri string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
