@@ -43,7 +43,7 @@ func (l *Loop) Replay(pid id.Partition, i id.Invocation, eagerLimit int) (invoke
 	if ok && (!partial || eagerLimit <= stateLimit || !inv.HasState()) {
 		r.Inline, r.Frames, r.Partial = true, frames, partial || !inv.HasState()
 		for _, e := range state {
-			r.State = append(r.State, invoker.StateEntry{Key: e.Key, Value: e.Value})
+			r.State = append(r.State, invoker.StateEntry(e))
 		}
 		return r, nil
 	}
