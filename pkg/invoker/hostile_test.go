@@ -20,13 +20,13 @@ func raw(t serviceproto.Type, payload []byte) []byte {
 func status(code int, headers ...string) func(p *peer) {
 	return func(p *peer) {
 		for i := 0; i < len(headers); i += 2 {
-			p.w.Header().Set(headers[i], headers[i+1])
+			p.Writer.Header().Set(headers[i], headers[i+1])
 		}
-		p.w.WriteHeader(code)
+		p.Writer.WriteHeader(code)
 	}
 }
 
-func sends(frames ...[]byte) func(p *peer) { return func(p *peer) { p.send(frames...) } }
+func sends(frames ...[]byte) func(p *peer) { return func(p *peer) { p.Send(frames...) } }
 
 func deepTree(depth int) []byte {
 	f := &servicev1.Future{WaitingSignals: []uint32{1}}
@@ -94,8 +94,8 @@ func TestBadAnswers(t *testing.T) {
 		{"protocol violation", sends(errorMessage(&servicev1.Error{Code: 571, Message: "no"})), "RT0012", 3, 571},
 		{"Error, pause", sends(errorMessage(&servicev1.Error{Code: 500, Behavior: servicev1.ErrorBehavior(serviceproto.BehaviorPause)})), "RT0007", 1, 500},
 		{"body of an error status", func(p *peer) {
-			p.w.WriteHeader(500)
-			_, _ = p.w.Write(long)
+			p.Writer.WriteHeader(500)
+			_, _ = p.Writer.Write(long)
 		}, "RT0012", 3, 500},
 	}
 	for _, tc := range cases {
@@ -137,7 +137,7 @@ func TestTreesOfVersion7(t *testing.T) {
 			var attempts atomic.Int32
 			l := newLoop(t, endpoint(t, func(p *peer) {
 				attempts.Add(1)
-				p.send(tc.frame)
+				p.Send(tc.frame)
 			}, false), versions(7, 7, true))
 			i := l.invoke(service("h"), "")
 			l.wantFailure(i, tc.doc)
@@ -159,11 +159,11 @@ func TestFramesAfterTheEndAreIgnored(t *testing.T) {
 			l := newLoop(t, endpoint(t, func(p *peer) {
 				if later {
 					output(p, "done")
-					_, _ = p.next() // the end of the request: the engine has read End
-					p.send(more...)
+					_, _ = p.Next() // the end of the request: the engine has read End
+					p.Send(more...)
 					return
 				}
-				p.send(append([][]byte{partitiontest.Output("done"), partitiontest.End()}, more...)...)
+				p.Send(append([][]byte{partitiontest.Output("done"), partitiontest.End()}, more...)...)
 			}, false))
 			i := l.invoke(service("h"), "")
 			l.wantValue(i, "done")
@@ -186,11 +186,11 @@ func must[T any](v T, err error) T {
 // What was sent in good order before a fault counts.
 func TestWhatCameBeforeAFaultIsStored(t *testing.T) {
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		switch p.attempt {
+		switch p.Attempt {
 		case 1:
-			p.send(partitiontest.Run(1), proposal(1, "x"), raw(0x0420, nil), partitiontest.Run(2))
+			p.Send(partitiontest.Run(1), proposal(1, "x"), raw(0x0420, nil), partitiontest.Run(2))
 		default:
-			output(p, p.types())
+			output(p, p.Types())
 		}
 	}, false))
 	i := l.invoke(service("h"), "")
@@ -202,17 +202,17 @@ func TestWhatCameBeforeAFaultIsStored(t *testing.T) {
 func TestEndlessBody(t *testing.T) {
 	gone := make(chan struct{})
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		if p.attempt > 1 {
+		if p.Attempt > 1 {
 			output(p, "ok")
 			return
 		}
-		p.send(raw(0x0420, nil))
+		p.Send(raw(0x0420, nil))
 		junk := make([]byte, 1000)
-		for p.r.Context().Err() == nil {
-			if _, err := p.w.Write(junk); err != nil {
+		for p.Request.Context().Err() == nil {
+			if _, err := p.Writer.Write(junk); err != nil {
 				break
 			}
-			_ = p.rc.Flush()
+			_ = p.Control.Flush()
 		}
 		close(gone)
 	}, false))
@@ -233,7 +233,7 @@ func TestResponseThatDoesNotEnd(t *testing.T) {
 	gone := make(chan struct{})
 	l := newLoop(t, endpoint(t, func(p *peer) {
 		output(p, "ok")
-		<-p.r.Context().Done()
+		<-p.Request.Context().Done()
 		close(gone)
 	}, false))
 	i := l.invoke(service("h"), "")
@@ -248,14 +248,14 @@ func TestResponseThatDoesNotEnd(t *testing.T) {
 
 func TestSlowBytes(t *testing.T) {
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		p.headers()
+		p.Headers()
 		var all []byte
 		for _, f := range [][]byte{partitiontest.Run(1), proposal(1, "x"), partitiontest.Output("slow"), partitiontest.End()} {
 			all = append(all, f...)
 		}
 		for i := range all {
-			_, _ = p.w.Write(all[i : i+1])
-			_ = p.rc.Flush()
+			_, _ = p.Writer.Write(all[i : i+1])
+			_ = p.Control.Flush()
 		}
 	}, false))
 	i := l.invoke(service("h"), "")
@@ -270,11 +270,11 @@ func TestEverySplit(t *testing.T) {
 		all = append(all, f...)
 	}
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		cut := p.attempt % len(all)
-		p.headers()
-		_, _ = p.w.Write(all[:cut])
-		_ = p.rc.Flush()
-		_, _ = p.w.Write(all[cut:])
+		cut := p.Attempt % len(all)
+		p.Headers()
+		_, _ = p.Writer.Write(all[:cut])
+		_ = p.Control.Flush()
+		_, _ = p.Writer.Write(all[cut:])
 	}, false))
 	for range len(all) {
 		l.wantValue(l.invoke(service("h"), ""), "slow")
@@ -285,9 +285,9 @@ func TestEverySplit(t *testing.T) {
 func TestLargeMessages(t *testing.T) {
 	value := string(bytes.Repeat([]byte("v"), 5<<20))
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		p.send(partitiontest.Run(1), proposal(1, value))
-		if f, err := p.next(); err == nil && f.typ == serviceproto.TypeRunCompletion {
-			output(p, p.input())
+		p.Send(partitiontest.Run(1), proposal(1, value))
+		if f, err := p.Next(); err == nil && f.Type == serviceproto.TypeRunCompletion {
+			output(p, p.Input())
 		}
 	}, false))
 	i := l.invoke(service("h"), value)

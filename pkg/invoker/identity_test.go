@@ -80,7 +80,7 @@ func TestSignerRefusesKeys(t *testing.T) {
 func TestRequestsAreSigned(t *testing.T) {
 	for _, http1 := range []bool{false, true} {
 		l := newLoop(t, endpoint(t, func(p *peer) {
-			output(p, p.r.Header.Get(HeaderSignatureScheme)+" "+p.r.Header.Get(HeaderToken))
+			output(p, p.Request.Header.Get(HeaderSignatureScheme)+" "+p.Request.Header.Get(HeaderToken))
 		}, false)+"/base", func(l *loop, d *storedv1.Deployment) {
 			d.Http1 = http1
 			l.cfg.Identity = must(NewSigner([]byte(testKey), time.Minute, l.clock))

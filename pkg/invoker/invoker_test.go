@@ -18,17 +18,17 @@ func field(name, value string) h2.Field { return h2.Field{Name: name, Value: val
 
 func counterValue(c prometheus.Counter) float64 { return testutil.ToFloat64(c) }
 
-func output(p *peer, value string) { p.send(partitiontest.Output(value), partitiontest.End()) }
+func output(p *peer, value string) { p.Send(partitiontest.Output(value), partitiontest.End()) }
 
 func TestEcho(t *testing.T) {
 	headers := make(chan http.Header, 1)
 	uri := endpoint(t, func(p *peer) {
-		headers <- p.r.Header.Clone()
-		if p.r.URL.Path != "/base/invoke/S/h" {
-			p.w.WriteHeader(http.StatusNotFound)
+		headers <- p.Request.Header.Clone()
+		if p.Request.URL.Path != "/base/invoke/S/h" {
+			p.Writer.WriteHeader(http.StatusNotFound)
 			return
 		}
-		output(p, p.input())
+		output(p, p.Input())
 	}, false)
 	l := newLoop(t, uri+"/base/")
 	i := l.invoke(service("h"), "hello")
@@ -80,14 +80,14 @@ func TestRunStep(t *testing.T) {
 					if tc.flag {
 						f = flagged(f)
 					}
-					p.send(partitiontest.Run(n+1), f)
-					answer, err := p.next()
+					p.Send(partitiontest.Run(n+1), f)
+					answer, err := p.Next()
 					if err != nil {
 						return
 					}
-					got = append(got, answer.typ.String())
+					got = append(got, answer.Type.String())
 				}
-				got = append(got, p.r.Header.Get("content-type"))
+				got = append(got, p.Request.Header.Get("content-type"))
 				output(p, strings.Join(got, " "))
 			}, false)
 			l := newLoop(t, uri, tc.option)

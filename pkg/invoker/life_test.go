@@ -17,6 +17,7 @@ import (
 	"reprise/pkg/command"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
+	"reprise/pkg/invoker/invokertest"
 	"reprise/pkg/partition/partitiontest"
 	"reprise/pkg/serviceproto"
 )
@@ -33,21 +34,21 @@ func TestRunRetries(t *testing.T) {
 	got := make(chan told, 2*tries)
 	delay := uint64(50)
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		got <- told{uint64(p.start.GetRetryCountSinceLastStoredEntry()), p.start.GetDurationSinceLastStoredEntry()}
+		got <- told{uint64(p.Start.GetRetryCountSinceLastStoredEntry()), p.Start.GetDurationSinceLastStoredEntry()}
 		index, name, typ := uint32(1), "run", uint32(serviceproto.TypeRun)
 		fail := errorMessage(&servicev1.Error{
 			Code: 500, Message: "again", NextRetryDelay: &delay,
 			RelatedCommandIndex: &index, RelatedCommandName: &name, RelatedCommandType: &typ,
 		})
 		switch {
-		case p.attempt == 1:
-			p.send(partitiontest.Run(1), fail)
-		case p.attempt < tries:
-			p.send(fail)
-		case p.attempt == tries:
-			p.send(proposal(1, "x"), partitiontest.Run(2), fail)
+		case p.Attempt == 1:
+			p.Send(partitiontest.Run(1), fail)
+		case p.Attempt < tries:
+			p.Send(fail)
+		case p.Attempt == tries:
+			p.Send(proposal(1, "x"), partitiontest.Run(2), fail)
 		default:
-			output(p, p.types())
+			output(p, p.Types())
 		}
 	}, false))
 	i := l.invoke(service("h"), "")
@@ -75,9 +76,9 @@ func TestRetryAfter(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			l := newLoop(t, endpoint(t, func(p *peer) {
-				if p.attempt <= int(tc.refusals) {
-					p.w.Header().Set("retry-after", tc.value)
-					p.w.WriteHeader(http.StatusServiceUnavailable)
+				if p.Attempt <= int(tc.refusals) {
+					p.Writer.Header().Set("retry-after", tc.value)
+					p.Writer.WriteHeader(http.StatusServiceUnavailable)
 					return
 				}
 				output(p, "ok")
@@ -95,11 +96,11 @@ func TestRetryAfter(t *testing.T) {
 
 func TestSuspendAndResume(t *testing.T) {
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		if len(p.replay) == 1 {
-			p.send(partitiontest.Suspension(nil, []uint32{1, 17}))
+		if len(p.Replay) == 1 {
+			p.Send(partitiontest.Suspension(nil, []uint32{1, 17}))
 			return
 		}
-		output(p, p.types())
+		output(p, p.Types())
 	}, false))
 	i := l.invoke(service("h"), "")
 	l.wantStatus(i, suspended)
@@ -112,11 +113,11 @@ func TestSuspendAndResume(t *testing.T) {
 // A suspension whose condition was met while it was under way starts another attempt at once.
 func TestSuspensionThatIsMet(t *testing.T) {
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		if p.attempt == 1 {
-			p.send(partitiontest.Run(1), proposal(1, "x"), partitiontest.Suspension([]uint32{1}, []uint32{1}))
+		if p.Attempt == 1 {
+			p.Send(partitiontest.Run(1), proposal(1, "x"), partitiontest.Suspension([]uint32{1}, []uint32{1}))
 			return
 		}
-		output(p, p.types())
+		output(p, p.Types())
 	}, false))
 	i := l.invoke(service("h"), "")
 	l.wantValue(i, "Input Run RunCompletion")
@@ -131,11 +132,11 @@ func TestLiveNotificationBeforeHeaders(t *testing.T) {
 	begun := make(chan struct{})
 	l := newLoop(t, endpoint(t, func(p *peer) {
 		close(begun)
-		f, err := p.next()
+		f, err := p.Next()
 		if err != nil {
 			return
 		}
-		output(p, f.typ.String())
+		output(p, f.Type.String())
 	}, false))
 	i := l.invoke(service("h"), "")
 	l.settle("begun", begun)
@@ -154,16 +155,16 @@ func timeouts(inactivity, abort time.Duration) option {
 func TestInactivity(t *testing.T) {
 	begun, closed := make(chan struct{}), make(chan struct{})
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		if p.attempt > 1 {
-			output(p, p.types())
+		if p.Attempt > 1 {
+			output(p, p.Types())
 			return
 		}
 		close(begun)
-		if _, err := p.next(); errors.Is(err, io.EOF) {
+		if _, err := p.Next(); errors.Is(err, io.EOF) {
 			close(closed)
 			// It may go on for a while.
-			p.send(partitiontest.Run(1), proposal(1, "x"))
-			p.send(partitiontest.Suspension(nil, []uint32{1, 17}))
+			p.Send(partitiontest.Run(1), proposal(1, "x"))
+			p.Send(partitiontest.Suspension(nil, []uint32{1, 17}))
 		}
 	}, false), timeouts(3*time.Second, 4*time.Second))
 	i := l.invoke(service("h"), "")
@@ -189,7 +190,7 @@ func TestFramesKeepAnAttemptActive(t *testing.T) {
 		for {
 			switch <-ask {
 			case "frame":
-				p.send(partitiontest.Run(1))
+				p.Send(partitiontest.Run(1))
 			case "end":
 				output(p, "ok")
 				return
@@ -212,12 +213,12 @@ func TestFramesKeepAnAttemptActive(t *testing.T) {
 func TestAbort(t *testing.T) {
 	begun, gone := make(chan struct{}), make(chan struct{})
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		if p.attempt > 1 {
+		if p.Attempt > 1 {
 			output(p, "ok")
 			return
 		}
 		close(begun)
-		<-p.r.Context().Done()
+		<-p.Request.Context().Done()
 		close(gone)
 	}, false), timeouts(3*time.Second, 4*time.Second))
 	i := l.invoke(service("h"), "")
@@ -251,15 +252,15 @@ func TestRequestResponse(t *testing.T) {
 		for _, lazy := range []bool{false, true} {
 			t.Run(fmt.Sprint(tc.name, " lazy=", lazy), func(t *testing.T) {
 				l := newLoop(t, endpoint(t, func(p *peer) {
-					if _, err := p.next(); !errors.Is(err, io.EOF) {
-						p.w.WriteHeader(http.StatusTeapot)
+					if _, err := p.Next(); !errors.Is(err, io.EOF) {
+						p.Writer.WriteHeader(http.StatusTeapot)
 						return
 					}
-					if len(p.replay) == 1 {
-						p.send(partitiontest.Run(1), proposal(1, "x"), partitiontest.Suspension([]uint32{1}, []uint32{1}))
+					if len(p.Replay) == 1 {
+						p.Send(partitiontest.Run(1), proposal(1, "x"), partitiontest.Suspension([]uint32{1}, []uint32{1}))
 						return
 					}
-					output(p, p.types()+" "+p.r.Header.Get("x-restate-invocation-id")+" "+p.r.Header.Get("x-restate-cluster-name"))
+					output(p, p.Types()+" "+p.Request.Header.Get("x-restate-invocation-id")+" "+p.Request.Header.Get("x-restate-cluster-name"))
 				}, false), tc.option)
 				l.lazy = lazy
 				i := l.invoke(service("h"), "")
@@ -272,12 +273,12 @@ func TestRequestResponse(t *testing.T) {
 
 func TestBidiOverHTTP1(t *testing.T) {
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		p.send(partitiontest.Run(1), proposal(1, "x"))
-		f, err := p.next()
+		p.Send(partitiontest.Run(1), proposal(1, "x"))
+		f, err := p.Next()
 		if err != nil {
 			return
 		}
-		output(p, f.typ.String()+" "+p.r.Proto)
+		output(p, f.Type.String()+" "+p.Request.Proto)
 	}, false), func(_ *loop, d *storedv1.Deployment) { d.Http1 = true })
 	l.wantValue(l.invoke(service("h"), ""), "RunCompletion HTTP/1.1")
 	l.wantNothingHeld()
@@ -289,9 +290,9 @@ func TestHTTP1Failures(t *testing.T) {
 		"RT0012": status(404),
 		"RT0007": sends(partitiontest.Run(1)),
 		"RT0010": func(p *peer) {
-			p.headers()
-			_ = p.rc.Flush()
-			c, _, err := p.rc.Hijack()
+			p.Headers()
+			_ = p.Control.Flush()
+			c, _, err := p.Control.Hijack()
 			if err == nil {
 				_ = c.Close()
 			}
@@ -317,10 +318,10 @@ func TestKnownEntriesUnderConcurrentForwards(t *testing.T) {
 			delay := uint64(0)
 			l := newLoop(t, endpoint(t, func(p *peer) {
 				seen := uint32(16)
-				note := func(f frame) bool {
+				note := func(f invokertest.Frame) bool {
 					var n servicev1.Notification
-					if f.typ != serviceproto.TypeSignalNotification || proto.Unmarshal(f.payload, &n) != nil {
-						bad <- f.typ.String()
+					if f.Type != serviceproto.TypeSignalNotification || proto.Unmarshal(f.Payload, &n) != nil {
+						bad <- f.Type.String()
 						return false
 					}
 					if n.GetSignalId() != seen+1 {
@@ -330,14 +331,14 @@ func TestKnownEntriesUnderConcurrentForwards(t *testing.T) {
 					seen++
 					return true
 				}
-				for _, f := range p.replay[1:] {
+				for _, f := range p.Replay[1:] {
 					if !note(f) {
 						return
 					}
 				}
 				next <- struct{}{}
-				for seen < 16+signals && (p.attempt >= attempts || seen < 16+uint32(p.attempt*signals/attempts)) {
-					f, err := p.next()
+				for seen < 16+signals && (p.Attempt >= attempts || seen < 16+uint32(p.Attempt*signals/attempts)) {
+					f, err := p.Next()
 					if err != nil || !note(f) {
 						return
 					}
@@ -346,7 +347,7 @@ func TestKnownEntriesUnderConcurrentForwards(t *testing.T) {
 					output(p, "all")
 					return
 				}
-				p.send(errorMessage(&servicev1.Error{Code: 500, Message: "again", NextRetryDelay: &delay}))
+				p.Send(errorMessage(&servicev1.Error{Code: 500, Message: "again", NextRetryDelay: &delay}))
 			}, false))
 			l.lazy = lazy
 			i := l.invoke(service("h"), "")
@@ -374,20 +375,20 @@ func TestHandlerThatDoesNotRead(t *testing.T) {
 		t.Run(fmt.Sprint("lazy=", lazy), func(t *testing.T) {
 			begun, read := make(chan struct{}), make(chan struct{})
 			l := newLoop(t, endpoint(t, func(p *peer) {
-				if p.attempt > 1 {
-					output(p, fmt.Sprint(len(p.replay)))
+				if p.Attempt > 1 {
+					output(p, fmt.Sprint(len(p.Replay)))
 					return
 				}
 				close(begun)
 				<-read
 				n := uint32(0)
 				for {
-					f, err := p.next()
+					f, err := p.Next()
 					if errors.Is(err, io.EOF) {
 						break // between two messages
 					}
-					if err != nil || f.typ != serviceproto.TypeSignalNotification {
-						t.Error(f.typ, err)
+					if err != nil || f.Type != serviceproto.TypeSignalNotification {
+						t.Error(f.Type, err)
 						return
 					}
 					n++
@@ -395,7 +396,7 @@ func TestHandlerThatDoesNotRead(t *testing.T) {
 				if n == 0 || n == count {
 					t.Errorf("%d of %d notifications came", n, count)
 				}
-				p.send(partitiontest.Suspension(nil, []uint32{17 + count - 1}))
+				p.Send(partitiontest.Suspension(nil, []uint32{17 + count - 1}))
 			}, false))
 			l.lazy = lazy
 			i := l.invoke(service("h"), "")
@@ -419,24 +420,24 @@ func TestReplayIsVerbatim(t *testing.T) {
 			const steps, size = 40, 100 << 10
 			var sent bytes.Buffer
 			l := newLoop(t, endpoint(t, func(p *peer) {
-				if p.attempt == 1 {
+				if p.Attempt == 1 {
 					for n := range uint32(steps) {
-						p.send(partitiontest.Run(n+1), proposal(n+1, strings.Repeat("v", size)))
-						f, err := p.next()
+						p.Send(partitiontest.Run(n+1), proposal(n+1, strings.Repeat("v", size)))
+						f, err := p.Next()
 						if err != nil {
 							return
 						}
 						sent.Write(partitiontest.Run(n + 1))
-						sent.Write(f.raw)
+						sent.Write(f.Raw)
 					}
-					p.send(errorMessage(&servicev1.Error{Code: 500}))
+					p.Send(errorMessage(&servicev1.Error{Code: 500}))
 					return
 				}
 				var got bytes.Buffer
-				for _, f := range p.replay[1:] {
-					got.Write(f.raw)
+				for _, f := range p.Replay[1:] {
+					got.Write(f.Raw)
 				}
-				output(p, fmt.Sprint(bytes.Equal(got.Bytes(), sent.Bytes()), " ", len(p.replay)))
+				output(p, fmt.Sprint(bytes.Equal(got.Bytes(), sent.Bytes()), " ", len(p.Replay)))
 			}, false))
 			l.lazy = lazy
 			l.wantValue(l.invoke(service("h"), ""), fmt.Sprint("true ", 2*steps+1))
@@ -447,15 +448,15 @@ func TestReplayIsVerbatim(t *testing.T) {
 
 func TestCommandAcks(t *testing.T) {
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		p.send(partitiontest.Run(1), flagged(partitiontest.Run(2)))
-		p.send(partitiontest.Run(3), flagged(partitiontest.Run(4)))
+		p.Send(partitiontest.Run(1), flagged(partitiontest.Run(2)))
+		p.Send(partitiontest.Run(3), flagged(partitiontest.Run(4)))
 		var got []string
 		for range 2 {
-			f, err := p.next()
+			f, err := p.Next()
 			if err != nil {
 				return
 			}
-			got = append(got, fmt.Sprintf("%s %x", f.typ, f.payload))
+			got = append(got, fmt.Sprintf("%s %x", f.Type, f.Payload))
 		}
 		output(p, strings.Join(got, ", "))
 	}, false))

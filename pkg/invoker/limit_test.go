@@ -16,9 +16,9 @@ import (
 func TestNoAnswerBeforeTheRecordIsApplied(t *testing.T) {
 	sent, answered := make(chan struct{}), make(chan struct{})
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		p.send(flagged(partitiontest.Run(1)), proposal(1, "x"))
+		p.Send(flagged(partitiontest.Run(1)), proposal(1, "x"))
 		close(sent)
-		_, err := p.next()
+		_, err := p.Next()
 		close(answered)
 		if err == nil {
 			output(p, "ok")
@@ -42,11 +42,11 @@ func TestNoAnswerBeforeTheRecordIsApplied(t *testing.T) {
 // A retry waits until all that the failed attempt proposed is applied.
 func TestRetryWaitsForRecords(t *testing.T) {
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		if p.attempt == 1 {
-			p.send(partitiontest.Run(1), proposal(1, "x"), raw(0x0420, nil))
+		if p.Attempt == 1 {
+			p.Send(partitiontest.Run(1), proposal(1, "x"), raw(0x0420, nil))
 			return
 		}
-		output(p, p.types())
+		output(p, p.Types())
 	}, false))
 	i := l.invoke(service("h"), "")
 	l.turn()
@@ -83,7 +83,7 @@ func TestKillResetsTheStream(t *testing.T) {
 	begun, gone := make(chan struct{}), make(chan struct{})
 	l := newLoop(t, endpoint(t, func(p *peer) {
 		close(begun)
-		<-p.r.Context().Done()
+		<-p.Request.Context().Done()
 		close(gone)
 	}, false))
 	i := l.invoke(service("h"), "")
@@ -100,7 +100,7 @@ func TestKillResetsTheStream(t *testing.T) {
 func TestStopPartition(t *testing.T) {
 	var gone atomic.Int32
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		<-p.r.Context().Done()
+		<-p.Request.Context().Done()
 		gone.Add(1)
 	}, false), func(l *loop, _ *storedv1.Deployment) { l.cfg.ConcurrentMax = 2 })
 	for range 5 {
@@ -128,11 +128,11 @@ func TestConcurrencyLimit(t *testing.T) {
 			most.Store(n)
 		}
 		defer now.Add(-1)
-		if p.attempt%4 == 0 {
-			p.w.WriteHeader(500)
+		if p.Attempt%4 == 0 {
+			p.Writer.WriteHeader(500)
 			return
 		}
-		output(p, p.input())
+		output(p, p.Input())
 	}, false), func(l *loop, _ *storedv1.Deployment) { l.cfg.ConcurrentMax = limit })
 	ids := make([]id.Invocation, total)
 	for n := range ids {

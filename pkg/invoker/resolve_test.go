@@ -37,7 +37,7 @@ func TestCallees(t *testing.T) {
 		})
 	}
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		p.send(send("S", "other", "", nil), send("S", "other", "", &key), send("O", "h", "k", nil), send("O", "shared", "k", &key),
+		p.Send(send("S", "other", "", nil), send("S", "other", "", &key), send("O", "h", "k", nil), send("O", "shared", "k", &key),
 			send("W", "run", "w", &key), partitiontest.Output("ok"), partitiontest.End())
 	}, false))
 	l.wantValue(l.invoke(service("h"), ""), "ok")
@@ -87,20 +87,20 @@ func TestCallees(t *testing.T) {
 func TestCallOfAServiceThatIsRegisteredLater(t *testing.T) {
 	var l *loop
 	uri := endpoint(t, func(p *peer) {
-		if p.attempt == 2 {
-			d := deployment(1, "http://"+p.r.Host)
+		if p.Attempt == 2 {
+			d := deployment(1, "http://"+p.Request.Host)
 			d.Services = append(d.Services, &storedv1.Service{
 				Name: "Late", Type: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Revision: 1, Handlers: []*storedv1.Handler{{Name: "h"}},
 			})
 			l.register(d)
 		}
-		p.send(call("Late", "h", ""))
+		p.Send(call("Late", "h", ""))
 		for {
-			f, err := p.next()
+			f, err := p.Next()
 			if err != nil {
 				return
 			}
-			if f.typ == serviceproto.TypeCallInvocationIDCompletion {
+			if f.Type == serviceproto.TypeCallInvocationIDCompletion {
 				output(p, "ok")
 				return
 			}
@@ -138,15 +138,15 @@ func TestBucketsOfAnotherPartition(t *testing.T) {
 func TestDeployments(t *testing.T) {
 	fail := errorMessage(&servicev1.Error{Code: 500, Message: "no"})
 	old := endpoint(t, func(p *peer) {
-		switch p.input() {
+		switch p.Input() {
 		case "pinned":
-			if p.attempt > 2 {
+			if p.Attempt > 2 {
 				output(p, "old")
 				return
 			}
-			p.send(partitiontest.Run(1), fail)
+			p.Send(partitiontest.Run(1), fail)
 		default:
-			p.send(fail)
+			p.Send(fail)
 		}
 	}, false)
 	newer := endpoint(t, func(p *peer) { output(p, "new") }, false)
@@ -162,11 +162,11 @@ func TestDeployments(t *testing.T) {
 func TestRemovedDeployment(t *testing.T) {
 	delay := uint64(1000)
 	uri := endpoint(t, func(p *peer) {
-		if p.attempt == 1 {
-			p.send(partitiontest.Run(1), errorMessage(&servicev1.Error{Code: 500, NextRetryDelay: &delay}))
+		if p.Attempt == 1 {
+			p.Send(partitiontest.Run(1), errorMessage(&servicev1.Error{Code: 500, NextRetryDelay: &delay}))
 			return
 		}
-		output(p, fmt.Sprint(p.start.GetRetryCountSinceLastStoredEntry()))
+		output(p, fmt.Sprint(p.Start.GetRetryCountSinceLastStoredEntry()))
 	}, false)
 	l := newLoop(t, uri)
 	i := l.invoke(service("h"), "")
@@ -207,7 +207,7 @@ func TestAdditionalHeaders(t *testing.T) {
 		for _, key := range []string{"", "mine"} {
 			l := newLoop(t, endpoint(t, func(p *peer) {
 				output(p, strings.Join([]string{
-					p.r.Header.Get("authorization"), p.r.Header.Get("x-restate-cluster-name"), strings.Join(p.r.Header.Values("x-restate-service-key"), ","),
+					p.Request.Header.Get("authorization"), p.Request.Header.Get("x-restate-cluster-name"), strings.Join(p.Request.Header.Values("x-restate-service-key"), ","),
 				}, "|"))
 			}, false), func(_ *loop, d *storedv1.Deployment) {
 				d.Http1 = http1
@@ -246,16 +246,16 @@ func TestEagerState(t *testing.T) {
 		for _, lazy := range []bool{false, true} {
 			t.Run(fmt.Sprint(tc.name, " lazy=", lazy), func(t *testing.T) {
 				l := newLoop(t, endpoint(t, func(p *peer) {
-					if p.input() == "write" {
-						p.send(partitiontest.SetState("c", "333"), partitiontest.SetState("a", "1"), partitiontest.SetState("b", "22"),
-							partitiontest.Output(p.start.GetKey()), partitiontest.End())
+					if p.Input() == "write" {
+						p.Send(partitiontest.SetState("c", "333"), partitiontest.SetState("a", "1"), partitiontest.SetState("b", "22"),
+							partitiontest.Output(p.Start.GetKey()), partitiontest.End())
 						return
 					}
 					var b strings.Builder
-					for _, e := range p.start.GetStateMap() {
+					for _, e := range p.Start.GetStateMap() {
 						fmt.Fprintf(&b, "%s=%s ", e.GetKey(), e.GetValue())
 					}
-					fmt.Fprintf(&b, "partial=%v", p.start.GetPartialState())
+					fmt.Fprintf(&b, "partial=%v", p.Start.GetPartialState())
 					output(p, b.String())
 				}, false), tc.option)
 				l.lazy = lazy
@@ -269,7 +269,7 @@ func TestEagerState(t *testing.T) {
 
 func TestStartOfAPlainService(t *testing.T) {
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		s := p.start
+		s := p.Start
 		output(p, fmt.Sprintf("%x %s %d %v %v %q %d", s.GetId(), s.GetDebugId(), s.GetKnownEntries(), s.GetPartialState(), s.GetStateMap(), s.GetKey(), s.GetRandomSeed()))
 	}, false))
 	i := l.invoke(service("h"), "")
@@ -279,7 +279,7 @@ func TestStartOfAPlainService(t *testing.T) {
 
 // A repeated or older Start changes nothing; a newer one replaces.
 func TestStartIsIdempotent(t *testing.T) {
-	l := newLoop(t, endpoint(t, func(p *peer) { <-p.r.Context().Done() }, false))
+	l := newLoop(t, endpoint(t, func(p *peer) { <-p.Request.Context().Done() }, false))
 	i := l.invoke(service("h"), "")
 	l.turn()
 	r := l.v.runs[i]

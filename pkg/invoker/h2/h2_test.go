@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"reprise/pkg/host/hosttest"
+	"reprise/pkg/invoker/invokertest"
 	"reprise/pkg/lifecycle"
 )
 
@@ -150,27 +151,9 @@ func (f *fixture) closed(e *exchange) error {
 // serve runs a net/http server that speaks HTTP/2 without TLS.
 func serve(t *testing.T, h http.HandlerFunc, conf *http.HTTP2Config) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var p http.Protocols
 	p.SetUnencryptedHTTP2(true)
-	s := &http.Server{Handler: h, Protocols: &p, HTTP2: conf, ReadHeaderTimeout: wait}
-	g := lifecycle.NewGroup(context.Background())
-	g.Go("server", func(context.Context) error {
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	})
-	t.Cleanup(func() {
-		_ = s.Close()
-		if err := g.Wait(); err != nil {
-			t.Error(err)
-		}
-	})
-	return "http://" + l.Addr().String()
+	return invokertest.Listen(t, &http.Server{Handler: h, Protocols: &p, HTTP2: conf})
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {

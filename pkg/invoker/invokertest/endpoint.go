@@ -9,6 +9,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,18 +24,26 @@ import (
 // Frame is a message as an endpoint sees it.
 type Frame struct {
 	Type    serviceproto.Type
+	Flags   uint16
 	Payload []byte
+	Raw     []byte // with the header
 }
 
 // Peer is one attempt as the endpoint sees it, after Start and the journal were read.
 type Peer struct {
 	Request *http.Request
+	Writer  http.ResponseWriter
+	Control *http.ResponseController
+	In      *bufio.Reader // the request body
+	Attempt int           // from 1, of the endpoint
 	Start   *servicev1.Start
 	Replay  []Frame
+}
 
-	w  http.ResponseWriter
-	rc *http.ResponseController
-	in *bufio.Reader
+// Options change how an endpoint serves.
+type Options struct {
+	Raw       bool // attempts are shown before anything of them was read
+	Protocols func(*http.Protocols)
 }
 
 const headerTimeout = 10 * time.Second
@@ -42,18 +52,37 @@ const headerTimeout = 10 * time.Second
 // engine gives up before its journal was sent is not shown to f.
 func Serve(t testing.TB, f func(p *Peer)) (uri string) {
 	t.Helper()
+	return ServeWith(t, Options{}, f)
+}
+
+// ServeWith is Serve with options.
+func ServeWith(t testing.TB, o Options, f func(p *Peer)) (uri string) {
+	t.Helper()
+	var protocols http.Protocols
+	protocols.SetUnencryptedHTTP2(true)
+	if o.Protocols != nil {
+		o.Protocols(&protocols)
+	}
+	var attempts atomic.Int32
+	return Listen(t, &http.Server{Protocols: &protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p := &Peer{
+			Request: r, Writer: w, Control: http.NewResponseController(w), In: bufio.NewReader(r.Body), Attempt: int(attempts.Add(1)),
+		}
+		_ = p.Control.EnableFullDuplex() // of HTTP/1.1; HTTP/2 is always
+		if o.Raw || p.begin() == nil {
+			f(p)
+		}
+	})})
+}
+
+// Listen runs a server on a free port of the loopback until the test ends.
+func Listen(t testing.TB, s *http.Server) (uri string) {
+	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var protocols http.Protocols
-	protocols.SetUnencryptedHTTP2(true)
-	s := &http.Server{Protocols: &protocols, ReadHeaderTimeout: headerTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p := &Peer{Request: r, w: w, rc: http.NewResponseController(w), in: bufio.NewReader(r.Body)}
-		if err := p.begin(); err == nil {
-			f(p)
-		}
-	})}
+	s.ReadHeaderTimeout = headerTimeout
 	g := lifecycle.NewGroup(context.Background())
 	g.Go("endpoint", func(context.Context) error {
 		if err := s.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
@@ -94,24 +123,37 @@ func (p *Peer) begin() error {
 // Next reads a message that comes after the journal; io.EOF when the engine has nothing more to send.
 func (p *Peer) Next() (f Frame, err error) {
 	var h [serviceproto.FrameHeaderSize]byte
-	if _, err := io.ReadFull(p.in, h[:]); err != nil {
+	if _, err := io.ReadFull(p.In, h[:]); err != nil {
 		return f, err
 	}
-	f.Type = serviceproto.Type(binary.BigEndian.Uint16(h[:]))
+	f.Type, f.Flags = serviceproto.Type(binary.BigEndian.Uint16(h[:])), binary.BigEndian.Uint16(h[2:])
 	f.Payload = make([]byte, binary.BigEndian.Uint32(h[4:]))
-	_, err = io.ReadFull(p.in, f.Payload)
+	_, err = io.ReadFull(p.In, f.Payload)
+	f.Raw = append(h[:], f.Payload...)
 	return f, err
 }
 
+// Headers sets the headers of the response.
+func (p *Peer) Headers() { p.Writer.Header().Set("content-type", p.Request.Header.Get("content-type")) }
+
 // Send sends frames as they are, together.
 func (p *Peer) Send(frames ...[]byte) {
-	p.w.Header().Set("content-type", p.Request.Header.Get("content-type"))
+	p.Headers()
 	var all []byte
 	for _, f := range frames {
 		all = append(all, f...)
 	}
-	_, _ = p.w.Write(all) // the engine may have left
-	_ = p.rc.Flush()
+	_, _ = p.Writer.Write(all) // the engine may have left
+	_ = p.Control.Flush()
+}
+
+// Types are those of the journal.
+func (p *Peer) Types() string {
+	var all []string
+	for _, f := range p.Replay {
+		all = append(all, f.Type.String())
+	}
+	return strings.Join(all, " ")
 }
 
 // Input is the input of the invocation.
