@@ -114,7 +114,7 @@ func (e *endpoint) handle(handler string, p *invokertest.Peer) {
 		}
 		rest(p, append(frames, partitiontest.Output("told"))...)
 	case "add":
-		sum := ""
+		var sum string
 		if set, ok := p.Find(serviceproto.TypeSetState); ok {
 			var c servicev1.SetStateCommand
 			_ = proto.Unmarshal(set, &c) // of our own making

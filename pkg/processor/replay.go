@@ -42,9 +42,7 @@ func (l *Loop) Replay(pid id.Partition, i id.Invocation, eagerLimit int) (invoke
 	}
 	if ok && (!partial || eagerLimit <= stateLimit || !inv.HasState()) {
 		r.Inline, r.Frames, r.Partial = true, frames, partial || !inv.HasState()
-		for _, e := range state {
-			r.State = append(r.State, invoker.StateEntry(e))
-		}
+		r.State = state
 		return r, nil
 	}
 	r.Reader = p.store.Reader(inv)
