@@ -18,8 +18,10 @@ const (
 	tidyMin = 512
 )
 
-// flushIfOver flushes p's store if recovery itself has applied more than the budget.
+// flushIfOver flushes p's store if recovery itself has applied more than the budget. What it applied is
+// flushed soon in any case: another crash would have to replay the same again.
 func (n *Node) flushIfOver(ctx context.Context, p *part) error {
+	p.replayed.Store(true)
 	if p.store.Unflushed() < n.cfg.ReplayBudget {
 		return nil
 	}
@@ -38,12 +40,14 @@ func (n *Node) keepReplayShort(ctx context.Context, parts []*part) error {
 			return nil
 		case <-timer.C():
 		}
-		if now := n.host.Clock.Now(); now.Sub(tidied) >= tidyInterval {
+		p := replayed(parts)
+		if now := n.host.Clock.Now(); p == nil && now.Sub(tidied) >= tidyInterval {
 			tidied = now
-			if p, _ := mostBehind(parts); p != nil && p.openStore().Unflushed() >= tidyMin {
-				if err := n.flush(ctx, p); err != nil {
-					return err
-				}
+			p, _ = mostBehind(parts)
+		}
+		if p != nil && p.openStore().Unflushed() >= tidyMin {
+			if err := n.flush(ctx, p); err != nil {
+				return err
 			}
 		}
 		for {
@@ -68,6 +72,25 @@ func (n *Node) flush(ctx context.Context, p *part) error {
 	}
 	n.host.Log.LogAttrs(ctx, slog.LevelDebug, "partition flushed", slog.Int(logkey.Partition, int(p.id)), slog.Int64(logkey.Count, behind))
 	return nil
+}
+
+// replayed returns the partition with the most unflushed commands of those that were replayed and not
+// flushed since.
+func replayed(parts []*part) *part {
+	var most *part
+	best := int64(0)
+	for _, p := range parts {
+		if !p.replayed.Load() {
+			continue
+		}
+		if u := p.openStore().Unflushed(); u > best {
+			most, best = p, u
+		}
+	}
+	if most != nil {
+		most.replayed.Store(false)
+	}
+	return most
 }
 
 // mostBehind returns the partition with the most unflushed commands and the sum over all.

@@ -21,11 +21,12 @@ import (
 // part is one partition on this node. All but inbox belongs to the goroutine of its loop, once it
 // was adopted; before, to the goroutine that recovers it.
 type part struct {
-	id     id.Partition
-	loop   *Loop
-	store  *partitionstore.Store
-	opened atomic.Pointer[partitionstore.Store] // store, for the flusher
-	inbox  inbox                                // guarded by loop.mail.mu
+	id       id.Partition
+	loop     *Loop
+	store    *partitionstore.Store
+	opened   atomic.Pointer[partitionstore.Store] // store, for the flusher
+	replayed atomic.Bool                          // commands were replayed and not flushed since; for the flusher
+	inbox    inbox                                // guarded by loop.mail.mu
 
 	refused atomic.Bool // the log takes nothing now; see refused.go
 	reads   []*call     // that wait for a proof of leadership meanwhile
