@@ -42,7 +42,7 @@ type LogServer struct {
 
 // Open opens the store and asks whether this node may serve it.
 func Open(ctx context.Context, n *node.Node) (*LogServer, error) {
-	store, err := logstore.Open(logstore.Default(), n.Host, filepath.Join(n.Config.DataDir(), "log"))
+	store, err := logstore.Open(storeConfig(&n.Config), n.Host, filepath.Join(n.Config.DataDir(), "log"))
 	if err != nil {
 		return nil, fmt.Errorf("log store: %w", err)
 	}
@@ -57,6 +57,20 @@ func serverConfig(cfg *config.Config) logserver.Config {
 	if cfg.DiskReserve != nil {
 		c.ReserveBytes = uint64(*cfg.DiskReserve)
 	}
+	return c
+}
+
+// A restart reads what is in memtables from Pebble's log, and has to be quick.
+const (
+	memtableMin = 1 << 20
+	memtableMax = 16 << 20
+)
+
+func storeConfig(cfg *config.Config) logstore.Config {
+	c := logstore.Default()
+	m := cfg.Memory()
+	c.MemtableBytes = uint64(min(max(m.LogServerMemtables/4, memtableMin), memtableMax)) // up to four wait for their flush
+	c.CacheBytes = min(m.BlockCache/8, c.CacheBytes)
 	return c
 }
 

@@ -64,9 +64,22 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	assign.Settle = 0 // there is one worker
 	parts := append(member.Parts(), n.Parts()...)
 	parts = append(parts, logs.Server, controller.New(assign, n.Member.ID.Node, n.View, n.Meta, n.Host))
-	parts = append(parts, worker.Parts()...)
-	parts = append(parts, front, api, n.Fabric(), banner(n, ln.Addr(), api))
+	parts = append(parts, worker.LogParts()...)
+	// The ingress starts before all partitions are led: it tries again what is for those that are not yet.
+	parts = append(parts, lifecycle.Func(worker.Node.Run), front, awaiting(worker.Node))
+	parts = append(parts, api, n.Fabric(), banner(n, ln.Addr(), api))
 	return lifecycle.Run(ctx, parts...)
+}
+
+// awaiting is a part that does nothing and is ready when another one is.
+func awaiting(r lifecycle.Readier) lifecycle.Part { return gate{r} }
+
+type gate struct{ lifecycle.Readier }
+
+// Run waits for the end.
+func (gate) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
 }
 
 // banner is the last part: all others are ready when it says so.

@@ -78,7 +78,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
 	}
-	w.Node, err = processor.New(processorConfig(cfg), processor.Parts{
+	w.Node, err = processor.New(processorConfig(cfg, n.Member.Cluster.Partitions), processor.Parts{
 		Self: n.Member.ID, Writer: logWriter{w.writer}, Meta: n.Meta, View: n.View, Peers: peers,
 		Log:     logs{Client: loglet.NewClient(reads, logServers, n.Host), node: n},
 		Invoker: calls, Shared: w.shared,
@@ -90,14 +90,25 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 }
 
 // Parts are what runs, in the order of their start.
-func (w *Worker) Parts() []lifecycle.Part { return []lifecycle.Part{w.logs, w.writer, w.Node} }
+func (w *Worker) Parts() []lifecycle.Part { return append(w.LogParts(), w.Node) }
+
+// LogParts are what Node needs.
+func (w *Worker) LogParts() []lifecycle.Part { return []lifecycle.Part{w.logs, w.writer} }
 
 // Close gives back what the stores shared; call it after the parts have ended.
 func (w *Worker) Close() error { return w.shared.Close() }
 
-func processorConfig(cfg *config.Config) processor.Config {
+// A memtable has room for a few thousand commands: the replay budget has it flushed before it is large.
+const (
+	memTableMin = 256 << 10
+	memTableMax = 8 << 20
+)
+
+func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	c := processor.Default(runtime.GOMAXPROCS(0))
 	c.Dir = filepath.Join(cfg.DataDir(), "partitions")
+	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
+	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))
 	return c
 }
 
