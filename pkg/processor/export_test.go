@@ -1,8 +1,14 @@
 package processor
 
-import "reprise/pkg/id"
+import (
+	"slices"
+	"time"
 
-// inLoop runs f in the loop of p and waits for it; false if the loop has ended first.
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+)
+
+// inLoop runs f in the loop of p, which must live, and waits for it.
 func (n *Node) inLoop(p id.Partition, f func(p *part)) {
 	part, err := n.part(p)
 	if err != nil {
@@ -44,8 +50,8 @@ func (n *Node) Calls(p id.Partition) (calls int) {
 	return calls
 }
 
-// OutboxRows is how many partitions a partition has messages for.
-func (n *Node) OutboxRows(p id.Partition) (targets int) {
+// OutboxTargets is how many partitions a partition has messages for; -1 if it is not led here.
+func (n *Node) OutboxTargets(p id.Partition) (targets int) {
 	n.inLoop(p, func(p *part) {
 		if p.tenure == nil {
 			targets = -1
@@ -54,4 +60,42 @@ func (n *Node) OutboxRows(p id.Partition) (targets int) {
 		targets = len(p.store.OutboxTargets())
 	})
 	return targets
+}
+
+// TimersKept is how many timers of a partition are in memory.
+func (n *Node) TimersKept(p id.Partition) (timers int) {
+	n.inLoop(p, func(p *part) {
+		if p.tenure != nil {
+			timers = len(p.tenure.timers.heap)
+		}
+	})
+	return timers
+}
+
+// Busy has the loop of p do nothing but f.
+func (n *Node) Busy(p id.Partition, f func()) { n.inLoop(p, func(*part) { f() }) }
+
+// Depose ends the tenure of p at the end of f, in one turn of its loop.
+func (n *Node) Depose(p id.Partition, f func()) {
+	n.inLoop(p, func(p *part) {
+		f()
+		p.loop.depose(p, errs.Newf(errs.Unavailable, "deposed by a test"))
+	})
+}
+
+// Starved tells whether p waits for its store.
+func (n *Node) Starved(p id.Partition) (starved bool) {
+	n.inLoop(p, func(p *part) { starved = slices.Contains(p.loop.starved, p) })
+	return starved
+}
+
+// HorizonAfter tells whether all partitions led here know their timers up to after a time.
+func (n *Node) HorizonAfter(at time.Time) bool {
+	after := true
+	for i := range *n.parts.Load() {
+		n.inLoop(id.Partition(i), func(p *part) {
+			after = after && (p.tenure == nil || !p.tenure.timers.scanning && p.tenure.timers.horizon > at.UnixMilli())
+		})
+	}
+	return after
 }

@@ -19,7 +19,6 @@ type fakeLog struct {
 	staged  []*fakeLoglet
 	held    bool  // commits wait for release
 	sealing error // what Seal answers, if set
-	copies  func([]byte) []byte
 }
 
 type fakeLoglet struct {
@@ -71,6 +70,13 @@ func (f *fakeLog) Flush() {
 	for i, l := range tell {
 		l.notify.Committed(l.id, tails[i])
 	}
+}
+
+// breakSeals has Seal fail with err until it is nil.
+func (f *fakeLog) breakSeals(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sealing = err
 }
 
 // hold has commits wait, or lets them go.
@@ -163,16 +169,23 @@ func (f *fakeLog) groups(p id.Partition, do func(count uint32, records []byte)) 
 
 func (f *fakeLog) Seal(_ context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.sealing != nil {
-		return 0, f.sealing
-	}
 	x, ok := f.loglets[id.Loglet(l.Id)]
-	if !ok {
-		return lsn.FirstOffset, nil // it was chained and never written
+	switch {
+	case f.sealing != nil:
+		f.mu.Unlock()
+		return 0, f.sealing
+	case !ok: // it was chained and never written
+		f.mu.Unlock()
+		return lsn.FirstOffset, nil
 	}
+	lost := !x.sealed && !x.closed
 	x.sealed = true
-	return x.told, nil
+	tail := x.told
+	f.mu.Unlock()
+	if lost {
+		x.notify.Failed(x.id, errs.Newf(errs.Unavailable, "sealed by another node"))
+	}
+	return tail, nil
 }
 
 // Unsealed implements processor.Log.
@@ -203,14 +216,9 @@ func (f *fakeLog) Read(_ context.Context, chain *storedv1.Chain, from, to lsn.LS
 			}
 		}
 	}
-	copies := f.copies
 	f.mu.Unlock()
 	for _, g := range groups {
-		bytes := g.bytes
-		if copies != nil {
-			bytes = copies(bytes)
-		}
-		if err := do(g.at, int(g.count), bytes); err != nil {
+		if err := do(g.at, int(g.count), g.bytes); err != nil {
 			return err
 		}
 	}

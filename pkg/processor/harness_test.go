@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -72,7 +73,8 @@ type world struct {
 	cfg        processor.Config
 	invoker    invoker.Config
 	peers      processor.Peers
-	now        atomic.Pointer[worker] // the node started last
+	nodes      atomic.Pointer[[]*worker]
+	takeOver   func(processor.Meta) processor.Meta // what nodes see of the metadata store, if set
 }
 
 func newWorld(t *testing.T, partitions uint32, loops int) *world {
@@ -103,16 +105,23 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// assign gives all partitions to a node.
-func (w *world) assign(n id.Node) {
+// assign gives partitions to nodes.
+func (w *world) assign(to func(id.Partition) id.Node) {
 	w.t.Helper()
 	must(w.t, second(w.meta.Assign(w.t.Context(), w.partitions, func(current [][]id.Node) [][]id.Node {
 		all := make([][]id.Node, len(current))
 		for i := range all {
-			all[i] = []id.Node{n}
+			all[i] = []id.Node{to(id.Partition(i))}
 		}
 		return all
 	})))
+}
+
+func (w *world) running() []*worker {
+	if nodes := w.nodes.Load(); nodes != nil {
+		return *nodes
+	}
+	return nil
 }
 
 // worker is a node that runs.
@@ -124,6 +133,7 @@ type worker struct {
 	metrics *prometheus.Registry
 	ended   chan struct{}
 	err     error
+	fails   bool // the test expects an error
 	stop    func()
 }
 
@@ -141,18 +151,22 @@ func (w *world) launch(name string) *worker {
 	must(w.t, err)
 	n := &worker{w: w, self: id.GenerationalNode{Node: id.Node(reg.Id), Generation: reg.Generation}, ended: make(chan struct{})}
 	if reg.Id == 1 && reg.Generation == 1 {
-		w.assign(1)
+		w.assign(func(id.Partition) id.Node { return 1 })
 	}
 	h := w.host
-	h.FS, h.Metrics = w.fs, prometheus.NewRegistry()
+	h.Metrics = prometheus.NewRegistry()
 	n.metrics = h.Metrics
 	n.view = metastore.NewView(w.meta, defaults(), h)
 	shared := partitionstore.NewShared(1 << 20)
 	log := nodeLog{w.log, n.self}
+	var meta processor.Meta = w.meta
+	if w.takeOver != nil {
+		meta = w.takeOver(meta)
+	}
 	cfg := w.cfg
 	cfg.Dir = name
 	n.Node, err = processor.New(cfg, processor.Parts{
-		Self: n.self, Writer: log, Log: log, Meta: w.meta, View: n.view, Peers: w.peers, Invoker: w.invoker, Shared: shared,
+		Self: n.self, Writer: log, Log: log, Meta: meta, View: n.view, Peers: w.peers, Invoker: w.invoker, Shared: shared,
 	}, h)
 	must(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -165,19 +179,26 @@ func (w *world) launch(name string) *worker {
 		}
 		return nil
 	})
-	w.now.Store(n)
+	w.join(n)
 	var once sync.Once
 	n.stop = func() {
 		once.Do(func() {
 			cancel()
 			_ = g.Wait() // n.err is looked at
-			if n.err != nil {
+			if n.err != nil && !n.fails {
 				w.t.Errorf("node %s ended: %v", n.self, n.err)
 			}
 		})
 	}
 	w.t.Cleanup(n.stop)
 	return n
+}
+
+// join shows a node to clients, in place of one with its name.
+func (w *world) join(n *worker) {
+	nodes := slices.DeleteFunc(slices.Clone(w.running()), func(x *worker) bool { return x.self.Node == n.self.Node })
+	nodes = append(nodes, n)
+	w.nodes.Store(&nodes)
 }
 
 func defaults() schema.Defaults {
@@ -267,10 +288,11 @@ func read(i id.Invocation, want command.Want) command.Request {
 	return command.Request{ID: i, Record: rec, Want: want}
 }
 
-// call is Do as a client does it: it tries again, at the node that runs then, until there is a result.
+// call is Do as a client does it: it tries again, at one node after the other, until there is a result.
 func (w *world) call(ctx context.Context, x target, name, input string) (string, error) {
-	for {
-		o, err := w.now.Load().Do(ctx, x.request(name, input, command.WantCompleted))
+	for try := 0; ; try++ {
+		nodes := *w.nodes.Load()
+		o, err := nodes[try%len(nodes)].Do(ctx, x.request(name, input, command.WantCompleted))
 		switch {
 		case ctx.Err() != nil:
 			return "", context.Cause(ctx)

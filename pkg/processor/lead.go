@@ -107,7 +107,7 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 	if err != nil {
 		return err
 	}
-	n.host.Log.LogAttrs(ctx, slog.LevelInfo, "partition replayed", slog.Int(logkey.Partition, int(p.id)),
+	n.host.Log.LogAttrs(ctx, slog.LevelDebug, "partition replayed", slog.Int(logkey.Partition, int(p.id)),
 		slog.Uint64(logkey.Count, uint64(tail-from)), slog.Int64(logkey.Elapsed, host.Millis(n.host.Clock)-started))
 	return nil
 }
@@ -147,7 +147,11 @@ func (l *Loop) lead(p *part) {
 	t.leading = true
 	l.mail.openInbox(p)
 	l.node.led(true)
-	l.node.host.Log.LogAttrs(l.ctx, slog.LevelInfo, "partition is led here",
+	level := slog.LevelInfo
+	if l.node.starting() {
+		level = slog.LevelDebug // one line will tell of all
+	}
+	l.node.host.Log.LogAttrs(l.ctx, level, "partition is led here",
 		slog.Int(logkey.Partition, int(p.id)), slog.Uint64(logkey.Epoch, uint64(t.epoch)))
 	l.scanTimers(p, l.nowMillis())
 	l.resume(p)

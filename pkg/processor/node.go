@@ -228,10 +228,11 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 		if ctx.Err() != nil || errors.Is(err, errParked) {
 			return nil
 		}
-		switch errs.CodeOf(err) {
-		case errs.Fenced:
-			return fmt.Errorf("partition %d: %w", p.id, err)
-		case errs.Corrupt, errs.Unsupported:
+		closed := errors.As(err, &openError{})
+		switch code := errs.CodeOf(err); {
+		case code == errs.Fenced, closed && code != errs.Corrupt:
+			return err // the group names the partition
+		case code == errs.Corrupt, code == errs.Unsupported:
 			p.loop.mail.do(func() { p.loop.park(p, err) })
 			return nil
 		default:
@@ -267,6 +268,13 @@ func (n *Node) awaitAssigned(ctx context.Context, p *part) bool {
 	return false
 }
 
+// openError: a store that may not be opened, or is newer than this binary, is no better at the next try, and
+// those beside it are hardly better: a person must act.
+type openError struct{ error }
+
+// Unwrap returns what was wrong.
+func (e openError) Unwrap() error { return e.error }
+
 // errParked is how a tenure ends whose partition was parked.
 var errParked = errors.New("the partition is parked")
 
@@ -276,7 +284,7 @@ func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 	if p.store == nil {
 		store, err := partitionstore.Open(n.cfg.Store, n.host, filepath.Join(n.cfg.Dir, strconv.Itoa(int(p.id))), n.shared)
 		if err != nil {
-			return false, fmt.Errorf("open store: %w", err)
+			return false, openError{err}
 		}
 		p.store = store
 		p.opened.Store(store)
@@ -333,6 +341,17 @@ func (n *Node) readyIfSettled() {
 	case <-n.ready:
 	default:
 		close(n.ready)
+		n.host.Log.Info("partitions are led here", slog.Int64(logkey.Count, n.settled.Load()))
+	}
+}
+
+// starting tells whether partitions are still to be led for the first time.
+func (n *Node) starting() bool {
+	select {
+	case <-n.ready:
+		return false
+	default:
+		return true
 	}
 }
 

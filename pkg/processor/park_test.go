@@ -1,0 +1,152 @@
+package processor_test
+
+import (
+	"testing"
+
+	"reprise/pkg/command"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+)
+
+// garbage are facts that do not decode.
+type garbage struct{}
+
+func (garbage) SizeVT() int { return 1 }
+
+func (garbage) MarshalToSizedBufferVT(b []byte) (int, error) {
+	b[0] = 0xff
+	return 1, nil
+}
+
+// poison is a request that Apply halts at.
+func poison(i id.Invocation) command.Request {
+	rec, err := command.Append(nil, command.Header{Kind: command.Invoke, ID: i}, garbage{})
+	if err != nil {
+		panic(err)
+	}
+	return command.Request{ID: i, Record: rec, Want: command.WantAccepted}
+}
+
+// One partition stops, visibly; the others, of the same loop too, go on, also after a restart.
+func TestPoisonParksOnePartition(t *testing.T) {
+	w := newWorld(t, 3, 2)
+	n := w.start("a")
+	waits := n.submit(hang.request(w.nameIn(0, hang, "waits"), "", command.WantCompleted))
+	eventually(t, "it waits", func() bool { return n.Waiters(0) == 1 })
+	bad := n.submit(poison(hang.request(w.nameIn(0, hang, "bad"), "", 0).ID))
+	for _, ch := range []<-chan answer{bad, waits} {
+		if a := n.answerOf(ch); !errs.Is(a.err, errs.Uncertain) {
+			t.Errorf("%v", a.err)
+		}
+	}
+	for _, when := range []string{"live", "replayed"} {
+		if got := n.gauge("reprise_processor_parked_partitions"); got != 1 {
+			t.Errorf("%s: %g partitions are parked", when, got)
+		}
+		for p := range id.Partition(3) {
+			name := w.nameIn(p, echo, when)
+			if p > 0 {
+				n.want(echo, name, "hello", "hello")
+				continue
+			}
+			if _, err := n.Do(t.Context(), echo.request(name, "", command.WantCompleted)); !errs.Is(err, errs.NotLeader) {
+				t.Errorf("%s: a request to the parked partition: %v", when, err)
+			}
+		}
+		if when == "live" {
+			n.crash()
+			n = w.start("a") // ready, although one partition is not
+		}
+	}
+	close(w.endpoint.free)
+}
+
+func TestWhatDoesNotParseIsRefused(t *testing.T) {
+	w := newWorld(t, 2, 1)
+	n := w.start("a")
+	good := echo.request("x", "", command.WantAccepted)
+	numbered := append([]byte(nil), good.Record...)
+	command.SetSource(numbered, 0, 1)
+	newer := append([]byte(nil), good.Record...)
+	newer[8] = 99
+	longFacts := append([]byte(nil), good.Record...)
+	longFacts[79] = 0x7f
+	for _, row := range []struct {
+		name string
+		rec  []byte
+		id   id.Invocation
+		want errs.Code
+	}{
+		{"cut", good.Record[:len(good.Record)-1], good.ID, errs.Invalid},
+		{"two", append(append([]byte(nil), good.Record...), good.Record...), good.ID, errs.Invalid},
+		{"another id", good.Record, id.Invocation{1}, errs.Invalid},
+		{"numbered", numbered, good.ID, errs.Invalid},
+		{"facts too long", longFacts, good.ID, errs.Invalid},
+		{"a newer format", newer, good.ID, errs.Unsupported},
+		{"a step", mustRecord(command.Header{Kind: command.Step, ID: good.ID}), good.ID, errs.Unsupported},
+	} {
+		if _, err := n.Do(t.Context(), command.Request{ID: row.id, Record: row.rec, Want: command.WantAccepted}); !errs.Is(err, row.want) {
+			t.Errorf("%s: %v, want %s", row.name, err, row.want)
+		}
+	}
+}
+
+func mustRecord(h command.Header) []byte {
+	rec, err := command.Append(nil, h, nil)
+	if err != nil {
+		panic(err)
+	}
+	return rec
+}
+
+// message is a signal for nobody that partition 0 numbered.
+func message(to id.Invocation, seq uint64) []byte {
+	rec := read(to, 0).Record
+	rec[9] = byte(command.Respond)
+	command.SetSource(rec, 0, seq)
+	return rec
+}
+
+func TestMessagesComeInOrder(t *testing.T) {
+	w := newWorld(t, 2, 1)
+	n := w.start("a")
+	to := echo.request(w.nameIn(1, echo, "nobody"), "", 0).ID
+	acks := make(chan error, 10)
+	accept := func(seq uint64) {
+		t.Helper()
+		must(t, n.Accept(1, message(to, seq), func(err error) { acks <- err }))
+	}
+	n.Busy(1, func() { // all in one turn
+		for _, seq := range []uint64{2, 1, 2, 4, 3, 1} {
+			accept(seq)
+		}
+	})
+	want := []errs.Code{errs.Conflict, errs.Conflict, 0, 0, 0, 0}
+	for i, c := range want {
+		err := <-acks
+		if c == 0 && err != nil || c != 0 && !errs.Is(err, c) {
+			t.Errorf("ack %d: %v, want code %d", i, err, c)
+		}
+	}
+	n.Depose(1, func() {})
+	eventually(t, "it leads again", func() bool { return n.Accept(1, message(to, 3), func(err error) { acks <- err }) == nil })
+	accept(5) // by the rows alone, 4 comes next
+	accept(4)
+	for i, c := range []errs.Code{errs.Conflict, 0, 0} {
+		if err := <-acks; c == 0 && err != nil || c != 0 && !errs.Is(err, c) {
+			t.Errorf("after a change of leaders, ack %d: %v, want code %d", i, err, c)
+		}
+	}
+	for name, err := range map[string]error{
+		"of another partition": n.Accept(0, message(to, 5), nil),
+		"without a number":     n.Accept(1, message(to, 0), nil),
+		"garbage":              n.Accept(1, []byte("garbage"), nil),
+	} {
+		if !errs.Is(err, errs.Invalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := n.Accept(1, read(to, 0).Record, nil); !errs.Is(err, errs.Unsupported) {
+		t.Errorf("a read: %v", err)
+	}
+}
