@@ -85,7 +85,7 @@ func (c *Client) Seal(ctx context.Context, l *storedv1.Loglet) (tail lsn.Offset,
 	if tail, err = e.run(ctx, ref); err != nil {
 		return 0, fmt.Errorf("seal loglet %s: %w", ref.Loglet, err)
 	}
-	c.h.Log.Info("loglet sealed", slog.String(logkey.Loglet, ref.Loglet.String()), slog.Uint64(logkey.LSN, uint64(tail)),
+	c.h.Log.Debug("loglet sealed", slog.String(logkey.Loglet, ref.Loglet.String()), slog.Uint64(logkey.LSN, uint64(tail)),
 		slog.Duration(logkey.Elapsed, c.h.Clock.Now().Sub(start)))
 	return tail, nil
 }

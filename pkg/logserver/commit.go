@@ -3,10 +3,8 @@ package logserver
 import (
 	"context"
 	"fmt"
-	"log/slog"
 
 	"reprise/pkg/id"
-	"reprise/pkg/logkey"
 	"reprise/pkg/logproto"
 	"reprise/pkg/logstore"
 )
@@ -265,7 +263,6 @@ func (c *committer) find(l id.Loglet) *loglet {
 func (c *committer) fail(rest []op, err error) error {
 	c.s.failed.Store(true)
 	err = fmt.Errorf("log-server: %w", err)
-	c.s.h.Log.Error("log-server cannot write", slog.Any(logkey.Err, err))
 	for i := range c.ops {
 		c.ops[i].refuse(err)
 	}
