@@ -42,8 +42,8 @@ func Run(ctx context.Context, parts ...Part) error {
 		pctx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 		r := &running{cancel: cancel, done: make(chan struct{})}
 		go func() {
-			defer close(r.done)
 			r.err = p.Run(pctx)
+			close(r.done) // first: who hears of it looks for a part that is done
 			failed <- struct{}{}
 		}()
 		return r

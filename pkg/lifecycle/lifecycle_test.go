@@ -41,18 +41,26 @@ type part struct {
 	ready chan struct{} // closed when it is ready; nil: when it starts
 	fail  chan struct{}
 	end   error // what it returns when it was stopped
+
+	once  sync.Once
+	began chan struct{}
+}
+
+func (p *part) started() chan struct{} {
+	p.once.Do(func() { p.began = make(chan struct{}) })
+	return p.began
 }
 
 func (p *part) Ready() <-chan struct{} {
 	if p.ready == nil {
-		p.ready = make(chan struct{})
-		close(p.ready)
+		return p.started()
 	}
 	return p.ready
 }
 
 func (p *part) Run(ctx context.Context) error {
 	p.diary.note("start " + p.name)
+	close(p.started())
 	select {
 	case <-ctx.Done():
 		if !errors.Is(context.Cause(ctx), lifecycle.ErrStopped) {
@@ -82,9 +90,8 @@ func TestStartsInOrderAndStopsInReverse(t *testing.T) {
 	if err := wait(); err != nil {
 		t.Errorf("ended with %v", err)
 	}
-	starts, stops, _ := strings.Cut(d.String(), ", stop")
-	if got := "stop" + stops; got != "stop c, stop b, stop a" || len(strings.Split(starts, ",")) != 3 {
-		t.Errorf("it went %s", &d)
+	if got := d.String(); got != "start a, start b, start c, stop c, stop b, stop a" {
+		t.Errorf("it went %s", got)
 	}
 }
 
@@ -127,6 +134,16 @@ func TestTheFirstFailureStopsAllAndIsReturned(t *testing.T) {
 	}
 	if got := d.String(); !strings.HasSuffix(got, "stop a") || strings.Contains(got, "stop b") {
 		t.Errorf("it went %s", got)
+	}
+}
+
+// However the goroutines run, the cause is not missed.
+func TestPartThatEndsByItselfIsTheCause(t *testing.T) {
+	for range 2000 {
+		err := lifecycle.Run(t.Context(), lifecycle.Func(func(context.Context) error { return nil }))
+		if err == nil {
+			t.Fatal("ended as if it had been stopped")
+		}
 	}
 }
 
