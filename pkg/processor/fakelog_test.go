@@ -107,13 +107,7 @@ func (l *fakeLoglet) Close() {
 	l.closed = true
 }
 
-// newest returns the loglet of p that was opened last, or nil.
-func (f *fakeLog) newest(p id.Partition) *fakeLoglet {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.newestLocked(p)
-}
-
+// newestLocked returns the loglet of p that was opened last, or nil.
 func (f *fakeLog) newestLocked(p id.Partition) (last *fakeLoglet) {
 	for i, l := range f.loglets {
 		if i.Log() == p && (last == nil || i.Segment() > last.id.Segment()) {
