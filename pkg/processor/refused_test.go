@@ -1,0 +1,72 @@
+package processor_test
+
+import (
+	"testing"
+
+	"reprise/pkg/command"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+)
+
+// refuse has the log of p take nothing, or go on.
+func (f *fakeLog) refuse(p id.Partition, refuse bool) {
+	if refuse {
+		f.hold(true)
+	}
+	f.mu.Lock()
+	l := f.newestLocked(p)
+	f.mu.Unlock()
+	l.notify.(interface{ Refusing(id.Loglet, bool) }).Refusing(l.id, refuse)
+	if !refuse {
+		f.hold(false)
+	}
+}
+
+// While log-servers have no space, nothing new is taken, reads go on, and what waits is done afterwards.
+func TestRefused(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	n := w.start("n1")
+	n.want(echo, "before", "a", "a")
+	done := echo.request("before", "a", command.WantNow)
+	waits := echo.request("waits", "b", command.WantCompleted)
+
+	w.log.hold(true)
+	waiting := n.submit(waits)
+	early := n.submit(read(done.ID, command.WantNow)) // proposed before the refusal is known
+	eventually(t, "both are proposed", func() bool { return w.log.waiting(0) == 2 })
+	w.log.refuse(0, true)
+	if a := n.answerOf(early); a.err != nil || a.outcome.Status != command.OutcomeCompleted {
+		t.Errorf("a read that was proposed before: %+v, %v", a.outcome, a.err)
+	}
+	o, err := n.Do(t.Context(), read(done.ID, command.WantNow))
+	if err != nil || o.Status != command.OutcomeCompleted || string(o.Result.GetValue()) != "a" {
+		t.Errorf("read of a completed invocation: %+v, %v", o, err)
+	}
+	if o, err := n.Do(t.Context(), read(waits.ID, command.WantNow)); err != nil || o.Status != command.OutcomeNotFound {
+		t.Errorf("read of what is not committed: %+v, %v", o, err)
+	}
+	if _, err := n.Do(t.Context(), echo.request("new", "c", command.WantAccepted)); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a new request: %v", err)
+	}
+	w.log.refuse(0, false)
+	if a := n.answerOf(waiting); a.err != nil || string(a.outcome.Result.GetValue()) != "b" {
+		t.Errorf("what waited: %+v, %v", a.outcome, a.err)
+	}
+	n.want(echo, "new", "c", "c")
+}
+
+// A leader that was replaced meanwhile has no proof, and does not answer from old rows.
+func TestRefusedWithoutProof(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	n := w.start("n1")
+	n.want(echo, "before", "a", "a")
+	w.log.refuse(0, true)
+	w.log.mu.Lock()
+	w.log.newestLocked(0).sealed = true
+	w.log.mu.Unlock()
+	i := echo.request("before", "a", command.WantNow).ID
+	if o, err := n.Do(t.Context(), read(i, command.WantNow)); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a read without proof: %+v, %v", o, err)
+	}
+	w.log.refuse(0, false)
+}
