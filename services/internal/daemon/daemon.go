@@ -114,6 +114,8 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 	if c.Bool("dump-config") {
 		return cfg.Dump(os.Stdout)
 	}
+	m := cfg.Memory()
+	limitMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), m.BlockCache+m.WorkerMemtables+m.LogServerMemtables)
 	d := Daemon{Role: role, Config: cfg, Host: h, Banner: os.Stdout}
 	if c.Bool("no-logo") {
 		d.Banner = io.Discard
