@@ -108,13 +108,20 @@ func must(t testing.TB, err error) {
 // assign gives partitions to nodes.
 func (w *world) assign(to func(id.Partition) id.Node) {
 	w.t.Helper()
-	must(w.t, second(w.meta.Assign(w.t.Context(), w.partitions, func(current [][]id.Node) [][]id.Node {
-		all := make([][]id.Node, len(current))
-		for i := range all {
-			all[i] = []id.Node{to(id.Partition(i))}
+	eventually(w.t, "the assignment", func() bool { // candidates write the same objects
+		_, err := w.meta.Assign(w.t.Context(), w.partitions, func(current [][]id.Node) [][]id.Node {
+			all := make([][]id.Node, len(current))
+			for i := range all {
+				all[i] = []id.Node{to(id.Partition(i))}
+			}
+			return all
+		})
+		if errs.Is(err, errs.Conflict) {
+			return false
 		}
-		return all
-	})))
+		must(w.t, err)
+		return true
+	})
 }
 
 func (w *world) running() []*worker {

@@ -150,7 +150,7 @@ func TestBeingReplacedEndsTheNode(t *testing.T) {
 	n.fails = true
 	must(t, second(w.meta.RegisterNode(t.Context(), &storedv1.Node{Name: "a"}, 0, 0)))
 	w.log.fail(0, 0)
-	n.await("its end", n.ended)
+	<-n.ended
 	if !errs.Is(n.err, errs.Fenced) {
 		t.Errorf("it ended with %v", n.err)
 	}

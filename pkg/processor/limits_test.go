@@ -3,6 +3,7 @@ package processor_test
 import (
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -137,6 +138,8 @@ func TestAStoreWithoutCreditIsWaitedFor(t *testing.T) {
 	w.cfg.Store.MemTableBytes, w.cfg.Store.MemTablesMax = 256<<10, 1
 	w.cfg.ReplayBudget = 1 << 40
 	n := w.start("a")
+	free := sync.OnceFunc(func() { close(fs.free) })
+	t.Cleanup(free)
 	var slow []<-chan answer
 	input := strings.Repeat("x", 100<<10)
 	for i := 0; !n.Starved(0); i++ {
@@ -158,7 +161,7 @@ func TestAStoreWithoutCreditIsWaitedFor(t *testing.T) {
 	if n.gauge("reprise_processor_store_stalls_total") == 0 {
 		t.Error("no stall is counted")
 	}
-	close(fs.free)
+	free()
 	for _, ch := range append(slow, last) {
 		if a := n.answerOf(ch); a.err != nil {
 			t.Error(a.err)
