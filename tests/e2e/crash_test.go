@@ -36,48 +36,49 @@ const (
 // with SIGKILL, one after the other, and started again. Nothing that was answered is lost, nothing
 // happens twice, and each account behaves like one counter.
 func TestCrash(t *testing.T) {
-	eachForm(t, func(t *testing.T, kind string) {
-		form := newForm(t, kind)
-		endpoint, err := harness.Serve(services(newProbe())...)
-		ok(t, err)
-		t.Cleanup(endpoint.Close)
-		control := harness.NewClient(form)
-		t.Cleanup(control.Close)
-		ok(t, control.Register(t.Context(), endpoint.URI))
+	eachForm(t, func(t *testing.T, kind string) { crash(t, newForm(t, kind), killInTurn) })
+}
 
-		seed := *seedFlag
-		if seed == 0 {
-			seed = uint64(time.Now().UnixNano())
-		}
-		t.Logf("go test ./tests/e2e -run '^%s$' -kills %d -seed %d", t.Name(), *killsFlag, seed)
-		w := &workload{seed: seed, form: form}
-		stop := w.start(t.Context())
-		killErr := killInTurn(t, w, form, rand.New(rand.NewPCG(seed, 0)))
-		stop()
-		keepHistory(t, w)
-		ok(t, killErr)
-		for _, err := range w.unexpected {
-			t.Error(err)
-		}
+// crash has clients work on a form while kill kills, and checks what they saw and what is stored.
+func crash(t *testing.T, form *harness.Form, kill func(*testing.T, *workload, *rand.Rand) error) {
+	t.Helper()
+	endpoint, err := harness.Serve(services(newProbe())...)
+	ok(t, err)
+	t.Cleanup(endpoint.Close)
+	control := harness.NewClient(form)
+	t.Cleanup(control.Close)
+	ok(t, control.Register(t.Context(), endpoint.URI))
 
-		settle(t, w, control)
-		checkRepeats(t, w, control)
-		// What is stored is what was seen: kill all at once and look again.
-		for _, p := range form.Processes {
-			ok(t, p.Kill())
-		}
-		control.Close()
-		ok(t, form.Start(t.Context()))
-		settle(t, w, control)
-		t.Logf("%d requests, %d answered, %d attempts, slowest answer after %s",
-			len(w.history.Records()), w.history.Acked(), w.attempts.Load(), w.slowest())
-	})
+	seed := *seedFlag
+	if seed == 0 {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("go test ./tests/e2e -run '^%s$' -kills %d -seed %d", t.Name(), *killsFlag, seed)
+	w := &workload{seed: seed, form: form}
+	stop := w.start(t.Context())
+	killErr := kill(t, w, rand.New(rand.NewPCG(seed, 0)))
+	stop()
+	keepHistory(t, w)
+	ok(t, killErr)
+	for _, err := range w.unexpected {
+		t.Error(err)
+	}
+
+	settle(t, w, control)
+	checkRepeats(t, w, control)
+	// What is stored is what was seen: kill all at once and look again.
+	ok(t, killTogether(form.Processes))
+	control.Close()
+	ok(t, form.Start(t.Context()))
+	settle(t, w, control)
+	t.Logf("%d requests, %d answered, %d attempts, slowest answer after %s",
+		len(w.history.Records()), w.history.Acked(), w.attempts.Load(), w.slowest())
 }
 
 // killInTurn kills each process kills times: all of them once, then all of them again.
-func killInTurn(t *testing.T, w *workload, form *harness.Form, random *rand.Rand) error {
+func killInTurn(t *testing.T, w *workload, random *rand.Rand) error {
 	for round := range *killsFlag {
-		for _, p := range form.Processes {
+		for _, p := range w.form.Processes {
 			if err := w.progress(t.Context(), answersMin+random.IntN(answersMax-answersMin)); err != nil {
 				return fmt.Errorf("before kill %d of %s: %w", round+1, p.Name, err)
 			}
