@@ -85,6 +85,9 @@ func (n *Node) Submit(caller any, r command.Request, answered func(*command.Outc
 // take leaves a request with its partition.
 func (n *Node) take(p *part, r command.Request, c *call) error {
 	c.read = command.KindOf(r.Record) == command.Read
+	if n.full.Load() && !c.read {
+		return errDiskFull
+	}
 	if p.refused.Load() {
 		return p.loop.takeRefused(p, c)
 	}

@@ -32,6 +32,9 @@ type Config struct {
 	// ReplaysMax is how many partitions are replayed at a time after a start (default: the number of cores). The
 	// first of them answer while the others wait.
 	ReplaysMax int
+	// ReserveBytes of the disk with the stores: with less than three quarters of it free no new requests are taken.
+	// Default 0: 1 GiB, but at most an eighth of the disk. A full disk ends the process.
+	ReserveBytes uint64
 	// TimerHorizon is how far ahead timers are kept in memory (default 10 minutes).
 	TimerHorizon time.Duration
 	// LaneWindow is how many messages to one other partition may be unacknowledged (default 256).

@@ -99,6 +99,7 @@ type Node struct {
 	loops      []*Loop
 	metrics    *metrics
 	ready      chan struct{}
+	full       atomic.Bool   // no new requests are taken: the disk is nearly full
 	replays    chan struct{} // one slot for each partition that may be replayed at a time
 	calls      sync.Pool     // of *call that were answered: none is left with a loop then
 
@@ -157,6 +158,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	for _, l := range n.loops {
 		l.start(group)
 	}
+	group.Go("disk space", n.watchSpace)
 	group.Go("flush", func(ctx context.Context) error { return n.keepReplayShort(ctx, parts) })
 	group.Go("leadership", func(ctx context.Context) error { return n.keepAssigned(ctx, group, parts) })
 	err = group.Wait()

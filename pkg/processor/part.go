@@ -378,6 +378,11 @@ func (p *part) forget(c *call) {
 // abandon drops the calls of a caller who left. All that it submitted was taken before.
 func (l *Loop) abandon(caller any) {
 	for _, p := range l.parts {
+		for _, reads := range [][]*call{p.reads, p.proving} {
+			for _, c := range reads {
+				c.gone = c.gone || c.caller == caller
+			}
+		}
 		if p.tenure != nil {
 			p.tenure.abandon(caller)
 		}
