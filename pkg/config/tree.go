@@ -40,7 +40,7 @@ type Identity struct {
 	InitTimeout           Duration    `toml:"initialization-timeout"`
 	MetadataInterval      Duration    `toml:"metadata-update-interval"`
 	NetworkRetry          Retry       `toml:"network-error-retry-policy"`
-	DiskReserve           *Bytes      `toml:"disk-reserve-size"` // ours: free space below which a log-server takes nothing new; default 1 GiB, at most an eighth of the disk
+	DiskReserve           *Bytes      `toml:"disk-reserve-size"` // ours: free space below which a node takes nothing new; default 1 GiB, at most an eighth of the disk
 	DisablePrometheus     bool        `toml:"disable-prometheus"`
 	DisableTelemetry      bool        `toml:"disable-telemetry"`        // there is none
 	PprofEnabled          bool        `toml:"enable-pprof"`             // ours: serve /debug/pprof on the fabric port

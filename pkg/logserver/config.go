@@ -39,17 +39,3 @@ func (c Config) Validate() error {
 	}
 	return nil
 }
-
-const (
-	reserveMax = 1 << 30
-	// reserveShare of a small disk is kept free, for it could not be used otherwise.
-	reserveShare = 8
-)
-
-// reserve is what stays free of a disk of that size.
-func (c Config) reserve(total uint64) uint64 {
-	if c.ReserveBytes > 0 {
-		return c.ReserveBytes
-	}
-	return min(reserveMax, total/reserveShare)
-}

@@ -389,18 +389,6 @@ func TestReserve(t *testing.T) {
 	}
 }
 
-func TestReserveOfDisks(t *testing.T) {
-	for _, row := range []struct{ configured, total, want uint64 }{
-		{0, 100 << 30, 1 << 30}, {0, 8 << 30, 1 << 30}, {0, 800 << 20, 100 << 20}, {5, 100 << 30, 5}, {0, 0, 0},
-	} {
-		c := Default()
-		c.ReserveBytes = row.configured
-		if got := c.reserve(row.total); got != row.want {
-			t.Errorf("reserve of %d bytes with %d configured: %d, want %d", row.total, row.configured, got, row.want)
-		}
-	}
-}
-
 // Whatever was answered Ok is there after a crash, whatever part of the rest is.
 func TestCrashKeepsWhatWasAnswered(t *testing.T) {
 	for seed := range uint64(30) {

@@ -55,7 +55,7 @@ const resumeShare = 8
 func (s *Server) checkSpace() {
 	free, total, ok := s.store.Space()
 	was, now := space(s.left.Load()), spaceEnough
-	reserve := s.cfg.reserve(total)
+	reserve := host.Reserve(s.cfg.ReserveBytes, total)
 	enough := reserve
 	if was != spaceEnough {
 		enough += reserve / resumeShare

@@ -25,7 +25,10 @@ type exit struct{}
 func (exit) OnWrite(*zapcore.CheckedEntry, []zapcore.Field) { os.Exit(1) }
 
 // told are errors that etcd logs and returns as well: the caller tells them, or tries again.
-var told = []string{"unexpected error during readonly txn", "creating peer listener failed", "bootstrap failed"}
+var told = []string{
+	"unexpected error during readonly txn", "creating peer listener failed", "bootstrap failed",
+	"failed to update storage version", // of a member without a snapshot; it tries again
+}
 
 type zapCore struct{ log *slog.Logger }
 

@@ -3,6 +3,8 @@ package processor_test
 import (
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
@@ -69,4 +71,22 @@ func TestRefusedWithoutProof(t *testing.T) {
 		t.Errorf("a read without proof: %+v, %v", o, err)
 	}
 	w.log.refuse(0, false)
+}
+
+// A node whose own disk is nearly full takes nothing new, and goes on when there is space.
+func TestDiskNearlyFull(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	n := w.start("n1")
+	n.want(echo, "before", "a", "a")
+	refused := func() bool {
+		_, err := n.Do(t.Context(), echo.request("new", "b", command.WantAccepted))
+		return errs.Is(err, errs.Unavailable)
+	}
+	w.fs.TestingSetDiskUsage(vfs.DiskUsage{TotalBytes: 8 << 20, AvailBytes: 3<<18 - 1})
+	eventually(t, "new requests are refused", refused)
+	if o, err := n.Do(t.Context(), read(echo.request("before", "a", 0).ID, command.WantNow)); err != nil || o.Status != command.OutcomeCompleted {
+		t.Errorf("a read: %+v, %v", o, err)
+	}
+	w.fs.TestingSetDiskUsage(vfs.DiskUsage{TotalBytes: 8 << 20, AvailBytes: 1 << 20})
+	n.want(echo, "new", "b", "b")
 }

@@ -109,6 +109,9 @@ func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	c.Dir = filepath.Join(cfg.DataDir(), "partitions")
 	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
 	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))
+	if cfg.DiskReserve != nil {
+		c.ReserveBytes = uint64(*cfg.DiskReserve)
+	}
 	return c
 }
 
