@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/config"
@@ -64,12 +65,19 @@ type Worker struct {
 	shared *partitionstore.Shared
 }
 
+// aloneTimeout is how long a sync may take before a worker without others gives its partitions up.
+const aloneTimeout = 30 * time.Second
+
 // New builds a worker; its Parts start it. peers is nil where there are no other workers.
 func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worker, error) {
 	cfg := &n.Config
+	writes := sequencer.Default()
+	if peers == nil { // nobody could take over, and the log-server is this process: to give up would only cost time
+		writes.CommitTimeout, writes.StoreTimeout = aloneTimeout, aloneTimeout
+	}
 	w := &Worker{
 		logs:   logServers,
-		writer: sequencer.NewWriter(sequencer.Default(), n.Member.ID, logServers, n.Host),
+		writer: sequencer.NewWriter(writes, n.Member.ID, logServers, n.Host),
 		shared: partitionstore.NewShared(cfg.Memory().BlockCache / 2),
 	}
 	reads := loglet.Default()
