@@ -2,11 +2,14 @@ package invoker
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/net/http2/hpack"
 
@@ -17,16 +20,59 @@ import (
 func newPlainClient(cfg h2.Config) *http.Client {
 	var p http.Protocols
 	p.SetHTTP1(true)
+	dialer := &net.Dialer{Timeout: cfg.ConnectTimeout}
 	return &http.Client{
 		Transport: &http.Transport{
-			Protocols:           &p,
-			DialContext:         (&net.Dialer{Timeout: cfg.ConnectTimeout}).DialContext,
+			Protocols: &p,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				conn, err := dialer.DialContext(ctx, network, address)
+				if err != nil {
+					return nil, err
+				}
+				return &watchedConn{Conn: conn}, nil
+			},
 			TLSHandshakeTimeout: cfg.ConnectTimeout,
-			IdleConnTimeout:     cfg.IdleTimeout,
-			MaxIdleConnsPerHost: int(cfg.StreamsMax),
-			DisableCompression:  true,
+			// A connection that was kept may be closed by its peer at the moment it is used again, and a
+			// request body that is still being written cannot be sent again.
+			DisableKeepAlives:  true,
+			DisableCompression: true,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// watchedConn tells the exchange that uses it when nothing more can come. net/http waits for the writer of
+// the request body then, which may wait for something to send for as long as the attempt lasts.
+type watchedConn struct {
+	net.Conn
+	user   atomic.Pointer[plainExchange]
+	failed atomic.Bool
+}
+
+// Read ends the request body when the connection ends.
+func (c *watchedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if err != nil {
+		c.failed.Store(true)
+		if x := c.user.Load(); x != nil {
+			x.stop()
+		}
+	}
+	return n, err
+}
+
+// watch has x learn when the connection of its request ends.
+func (x *plainExchange) watch(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	c, ok := conn.(*watchedConn)
+	if !ok {
+		return
+	}
+	c.user.Store(x)
+	if c.failed.Load() { // before it was known whom to tell
+		x.stop()
 	}
 }
 
@@ -59,7 +105,7 @@ func (v *Invoker) openPlain(a *attempt, fields []h2.Field) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	x := &plainExchange{handler: a, cancel: cancel}
 	x.changed = sync.NewCond(&x.mu)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, a.route.url, plainBody{x})
+	req, err := x.request(ctx, a.route.url)
 	if err != nil {
 		cancel()
 		return err
@@ -68,10 +114,12 @@ func (v *Invoker) openPlain(a *attempt, fields []h2.Field) error {
 		req.Header.Set(f.Name, f.Value)
 	}
 	maps.Copy(req.Header, a.route.header)
-	req.ContentLength = -1
 	a.out = x
 	ok := v.spawn("http/1.1 request", func(ctx context.Context) {
-		defer context.AfterFunc(ctx, cancel)()
+		defer context.AfterFunc(ctx, func() { // a body that waits would keep the exchange alive
+			cancel()
+			x.stop()
+		})()
 		defer cancel()
 		err := x.run(v.plain, req)
 		x.stop()
@@ -82,6 +130,17 @@ func (v *Invoker) openPlain(a *attempt, fields []h2.Field) error {
 		return h2.ErrStopped
 	}
 	return nil
+}
+
+// request makes the request whose body x writes.
+func (x *plainExchange) request(ctx context.Context, url string) (*http.Request, error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { x.watch(i.Conn) }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, plainBody{x})
+	if err != nil {
+		return nil, err
+	}
+	req.ContentLength = -1
+	return req, nil
 }
 
 // run does the exchange.
