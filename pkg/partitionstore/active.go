@@ -1,8 +1,10 @@
 package partitionstore
 
 import (
+	"cmp"
 	"errors"
 	"io"
+	"slices"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
@@ -28,6 +30,14 @@ type freshItem struct {
 }
 
 func (f *fresh) push(x freshItem) { f.items = append(f.items, x) }
+
+func (f *fresh) len() int { return len(f.items) }
+
+// sortFrom puts the items from n on in order. A commit pushes them in the order in which ids were touched,
+// and an id that got a new life may have been touched long before.
+func (f *fresh) sortFrom(n int) {
+	slices.SortFunc(f.items[n:], func(a, b freshItem) int { return cmp.Compare(a.life.incarnation, b.life.incarnation) })
+}
 
 // pop takes the oldest if it was created at or before the position.
 func (f *fresh) pop(through uint64) (x freshItem, ok bool) {

@@ -69,13 +69,13 @@ func (x *bench) record(h command.Header, facts command.Facts, frames ...[]byte) 
 	if err != nil {
 		x.b.Fatal(err)
 	}
-	if x.effects, err = partition.Apply(x.s.Begin(), rec, x.effects); err != nil {
+	if x.effects, err = partition.Apply(x.s.View(), rec, x.effects); err != nil {
 		x.b.Fatal(err)
 	}
 }
 
 func (x *bench) commit() {
-	if err := x.s.Begin().Commit(); err != nil {
+	if err := x.s.Commit(); err != nil {
 		x.b.Fatal(err)
 	}
 	clear(x.effects)

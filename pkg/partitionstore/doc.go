@@ -1,15 +1,17 @@
 // Package partitionstore keeps the state of one partition in Pebble.
 //
 // A Store belongs to the goroutine that owns its partition. It has no write-ahead log: the partition's
-// log is that, and a store that lost what was not flushed applies it again. Apply works on a View, which
-// gathers the rows of many commands and commits them as one batch, with the position of the last one:
+// log is that, and a store that lost what was not flushed applies it again. Apply works on the View, which
+// gathers the rows of many commands until Commit stores them as one batch, with the position of the last one:
 //
-//	view := store.Begin()
-//	effects, err = partition.Apply(view, record, effects)
-//	...
-//	err = view.Commit()
+//	effects, err = partition.Apply(store.View(), record, effects)
+//	... // effects may be acted on at once: the log has the record
+//	if store.Uncommitted() > some {
+//		err = store.Commit()
+//	}
 //
-// Other goroutines read through a Snapshot, and may call Flush, Unflushed and DurableLSN.
+// The owner reads what is not committed, too. What others read is committed first: they read through a
+// Snapshot, and may call Flush, Unflushed and DurableLSN.
 //
 // # Key map (format 1)
 //

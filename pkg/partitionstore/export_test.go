@@ -13,6 +13,9 @@ import (
 	"reprise/pkg/partition/partitiontest"
 )
 
+// IndexLag is after how many commands an invocation that still lives gets an index row.
+const IndexLag = indexLag
+
 // Dump prints all committed rows as partitiontest.State does.
 func (s *Store) Dump() (string, error) {
 	var lines []string
@@ -48,7 +51,10 @@ func (s *Store) Dump() (string, error) {
 
 // active prints the invocations that are not completed as a snapshot finds them.
 func (s *Store) active() (lines []string, err error) {
-	snap := s.Snapshot()
+	snap, err := s.Snapshot()
+	if err != nil {
+		return nil, err
+	}
 	defer func() { _ = snap.Close() }()
 	rows := snap.Active()
 	defer func() { _ = rows.Close() }()

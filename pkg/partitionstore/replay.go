@@ -10,7 +10,7 @@ import (
 	"reprise/pkg/journal"
 )
 
-// Invocation returns an invocation as the last commit left it, or nil. It is the object that Apply
+// Invocation returns an invocation as the last command left it, or nil. It is the object that Apply
 // changes: the owner's goroutine may look at it until the next command.
 func (s *Store) Invocation(i id.Invocation) (*invocation.Invocation, error) {
 	e, err := s.find(i)
@@ -57,7 +57,7 @@ func (s *Store) ReadInline(inv *invocation.Invocation, journalMax, stateMax int)
 		partial = true
 	default:
 		target := inv.Row.Target
-		if state, partial, err = newUserStateRows(s.db, target.GetService(), target.GetKey()).eager(stateMax); err != nil {
+		if state, partial, err = newUserStateRows(s.view.reader(), target.GetService(), target.GetKey()).eager(stateMax); err != nil {
 			return nil, nil, false, false, err
 		}
 	}
@@ -67,6 +67,11 @@ func (s *Store) ReadInline(inv *invocation.Invocation, journalMax, stateMax int)
 func (s *Store) frames(inv *invocation.Invocation, index *journal.Index) ([]byte, error) {
 	if inv.Input != nil && index.Entries == 1 {
 		return inv.Input, nil
+	}
+	if e := s.cache.entries[inv.ID]; e != nil && e.touched { // the view may have rows of it
+		if err := s.Commit(); err != nil {
+			return nil, err
+		}
 	}
 	frames := make([]byte, 0, index.Bytes)
 	err := scanJournal(s.db, lifeOf(inv), func(row journal.Row) error {
@@ -87,10 +92,14 @@ type Reader struct {
 }
 
 // Reader returns a reader of inv. The caller closes it.
-func (s *Store) Reader(inv *invocation.Invocation) *Reader {
+func (s *Store) Reader(inv *invocation.Invocation) (*Reader, error) {
+	snap, err := s.Snapshot()
+	if err != nil {
+		return nil, err
+	}
 	shown := &invocation.Invocation{ID: inv.ID}
 	shown.Row.Incarnation, shown.Row.Target = inv.Row.Incarnation, inv.Row.Target // neither changes in a life
-	return &Reader{inv: shown, snap: s.Snapshot()}
+	return &Reader{inv: shown, snap: snap}, nil
 }
 
 // State reads user state as ReadInline does.

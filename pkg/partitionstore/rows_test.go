@@ -128,7 +128,10 @@ func TestReader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := s.Reader(inv)
+	r, err := s.Reader(inv)
+	if err != nil {
+		t.Fatal(err)
+	}
 	l.step(i, partitiontest.SetState("b", "2"), partitiontest.Output("o"), partitiontest.End()) // after the reader was made
 	state, partial, err := r.State(100)
 	if err != nil || partial || len(state) != 1 {
@@ -169,7 +172,7 @@ func TestSnapshotRows(t *testing.T) {
 	done := l.invoke(3, &storedv1.Target{Service: "S"})
 	l.step(first, partitiontest.SetState("n", "1"), partitiontest.Sleep(1, 9000), partitiontest.Sleep(2, 5000))
 	l.step(done, partitiontest.Output("o"), partitiontest.End())
-	snap := s.Snapshot()
+	snap := snapshot(t, s)
 	defer func() { _ = snap.Close() }()
 	l.step(first, partitiontest.Output("o"), partitiontest.End()) // the snapshot does not see it
 
@@ -211,7 +214,7 @@ func TestSnapshotRows(t *testing.T) {
 func TestOutboxSurvivesReopen(t *testing.T) {
 	fs, shared := vfs.NewMem(), newShared(t)
 	s := open(t, smallConfig(), fs, shared)
-	v := s.Begin()
+	v := s.View()
 	for seq := uint64(1); seq <= 3; seq++ {
 		if err := v.PutOutbox(7, seq, []byte{byte(seq)}); err != nil {
 			t.Fatal(err)
@@ -238,7 +241,7 @@ func TestOutboxSurvivesReopen(t *testing.T) {
 	if seq, err := s.SourceSeq(5); err != nil || seq != 11 {
 		t.Errorf("source sequence is %d, %v", seq, err)
 	}
-	snap := s.Snapshot()
+	snap := snapshot(t, s)
 	defer func() { _ = snap.Close() }()
 	rows := snap.Outbox(7, 1)
 	defer func() { _ = rows.Close() }()
@@ -248,7 +251,7 @@ func TestOutboxSurvivesReopen(t *testing.T) {
 	if _, _, err := rows.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("after the last row: %v", err)
 	}
-	v = s.Begin()
+	v = s.View()
 	if err := v.TruncateOutbox(7, 100); err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +288,7 @@ func TestIndexOfActive(t *testing.T) {
 		if want := s.Meta().Applied > 1024+1; (rows == 1) != want || rows > 1 {
 			t.Fatalf("at %d there are %d index rows", s.Meta().Applied, rows)
 		}
-		snap := s.Snapshot()
+		snap := snapshot(t, s)
 		active := snap.Active()
 		if inv, err := active.Next(); err != nil || inv.ID != long {
 			t.Fatalf("at %d the first active is %v, %v", s.Meta().Applied, inv, err)
@@ -319,7 +322,7 @@ func TestDropLongJournal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		v := s.Begin()
+		v := s.View()
 		if err := v.DropJournal(inv); err != nil {
 			t.Fatal(err)
 		}

@@ -18,8 +18,13 @@ type Snapshot struct {
 	snap *pebble.Snapshot
 }
 
-// Snapshot returns the store as it is now, without what an open view changed.
-func (s *Store) Snapshot() *Snapshot { return &Snapshot{snap: s.db.NewSnapshot()} }
+// Snapshot commits, and returns the store as it is now.
+func (s *Store) Snapshot() (*Snapshot, error) {
+	if err := s.Commit(); err != nil {
+		return nil, err
+	}
+	return &Snapshot{snap: s.db.NewSnapshot()}, nil
+}
 
 // Close gives the snapshot back.
 func (s *Snapshot) Close() error { return s.snap.Close() }

@@ -29,7 +29,7 @@ type Store struct {
 	fresh    fresh
 	outbox   map[id.Partition]*lane
 	sources  map[id.Partition]uint64
-	err      error // the first failed commit; the store is of no use after it
+	err      error // why the store is of no use any more
 	closed   bool
 	unpolled int // bytes committed since Pebble was last asked for its state
 	credit   bool
@@ -70,7 +70,7 @@ func Open(cfg Config, h host.Host, dir string, shared *Shared) (*Store, error) {
 		_ = db.Close() // the first error is the one to show
 		return nil, fmt.Errorf("partition store %s: %w", dir, err)
 	}
-	s.view = View{s: s, rows: db.NewBatch()}
+	s.view = View{s: s, rows: db.NewBatch(), committed: s.meta.Applied}
 	return s, nil
 }
 
@@ -183,7 +183,7 @@ func (s *Store) loadPeers() error {
 	})
 }
 
-// Meta is the row of the partition as the last committed batch left it.
+// Meta is the row of the partition as the last command left it.
 func (s *Store) Meta() *storedv1.Meta { return &s.meta }
 
 // SourceSeq is the sequence of the last message taken from another partition.
@@ -269,7 +269,15 @@ func (s *Store) Credit() bool {
 	return s.credit
 }
 
-// Close flushes and closes the store. It is idempotent.
+// Fail gives the store up: a command could not be applied, or left half of what it does. What was not
+// committed is dropped, and applied again from the log when the store is opened next.
+func (s *Store) Fail(err error) {
+	if s.err == nil {
+		s.err = err
+	}
+}
+
+// Close flushes and closes the store; what is not committed is dropped. It is idempotent.
 func (s *Store) Close() error {
 	if s.closed {
 		return nil

@@ -1,6 +1,7 @@
 package partitionstore_test
 
 import (
+	"bytes"
 	"context"
 	"strings"
 	"testing"
@@ -14,6 +15,9 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
 	"reprise/pkg/host/hosttest"
+	"reprise/pkg/id"
+	"reprise/pkg/invocation"
+	"reprise/pkg/journal"
 	"reprise/pkg/partition"
 	"reprise/pkg/partition/partitiontest"
 	"reprise/pkg/partitionstore"
@@ -65,7 +69,7 @@ func apply(t tester, s *partitionstore.Store, raw []byte) []partition.Effect {
 	if err != nil {
 		t.Fatalf("parse: %v", err)
 	}
-	effects, err := partition.Apply(s.Begin(), rec, nil)
+	effects, err := partition.Apply(s.View(), rec, nil)
 	if err != nil {
 		t.Fatalf("record %d: %v", rec.LSN, err)
 	}
@@ -74,9 +78,18 @@ func apply(t tester, s *partitionstore.Store, raw []byte) []partition.Effect {
 
 func commit(t tester, s *partitionstore.Store) {
 	t.Helper()
-	if err := s.Begin().Commit(); err != nil {
+	if err := s.Commit(); err != nil {
 		t.Fatalf("commit: %v", err)
 	}
+}
+
+func snapshot(t tester, s *partitionstore.Store) *partitionstore.Snapshot {
+	t.Helper()
+	snap, err := s.Snapshot()
+	if err != nil {
+		t.Fatalf("snapshot: %v", err)
+	}
+	return snap
 }
 
 // The store and the State in memory agree after any log, however it is cut into batches, whatever the
@@ -116,6 +129,8 @@ func TestAgreesWithMemory(t *testing.T) {
 				if err != nil || durable != rec.LSN || s.Unflushed() != 0 {
 					t.Fatalf("after a flush at %d the durable position is %d, %v; %d unflushed", rec.LSN, durable, err, s.Unflushed())
 				}
+			case 8, 9:
+				compareReplay(t, s, memory, partitiontest.ID(draw(partitiontest.IDs)))
 			case 7: // the machine stops; what was not flushed is applied again
 				crashed := fs.CrashClone(vfs.CrashCloneCfg{})
 				durable, err := s.DurableLSN()
@@ -136,6 +151,9 @@ func TestAgreesWithMemory(t *testing.T) {
 			}
 		}
 		commit(t, s)
+		if n := s.Uncommitted(); n != 0 {
+			t.Fatalf("%d bytes are not committed after a commit", n)
+		}
 		got, err := s.Dump()
 		if err != nil {
 			t.Fatal(err)
@@ -147,9 +165,46 @@ func TestAgreesWithMemory(t *testing.T) {
 	})
 }
 
+// compareReplay compares what an attempt of an invocation is sent, whether its rows are committed or not.
+func compareReplay(t *rapid.T, s *partitionstore.Store, memory *partitiontest.State, i id.Invocation) {
+	inv, err := s.Invocation(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, _ := memory.Invocation(i) // never fails
+	if (inv == nil) != (known == nil) {
+		t.Fatalf("%s: the store has %v, memory has %v", i, inv, known)
+	}
+	if inv == nil || inv.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED { // no attempt follows
+		return
+	}
+	var want []byte
+	if err := memory.JournalRows(known, func(row journal.Row) error {
+		want = append(want, row.Frames...)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	frames, state, partial, ok, err := s.ReadInline(inv, 1<<20, 1<<20)
+	if err != nil || !ok || partial || !bytes.Equal(frames, want) {
+		t.Fatalf("%s: the store has %x, ok=%t partial=%t, %v; memory has %x", i, frames, ok, partial, err, want)
+	}
+	if !inv.HasState() {
+		return
+	}
+	target := inv.Row.Target
+	names, _ := memory.UserStateNames(target.GetService(), target.GetKey()) // never fails
+	for n, e := range state {
+		value, _, _ := memory.UserState(target.GetService(), target.GetKey(), e.Key) // never fails
+		if len(state) != len(names) || !bytes.Equal(e.Key, names[n]) || !bytes.Equal(e.Value, value) {
+			t.Fatalf("%s: state %d is %q = %x; memory has %q and %x", i, n, e.Key, e.Value, names, value)
+		}
+	}
+}
+
 // comparePending compares what a snapshot and the State in memory bring back.
 func comparePending(t *rapid.T, s *partitionstore.Store, memory *partitiontest.State) {
-	snap := s.Snapshot()
+	snap := snapshot(t, s)
 	defer func() { _ = snap.Close() }()
 	active, timers := snap.Active(), snap.Timers(0)
 	defer func() { _, _ = active.Close(), timers.Close() }()
@@ -261,5 +316,36 @@ func TestCredit(t *testing.T) {
 	}
 	if !s.Credit() {
 		t.Error("a flushed store gives no credit")
+	}
+}
+
+// What is committed together need not be touched in the order of its creation: the index row of an
+// invocation that lives for long must not wait for a younger one.
+func TestIndexInOrderOfCreation(t *testing.T) {
+	s := open(t, smallConfig(), vfs.NewMem(), newShared(t))
+	defer func() { _ = s.Close() }()
+	v := s.View()
+	put := func(i id.Invocation, incarnation uint64) *invocation.Invocation {
+		inv := &invocation.Invocation{ID: i, Journal: &journal.Index{}}
+		inv.Row.Incarnation, inv.Row.Status = incarnation, storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED
+		v.Meta().Applied = incarnation
+		if err := v.PutInvocation(inv); err != nil {
+			t.Fatal(err)
+		}
+		return inv
+	}
+	again, old := partitiontest.ID(1), partitiontest.ID(2)
+	first := put(again, 1)
+	commit(t, s)
+	if err := v.DeleteInvocation(first); err != nil { // touched first, and given a new life last
+		t.Fatal(err)
+	}
+	put(old, 10)
+	put(again, 20)
+	commit(t, s)
+	v.Meta().Applied = 10 + partitionstore.IndexLag
+	commit(t, s)
+	if n, err := s.IndexRows(); n != 1 || err != nil {
+		t.Errorf("%d index rows, %v; the invocation of record 10 wants one", n, err)
 	}
 }

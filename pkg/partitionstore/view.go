@@ -18,13 +18,14 @@ import (
 
 var _ partition.State = (*View)(nil)
 
-// View is the state with what was changed since Begin.
+// View is the state with what was changed since the last Commit.
 type View struct {
-	s       *Store
-	rows    *pebble.Batch // rows that a view never reads back
-	read    *pebble.Batch // rows that it may; indexed; nil until there is one
-	touched []touch
-	key     []byte // scratch
+	s         *Store
+	rows      *pebble.Batch // rows that a view never reads back
+	read      *pebble.Batch // rows that it may; indexed; nil until there is one
+	touched   []touch
+	committed uint64 // LSN of the last commit
+	key       []byte // scratch
 }
 
 type touch struct {
@@ -32,19 +33,43 @@ type touch struct {
 	entry *entry
 }
 
-// Begin returns the store's view. There is one at a time; it ends with Commit.
-func (s *Store) Begin() *View { return &s.view }
+// View returns the store's view, which commands are applied to.
+func (s *Store) View() *View { return &s.view }
+
+// touchedBytes is what a changed invocation counts for in Uncommitted: its row is encoded by Commit.
+const touchedBytes = 256
+
+// Uncommitted returns about how many bytes of rows a Commit would store; 0 only if there is nothing to store.
+func (s *Store) Uncommitted() int {
+	v := &s.view
+	if v.empty() {
+		return 0
+	}
+	n := 1 + v.rows.Len() + touchedBytes*len(v.touched)
+	if v.read != nil {
+		n += v.read.Len()
+	}
+	return n
+}
+
+func (v *View) empty() bool {
+	return v.s.meta.Applied == v.committed && v.rows.Empty() && (v.read == nil || v.read.Empty())
+}
 
 // Commit stores what was changed as one batch and makes the view empty. After an error the store is of no use.
-func (v *View) Commit() error {
-	s := v.s
+func (s *Store) Commit() error {
 	if s.err != nil {
 		return s.err
 	}
+	v := &s.view
+	if v.empty() {
+		return nil
+	}
 	if err := v.commit(); err != nil {
-		s.err = errs.With(errs.Internal, fmt.Errorf("partition store: %w", err))
+		s.err = errs.With(errs.Internal, fmt.Errorf("commit to the partition store: %w", err))
 		return s.err
 	}
+	v.committed = s.meta.Applied
 	s.applied.Store(s.meta.Applied)
 	for _, t := range v.touched {
 		s.cache.settle(t.id, t.entry)
@@ -56,11 +81,13 @@ func (v *View) Commit() error {
 }
 
 func (v *View) commit() error {
+	young := v.s.fresh.len()
 	for _, t := range v.touched {
 		if err := v.writeEntry(t.id, t.entry); err != nil {
 			return err
 		}
 	}
+	v.s.fresh.sortFrom(young)
 	if err := v.indexOld(); err != nil {
 		return err
 	}

@@ -11,28 +11,23 @@ import (
 	"reprise/pkg/partitionstore"
 )
 
-// replayBytesMax bounds the records that are applied before what they change is stored.
-const replayBytesMax = 1 << 20
-
 // replayer applies committed records to a store, many in one batch: rows that change often are written once.
 type replayer struct {
-	view        *partitionstore.View
-	commandsMax int
-
-	commands, bytes int  // since the last commit
-	failed          bool // the view holds half of a record
-	effects         []partition.Effect
+	store   *partitionstore.Store
+	effects []partition.Effect
 }
 
 // take applies the records of a group. What it cannot apply has the code Corrupt or Unsupported: the
-// partition must be parked, for the view holds half of it. A panic is a fault of ours that must cost
+// partition must be parked, for the store holds half of it. A panic is a fault of ours that must cost
 // this partition only.
 func (r *replayer) take(first lsn.LSN, records []byte) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = errs.Newf(errs.Corrupt, "panic: %v\n%s", p, debug.Stack())
 		}
-		r.failed = err != nil
+		if err != nil {
+			r.store.Fail(err)
+		}
 	}()
 	for at := first; len(records) > 0; at++ {
 		raw, rest, err := command.Next(records)
@@ -50,27 +45,16 @@ func (r *replayer) take(first lsn.LSN, records []byte) (err error) {
 		if rec.LSN != at {
 			return errs.Newf(errs.Corrupt, "record %d stands at %d", rec.LSN, at)
 		}
-		if r.effects, err = partition.Apply(r.view, rec, r.effects[:0]); err != nil {
+		if r.effects, err = partition.Apply(r.store.View(), rec, r.effects[:0]); err != nil {
 			return fatal(fmt.Errorf("apply record %d: %w", rec.LSN, err))
 		}
-		r.commands++
-		r.bytes += len(raw)
-		if r.commands >= r.commandsMax || r.bytes >= replayBytesMax {
-			if err := r.commit(); err != nil {
-				return err
+		if r.store.Uncommitted() >= commitBytes {
+			if err := r.store.Commit(); err != nil {
+				return fatal(err)
 			}
 		}
 	}
 	return nil
-}
-
-// commit stores what was changed.
-func (r *replayer) commit() error {
-	if r.commands == 0 || r.failed {
-		return nil
-	}
-	r.commands, r.bytes = 0, 0
-	return fatal(r.view.Commit())
 }
 
 // fatal gives an error a code that has the partition parked.

@@ -159,9 +159,13 @@ func (x *lane) retry(l *Loop, now int64) {
 
 // read loads the rows after sent, off the loop, at most a window.
 func (x *lane) read(l *Loop) {
+	snap, err := x.p.store.Snapshot()
+	if err != nil {
+		l.parkSoon(x.p, err)
+		return
+	}
 	x.reading, x.behind = true, false
 	from, round := x.sent+1, x.round
-	snap := x.p.store.Snapshot()
 	cfg := &l.node.cfg
 	l.node.background("read outbox", func(context.Context) error {
 		defer func() { _ = snap.Close() }() // nothing was written through it

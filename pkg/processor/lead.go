@@ -94,15 +94,15 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 		return context.Cause(ctx)
 	}
 	started := host.Millis(n.host.Clock)
-	r := replayer{view: p.store.Begin(), commandsMax: n.cfg.BatchCommandsMax}
+	r := replayer{store: p.store}
 	err := n.log.Read(ctx, chain, from, tail, func(first lsn.LSN, _ int, records []byte) error {
 		if err := r.take(first, records); err != nil {
 			return err
 		}
 		return n.flushIfOver(ctx, p)
 	})
-	if cerr := r.commit(); err == nil { // also of a read that broke off: the next one begins after it
-		err = cerr
+	if cerr := p.store.Commit(); err == nil { // also of a read that broke off: the next one begins after it
+		err = fatal(cerr)
 	}
 	if err != nil {
 		return err
@@ -163,7 +163,11 @@ func (l *Loop) lead(p *part) {
 // resume starts the invocations that the rows say are invoked, page by page, while calls are taken.
 func (l *Loop) resume(p *part) {
 	tenure := p.tenure
-	snap := p.store.Snapshot()
+	snap, err := p.store.Snapshot()
+	if err != nil {
+		l.parkSoon(p, err)
+		return
+	}
 	l.node.background("resume invocations", func(ctx context.Context) error {
 		defer func() { _ = snap.Close() }() // nothing was written through it
 		it := snap.Active()
@@ -223,6 +227,11 @@ func (l *Loop) depose(p *part, cause error) {
 	t := p.tenure
 	if t == nil {
 		return
+	}
+	if p.parked == nil {
+		if err := p.store.Commit(); err != nil { // whoever recovers p finds it
+			cause = err
+		}
 	}
 	p.tenure = nil
 	p.refused.Store(false)

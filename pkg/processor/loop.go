@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"reprise/pkg/errs"
@@ -26,6 +27,7 @@ type Loop struct {
 	spare    []*part
 	starved  []*part // that have, and whose store gives no credit
 	creditAt int64   // when they are asked again, Unix milliseconds
+	lagging  []*part // whose stores have rows to commit, in the order of their turns
 
 	ctx context.Context //nolint:containedctx // of Run, for log lines
 }
@@ -53,6 +55,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		if worked || len(l.backlog) > 0 {
 			l.turn(&t, now)
 		}
+		l.commitLagging(now)
 		fired := l.fireTimers(now)
 		if now >= nextTick {
 			l.tick(now)
@@ -80,6 +83,9 @@ func (l *Loop) pause(now, nextTick int64) time.Duration {
 	until := nextTick
 	if len(l.starved) > 0 {
 		until = min(until, l.creditAt)
+	}
+	if len(l.lagging) > 0 {
+		until = min(until, l.lagging[0].commitAt)
 	}
 	for _, p := range l.parts {
 		if p.tenure != nil && p.tenure.leading && !p.tenure.crowded() { // else a commit wakes the loop
@@ -139,7 +145,7 @@ func (l *Loop) applyBacklog(now int64) {
 			}
 			l.starved = append(l.starved, p)
 			l.node.metrics.stalls.Inc()
-		case p.apply(p.tenure.committed, l.node.cfg.BatchCommandsMax):
+		case p.apply(p.tenure.committed, l.node.cfg.BatchCommandsMax, now):
 			l.await(p)
 		}
 	}
@@ -154,6 +160,40 @@ func (l *Loop) askCredit(now int64) {
 	l.backlog = append(l.backlog, l.starved...)
 	clear(l.starved)
 	l.starved = l.starved[:0]
+}
+
+// Rows are committed to a store when they are commitLag old or commitBytes long, whatever comes first: a batch
+// costs as much as several rows, and what changes often is stored once. The log makes them durable meanwhile.
+const (
+	commitLag   = 20 * time.Millisecond
+	commitBytes = 1 << 20
+)
+
+// lag has the rows of p's store committed soon.
+func (l *Loop) lag(p *part, now int64) {
+	if !p.lags && p.store.Uncommitted() > 0 {
+		p.lags, p.commitAt = true, now+commitLag.Milliseconds()
+		l.lagging = append(l.lagging, p)
+	}
+}
+
+// commitLagging commits the stores whose turn it is.
+func (l *Loop) commitLagging(now int64) {
+	n := 0
+	for _, p := range l.lagging {
+		if p.commitAt > now && p.commitAt-now <= commitLag.Milliseconds() { // the clock may be set back
+			break
+		}
+		n++
+		p.lags = false
+		if p.tenure == nil { // its end committed
+			continue
+		}
+		if err := p.store.Commit(); err != nil {
+			l.park(p, err)
+		}
+	}
+	l.lagging = slices.Delete(l.lagging, 0, n)
 }
 
 func (l *Loop) tick(now int64) {

@@ -32,10 +32,12 @@ type part struct {
 	reads   []*call     // that wait for a proof of leadership meanwhile
 	proving []*call     // those of the question under way
 
-	awaits  bool  // it is in the loop's backlog, or starved
-	parked  error // a command could not be applied: nothing is taken any more
-	tenure  *tenure
-	effects []partition.Effect // reused
+	awaits   bool  // it is in the loop's backlog, or starved
+	lags     bool  // it is in the loop's list of those whose store has rows to commit
+	commitAt int64 // when it is their turn, Unix milliseconds
+	parked   error // a command could not be applied: nothing is taken any more
+	tenure   *tenure
+	effects  []partition.Effect // reused
 }
 
 func (p *part) openStore() *partitionstore.Store { return p.opened.Load() }
@@ -214,31 +216,35 @@ func (t *tenure) lastTaken(p *part, source id.Partition) (uint64, error) {
 	return p.store.SourceSeq(source)
 }
 
-// apply applies what is committed below tail, at most limit records, stores it as one batch and acts
-// on its effects. It returns whether committed records are left.
-func (p *part) apply(tail lsn.Offset, limit int) (more bool) {
+// apply applies what is committed below tail, at most limit records, and acts on their effects. The log
+// has the records, so what they change may be stored later. It returns whether committed records are left.
+func (p *part) apply(tail lsn.Offset, limit int, now int64) (more bool) {
 	t := p.tenure
 	if t == nil || p.parked != nil || len(t.inflight) == 0 {
 		return false
 	}
 	answered, err := p.applyBatch(t, tail, limit)
+	if err == nil && p.store.Uncommitted() >= commitBytes {
+		err = p.store.Commit()
+	}
 	if err != nil {
 		p.loop.park(p, err)
 		return false
 	}
+	p.loop.lag(p, now)
 	p.act(answered)
 	return len(t.inflight) > 0 && t.inflight[0].first+lsn.Offset(t.inflight[0].done) < tail
 }
 
-// applyBatch folds records into one storage batch and commits it. A panic is a fault of ours that
-// must cost this partition only.
+// applyBatch folds records into the view of the store. A panic is a fault of ours that must cost this
+// partition only.
 func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applied, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = errs.Newf(errs.Internal, "panic: %v\n%s", r, debug.Stack())
 		}
 	}()
-	view := p.store.Begin()
+	view := p.store.View()
 	p.effects = p.effects[:0]
 	done := p.loop.applied[:0]
 	var freed load
@@ -273,9 +279,6 @@ func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applie
 		}
 	}
 	p.loop.applied = done
-	if err := view.Commit(); err != nil {
-		return nil, fmt.Errorf("commit batch: %w", err)
-	}
 	p.loop.mail.release(p, freed)
 	return done, nil
 }
@@ -286,7 +289,7 @@ type applied struct {
 	call *call
 }
 
-// act does what the effects of a stored batch ask for. notes are in the order of their records.
+// act does what the effects of a batch ask for. notes are in the order of their records.
 func (p *part) act(notes []applied) {
 	t := p.tenure
 	for i := range p.effects {
@@ -423,6 +426,9 @@ func (l *Loop) park(p *part, err error) {
 		return
 	}
 	p.parked = err
+	if p.store != nil {
+		p.store.Fail(err) // it may hold half of a command
+	}
 	l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "partition is parked: its commands cannot be applied; its requests are refused until this node restarts",
 		slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err))
 	l.node.parked()
@@ -435,4 +441,10 @@ func (l *Loop) parkIf(p *part, t *tenure, err error) {
 	if p.tenure == t {
 		l.park(p, err)
 	}
+}
+
+// parkSoon parks p once the loop is done with what it does for p's tenure now.
+func (l *Loop) parkSoon(p *part, err error) {
+	t := p.tenure
+	l.mail.do(func() { l.parkIf(p, t, err) })
 }

@@ -45,7 +45,9 @@ func (l *Loop) Replay(pid id.Partition, i id.Invocation, eagerLimit int) (invoke
 		r.State = state
 		return r, nil
 	}
-	r.Reader = p.store.Reader(inv)
+	if r.Reader, err = p.store.Reader(inv); err != nil {
+		return invoker.Replay{}, err
+	}
 	return r, nil
 }
 

@@ -87,7 +87,11 @@ func (l *Loop) scanTimers(p *part, now int64) {
 	from, tenure := t.horizon, p.tenure
 	t.horizon, t.scanning = now+ahead, true
 	to := t.horizon
-	snap := p.store.Snapshot()
+	snap, err := p.store.Snapshot()
+	if err != nil {
+		l.parkSoon(p, err)
+		return
+	}
 	l.node.background("read timers", func(ctx context.Context) error {
 		defer func() { _ = snap.Close() }() // nothing was written through it
 		var page []partition.Timer

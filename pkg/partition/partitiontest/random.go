@@ -45,7 +45,8 @@ func ID(n int) id.Invocation {
 	return id.NewInvocation(key, unique)
 }
 
-const idsMax = 24
+// IDs is how many ids a Random uses.
+const IDs = 24
 
 // Next returns the next record, stamped.
 func (r *Random) Next() []byte {
@@ -93,7 +94,7 @@ func (r *Random) announce(at lsn.LSN) []byte {
 
 func (r *Random) near() id.Invocation {
 	for {
-		if n := r.draw(idsMax); n%5 != 4 {
+		if n := r.draw(IDs); n%5 != 4 {
 			return ID(n)
 		}
 	}
@@ -102,7 +103,7 @@ func (r *Random) near() id.Invocation {
 // some returns an invocation with the status, if there is one.
 func (r *Random) some(status storedv1.InvocationStatus) *invocation.Invocation {
 	var all []*invocation.Invocation
-	for n := range idsMax {
+	for n := range IDs {
 		if inv := r.st.rows[ID(n)]; inv != nil && inv.Row.Status == status {
 			all = append(all, inv)
 		}
@@ -151,7 +152,7 @@ func (r *Random) facts() *storedv1.InvokeFacts {
 		f.ExecuteAtMs = r.time + int64(r.draw(200)) - 50
 	}
 	if r.draw(3) == 0 {
-		i := ID(r.draw(idsMax))
+		i := ID(r.draw(IDs))
 		f.CallerId = i[:]
 		f.Sink = &storedv1.Sink{Invocation: i[:], Incarnation: uint64(r.draw(10)), CompletionId: uint32(1 + r.draw(8))}
 	}
@@ -236,14 +237,14 @@ func (r *Random) frame(f *storedv1.StepFacts) []byte {
 	case 8:
 		return GetLazyStateKeys(completion)
 	case 9, 10:
-		i := ID(r.draw(idsMax))
+		i := ID(r.draw(IDs))
 		f.Callees = append(f.Callees, &storedv1.Callee{Id: i[:], Facts: &storedv1.InvokeFacts{Target: r.target(), CompletionRetentionMs: int64(100 * r.draw(2))}})
 		if completion%2 == 0 {
 			return OneWayCall(completion, r.time+int64(r.draw(200))-50, "send")
 		}
 		return Call(completion, completion+1, "call")
 	case 11:
-		return CompleteAwakeable(id.FormatAwakeable(ID(r.draw(idsMax)), uint32(17+r.draw(2))), "awake")
+		return CompleteAwakeable(id.FormatAwakeable(ID(r.draw(IDs)), uint32(17+r.draw(2))), "awake")
 	default:
 		return Output("early")
 	}
