@@ -11,7 +11,7 @@ import (
 type Config struct {
 	// MemTableBytes is the size of a memtable (default 32 MiB). Up to MemTablesMax of them may be full and wait for their flush.
 	MemTableBytes uint64
-	// MemTablesMax is how many memtables may wait before the store gives no credit (default 4).
+	// MemTablesMax is how many memtables' worth of rows may wait before the store gives no credit (default 4).
 	MemTablesMax int
 	// L0FilesMax is how many overlapping layers level 0 may have before the store gives no credit (default 40).
 	L0FilesMax int

@@ -265,7 +265,9 @@ func (s *Store) Credit() bool {
 	}
 	m := s.db.Metrics()
 	s.unpolled = 0
-	s.credit = m.MemTable.Count <= int64(s.cfg.MemTablesMax) && int(m.Levels[0].Sublevels) <= s.cfg.L0FilesMax
+	// Their bytes count, not their number: Pebble begins with small memtables, has one for each large batch,
+	// and flushes nothing before half the size of a memtable waits.
+	s.credit = m.MemTable.Size <= uint64(s.cfg.MemTablesMax)*s.cfg.MemTableBytes && int(m.Levels[0].Sublevels) <= s.cfg.L0FilesMax
 	return s.credit
 }
 

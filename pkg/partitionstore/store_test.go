@@ -3,6 +3,7 @@ package partitionstore_test
 import (
 	"bytes"
 	"context"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -347,5 +348,22 @@ func TestIndexInOrderOfCreation(t *testing.T) {
 	commit(t, s)
 	if n, err := s.IndexRows(); n != 1 || err != nil {
 		t.Errorf("%d index rows, %v; the invocation of record 10 wants one", n, err)
+	}
+}
+
+// Pebble's first memtables are small, and it flushes none before they hold half of what one may: their number
+// must not take the store's credit away, or it never comes back.
+func TestCreditWithLargeValues(t *testing.T) {
+	s := open(t, partitionstore.Default(), vfs.NewMem(), newShared(t))
+	defer func() { _ = s.Close() }()
+	value := make([]byte, 100<<10)
+	for n := range 100 {
+		if err := s.View().SetUserState("Cart", strconv.Itoa(n), []byte("all"), value); err != nil {
+			t.Fatal(err)
+		}
+		commit(t, s)
+		if !s.Credit() {
+			t.Fatalf("no credit after %d values of 100 KiB", n+1)
+		}
 	}
 }
