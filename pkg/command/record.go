@@ -18,12 +18,13 @@ const (
 	Invoke         Kind = 2  // create an invocation; facts InvokeFacts, body its Input frame
 	Step           Kind = 3  // what an attempt sent; facts StepFacts or none, body frames
 	Fire           Kind = 4  // a timer is due; facts TimerFacts
-	Respond        Kind = 5  // a callee ended: body is the CallCompletion frame for the caller
+	Respond        Kind = 5  // a callee ended: body is the completion for the caller, or for who attached
 	Signal         Kind = 6  // body is a SignalNotification frame for the invocation
 	TruncateOutbox Kind = 7  // what the target has taken is dropped; facts TruncateOutbox
 	Read           Kind = 8  // changes nothing; whoever proposed it learns what is known then
 	Pause          Kind = 9  // retries are exhausted; facts PauseFacts
 	Fail           Kind = 10 // end the invocation with a failure; facts FailFacts
+	Attach         Kind = 11 // an invocation of another partition asks for the result of this one; facts AttachFacts
 )
 
 // HeaderSize is the length of a record's header.

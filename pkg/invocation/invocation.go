@@ -31,6 +31,17 @@ func (i *Invocation) Exclusive() bool {
 		t.GetHandlerType() == storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE
 }
 
+// Begun tells whether the invocation had its turn and has not ended: it holds the lock if it needs one.
+func (i *Invocation) Begun() bool {
+	switch i.Row.Status {
+	case storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED, storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED,
+		storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED:
+		return true
+	default:
+		return false
+	}
+}
+
 // HasState tells whether the handler may read state.
 func (i *Invocation) HasState() bool {
 	switch i.Row.Target.GetServiceType() {

@@ -186,35 +186,22 @@ func (a *attempt) rejectLocked(f *failure) {
 	a.failLocked(f)
 }
 
-// notYet are the commands that this release does not carry out.
-func notYet(t serviceproto.Type) bool {
-	switch t {
-	case serviceproto.TypeGetPromise, serviceproto.TypePeekPromise, serviceproto.TypeCompletePromise,
-		serviceproto.TypeAttachInvocation, serviceproto.TypeGetInvocationOutput, serviceproto.TypeSendSignal:
-		return true
-	default:
-		return false
-	}
-}
-
 func (a *attempt) commandLocked(f serviceproto.Frame) bool {
 	if err := serviceproto.CheckCommand(f, a.scope); err != nil {
 		a.rejectLocked(violation(err))
 		return false
 	}
-	switch {
-	case notYet(f.Type):
-		a.rejectLocked(failuref(serviceproto.DocProtocol, "this server does not support the command %s yet", f.Type))
-		return false
-	case f.Type == serviceproto.TypeCall || f.Type == serviceproto.TypeOneWayCall:
+	switch f.Type {
+	case serviceproto.TypeCall, serviceproto.TypeOneWayCall:
 		callee, fail := a.callee(f)
 		if fail != nil {
 			a.rejectLocked(fail)
 			return false
 		}
 		a.callees = append(a.callees, callee)
-	case f.Type == serviceproto.TypeOutput:
+	case serviceproto.TypeOutput:
 		a.hasOutput = true
+	default:
 	}
 	a.appendLocked(f)
 	if f.Flags&serviceproto.FlagRequestedAck != 0 {

@@ -102,6 +102,8 @@ func (a *application) apply() error {
 		return a.applyRespond()
 	case command.Signal:
 		return a.applySignal()
+	case command.Attach:
+		return a.applyAttach()
 	case command.TruncateOutbox:
 		return a.applyTruncateOutbox()
 	case command.Read:

@@ -106,9 +106,7 @@ func (a *application) join(inv *invocation.Invocation, facts *storedv1.InvokeFac
 	case outcome.Status == command.OutcomeCompleted:
 		return outcome, a.respond(sink, inv.Row.Result)
 	default:
-		inv.Row.Sinks = append(inv.Row.Sinks, sink)
-		inv.Row.ModifiedAtMs = a.now
-		return outcome, a.st.PutInvocation(inv)
+		return outcome, a.await(inv, sink)
 	}
 }
 

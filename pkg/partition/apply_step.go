@@ -146,6 +146,14 @@ func (a *application) applyCommand(f serviceproto.Frame) error {
 		return a.applyCall(f)
 	case serviceproto.TypeCompleteAwakeable:
 		return a.applyCompleteAwakeable(f)
+	case serviceproto.TypeSendSignal:
+		return a.applySendSignal(f)
+	case serviceproto.TypeGetPromise, serviceproto.TypePeekPromise:
+		return a.applyGetPromise(f)
+	case serviceproto.TypeCompletePromise:
+		return a.applyCompletePromise(f)
+	case serviceproto.TypeAttachInvocation, serviceproto.TypeGetInvocationOutput:
+		return a.applyAttachCommand(f)
 	default:
 		return errs.Newf(errs.Unsupported, "%s at %d: this binary does not apply it", f.Type, a.rec.LSN)
 	}
@@ -258,7 +266,7 @@ func (a *application) applyCall(f serviceproto.Frame) error {
 	facts.ExecuteAtMs, facts.Sink = call.InvokeTime, nil
 	if !call.OneWay {
 		facts.ExecuteAtMs = 0
-		facts.Sink = &storedv1.Sink{Invocation: facts.CallerId, Incarnation: s.inv.Row.Incarnation, CompletionId: call.ResultCompletion}
+		facts.Sink = s.sink(call.ResultCompletion)
 	}
 	return a.send(creation{id: to, facts: facts, input: serviceproto.AppendInput(nil, call.Headers, call.Parameter), owned: true})
 }
@@ -279,6 +287,15 @@ func (a *application) applyCompleteAwakeable(f serviceproto.Frame) error {
 		return nil
 	}
 	return a.signal(to, serviceproto.AppendSignalResult(nil, index, result))
+}
+
+// applySendSignal hands a signal to any invocation, even to the one that sends it.
+func (a *application) applySendSignal(f serviceproto.Frame) error {
+	s, err := serviceproto.ParseSendSignal(f.Payload)
+	if err != nil {
+		return err
+	}
+	return a.signal(s.Target, serviceproto.AppendSignal(nil, s))
 }
 
 // finish does what the last frame of an attempt asks for.

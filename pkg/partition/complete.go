@@ -11,7 +11,7 @@ import (
 // complete ends an invocation: who waits is answered, what is to be kept is kept, the lock goes on.
 func (a *application) complete(inv *invocation.Invocation, result *storedv1.Result) error {
 	row := &inv.Row
-	held := inv.Exclusive()
+	held := inv.Exclusive() && inv.Begun()
 	a.deactivate(inv, storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED)
 	row.Result, row.CompletedAtMs = result, a.now
 	row.Awaiting, row.Failure, row.Input = nil, nil, nil
@@ -53,7 +53,22 @@ func (a *application) retain(inv *invocation.Invocation) error {
 	if keepRow {
 		return a.st.PutInvocation(inv)
 	}
+	if err := a.dropWorkflow(inv); err != nil {
+		return err
+	}
 	return a.st.DeleteInvocation(inv)
+}
+
+// dropWorkflow drops what belongs to the key of a workflow whose run is forgotten.
+func (a *application) dropWorkflow(inv *invocation.Invocation) error {
+	t := inv.Row.Target
+	if t.GetHandlerType() != storedv1.HandlerType_HANDLER_TYPE_WORKFLOW {
+		return nil
+	}
+	if err := a.st.ClearPromises(t.GetService(), t.GetKey()); err != nil {
+		return err
+	}
+	return a.st.ClearAllUserState(t.GetService(), t.GetKey())
 }
 
 // passLock starts the first that waits for the lock that inv held.

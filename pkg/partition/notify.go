@@ -36,6 +36,10 @@ func (a *application) notify(to id.Invocation, life lsn.LSN, frame []byte) (bool
 		a.step.notifySelf(n, frame)
 		return true, nil
 	}
+	cancels := n.HasSignal && n.SignalIndex == serviceproto.SignalCancel
+	if cancels && !inv.Begun() {
+		return true, a.cancel(inv)
+	}
 	index, err := a.st.Journal(inv)
 	if err != nil {
 		return false, err
@@ -56,7 +60,15 @@ func (a *application) notify(to id.Invocation, life lsn.LSN, frame []byte) (bool
 		a.emit(Effect{Kind: EffectForward, ID: to, Activation: activationOf(&inv.Row), First: first, Entries: 1, Frames: frame})
 		return true, nil
 	case storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED:
+		if cancels { // it may not wait for that, and would never learn of it
+			return true, a.activate(inv)
+		}
 		return true, a.wake(inv, index)
+	case storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED:
+		if cancels {
+			return true, a.activate(inv)
+		}
+		return true, nil
 	case storedv1.InvocationStatus_INVOCATION_STATUS_SCHEDULED, storedv1.InvocationStatus_INVOCATION_STATUS_INBOXED:
 		return true, a.st.PutInvocation(inv) // its Input moved
 	default:

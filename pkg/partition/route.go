@@ -25,7 +25,7 @@ type chain struct {
 // inPlace tells whether a message for key, of that many bytes, is applied within this command. Messages
 // never overtake: while some of the partition to itself wait, newer ones follow them.
 func (a *application) inPlace(key id.PartitionKey, bytes int) (bool, error) {
-	if uint64(key) < a.meta.KeyFrom || uint64(key) > a.meta.KeyTo {
+	if !a.own(key) {
 		return false, nil
 	}
 	if a.chain.steps >= chainStepsMax || a.chain.bytes >= chainBytesMax {
@@ -40,6 +40,11 @@ func (a *application) inPlace(key id.PartitionKey, bytes int) (bool, error) {
 	return true, nil
 }
 
+// own tells whether the partition has the key.
+func (a *application) own(key id.PartitionKey) bool {
+	return uint64(key) >= a.meta.KeyFrom && uint64(key) <= a.meta.KeyTo
+}
+
 func (a *application) self() id.Partition {
 	return id.PartitionOf(id.PartitionKey(a.meta.KeyFrom), a.meta.Partitions)
 }
@@ -52,7 +57,9 @@ func (a *application) post(h command.Header, facts command.Facts, body []byte) e
 		return err
 	}
 	seq++
-	h.Frames = 1
+	if len(body) > 0 {
+		h.Frames = 1
+	}
 	rec, err := command.Append(nil, h, facts, body)
 	if err != nil {
 		return errs.With(errs.Internal, err)
@@ -78,13 +85,21 @@ func (a *application) send(c creation) error {
 	return a.post(command.Header{Kind: command.Invoke, ID: c.id}, c.facts, c.input)
 }
 
-// respond hands a result to an invocation that called.
+// respond hands a result to an invocation that called or attached.
 func (a *application) respond(sink *storedv1.Sink, result *storedv1.Result) error {
+	t := serviceproto.TypeCallCompletion
+	if sink.Attached {
+		t = serviceproto.TypeAttachInvocationCompletion
+	}
+	return a.reply(sink, serviceproto.AppendResult(nil, t, sink.CompletionId, result))
+}
+
+// reply hands a completion to the invocation that waits for it.
+func (a *application) reply(sink *storedv1.Sink, frame []byte) error {
 	to, err := invocationID(sink.Invocation)
 	if err != nil {
 		return err
 	}
-	frame := serviceproto.AppendResult(nil, serviceproto.TypeCallCompletion, sink.CompletionId, result)
 	here, err := a.inPlace(to.PartitionKey(), len(frame))
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 
+	servicev1 "reprise/api/service/v1"
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/id"
@@ -238,6 +239,9 @@ func (w *world) command(t *testing.T, a args) (h command.Header, facts command.F
 			h.Incarnation = 0
 		}
 		frames = w.frames(t, a.d.Input, nil)
+	case "attach": // attach NAME caller=NAME completion=N [output]: the command of another partition
+		h.Kind, h.Incarnation = command.Attach, 0
+		facts = &storedv1.AttachFacts{Sink: w.facts(a).Sink, Output: a.has("output")}
 	case "truncate":
 		h.Kind = command.TruncateOutbox
 		facts = &storedv1.TruncateOutbox{Target: uint32(a.num("target", 0)), Through: uint64(a.num("through", 0))}
@@ -302,6 +306,33 @@ func (w *world) frames(t *testing.T, input string, facts *storedv1.StepFacts) (f
 			frame = partitiontest.Call(num(1), num(2), "x")
 		case "awakeable": // awakeable NAME INDEX VALUE
 			frame = partitiontest.CompleteAwakeable(id.FormatAwakeable(w.id(f[1]), num(2)), f[3])
+		case "get-promise": // get-promise NAME COMPLETION, peek-promise NAME COMPLETION
+			frame = partitiontest.GetPromise(f[1], num(2))
+		case "get-promises": // get-promises COUNT NAME FIRST-COMPLETION
+			for n := range num(1) {
+				frame = append(frame, partitiontest.GetPromise(f[2], num(3)+n)...)
+			}
+		case "peek-promise":
+			frame = partitiontest.PeekPromise(f[1], num(2))
+		case "resolve-promise": // resolve-promise NAME COMPLETION VALUE
+			frame = partitiontest.ResolvePromise(f[1], num(2), f[3])
+		case "reject-promise": // reject-promise NAME COMPLETION CODE MESSAGE
+			frame = partitiontest.RejectPromise(f[1], num(2), num(3), f[4])
+		case "attach": // attach NAME COMPLETION, get-output NAME COMPLETION
+			frame = partitiontest.Attach(w.id(f[1]), num(2))
+		case "get-output":
+			frame = partitiontest.GetOutput(w.id(f[1]), num(2))
+		case "attach-workflow": // attach-workflow SERVICE KEY COMPLETION
+			w.names[id.WorkflowInvocation(f[1], f[2])] = "run-of-" + f[2]
+			frame = partitiontest.AttachWorkflow(f[1], f[2], num(3))
+		case "send-signal": // send-signal NAME INDEX VALUE
+			frame = partitiontest.SendSignal(w.id(f[1]), num(2), f[3])
+		case "send-named": // send-named NAME SIGNAL CODE VALUE; code 0 is success
+			frame = partitiontest.SendNamedSignal(w.id(f[1]), f[2], num(3), f[4])
+		case "cancel": // cancel NAME
+			frame = partitiontest.Cancel(w.id(f[1]))
+		case "suspend-names": // suspend-names NAME...
+			frame = partitiontest.SuspensionOnNames(nil, []uint32{serviceproto.SignalCancel}, f[1:]...)
 		case "output":
 			frame = partitiontest.Output(f[1])
 		case "output-failure":
@@ -314,14 +345,22 @@ func (w *world) frames(t *testing.T, input string, facts *storedv1.StepFacts) (f
 				ids = append(ids, num(i+1))
 			}
 			frame = partitiontest.Suspension(ids, []uint32{serviceproto.SignalCancel})
+		case "tree": // tree COMPLETION: a suspension of version 7 that waits for nothing else
+			frame = partitiontest.SuspensionTree(&servicev1.Future{WaitingCompletions: []uint32{num(1)}, CombinatorType: servicev1.CombinatorType_COMBINATOR_TYPE_FIRST_COMPLETED})
+		case "attach-done":
+			frame = serviceproto.AppendValue(nil, serviceproto.TypeAttachInvocationCompletion, num(1), []byte(f[2]))
+		case "output-done":
+			frame = serviceproto.AppendVoid(nil, serviceproto.TypeGetInvocationOutputCompletion, num(1))
+		case "cancel-signal":
+			frame = serviceproto.AppendSignalVoid(nil, serviceproto.SignalCancel)
 		case "call-done":
 			frame = serviceproto.AppendValue(nil, serviceproto.TypeCallCompletion, num(1), []byte(f[2]))
 		case "signal":
 			frame = serviceproto.AppendSignalValue(nil, num(1), []byte(f[2]))
 		case "garbage": // a Sleep that does not decode
 			frame = serviceproto.AppendFrame(nil, serviceproto.TypeSleep, []byte{0xFF})
-		case "promise":
-			frame = serviceproto.AppendFrame(nil, serviceproto.TypeGetPromise, nil)
+		case "later": // a command that no release has yet
+			frame = serviceproto.AppendFrame(nil, 0x0415, nil)
 		default:
 			t.Fatalf("unknown frame %q", line)
 		}
@@ -348,7 +387,7 @@ func (w *world) rows(a args) string {
 		})
 	}
 	for line := range strings.Lines(w.st.Dump()) {
-		for _, kind := range []string{"lock", "queue", "state", "timer", "outbox", "source"} {
+		for _, kind := range []string{"lock", "queue", "state", "promise", "timer", "outbox", "source"} {
 			if strings.HasPrefix(line, kind+" ") {
 				out = append(out, w.rename(strings.TrimSuffix(line, "\n")))
 			}
@@ -372,6 +411,8 @@ func (w *world) rename(line string) string {
 	switch {
 	case strings.HasPrefix(line, "outbox ") && at > 0:
 		return line[:at]
+	case strings.HasPrefix(line, "promise ") && at > 0:
+		return w.promiseRow(line[:at])
 	case strings.HasPrefix(line, "lock "): // the holder, and in 8 hex digits how many wait
 		waiting, err := strconv.ParseUint(line[len(line)-8:], 16, 32)
 		if err == nil {
@@ -379,6 +420,22 @@ func (w *world) rename(line string) string {
 		}
 	}
 	return line
+}
+
+// promiseRow prints a promise by what it holds.
+func (w *world) promiseRow(key string) string {
+	var service, object, name string
+	if _, err := fmt.Sscanf(strings.Replace(key, "/", " ", 1), "promise %s %q %q", &service, &object, &name); err != nil {
+		return key + ": " + err.Error()
+	}
+	p, _ := w.st.Promise(service, object, name)
+	if p.Result != nil {
+		key += " " + printResult(p.Result)
+	}
+	for _, s := range p.Waiting {
+		key += fmt.Sprintf(" waits=%s/%d", w.name(id.Invocation(s.Invocation)), s.CompletionId)
+	}
+	return key
 }
 
 func (w *world) invocationRow(name string, r *storedv1.Invocation) string {
@@ -401,7 +458,11 @@ func (w *world) invocationRow(name string, r *storedv1.Invocation) string {
 
 func printResult(r *storedv1.Result) string {
 	if f := r.GetFailure(); f != nil {
-		return fmt.Sprintf("failure %d %q", f.Code, f.Message)
+		text := fmt.Sprintf("failure %d %q", f.Code, f.Message)
+		for _, m := range f.Metadata {
+			text += fmt.Sprintf(" %s=%q", m.Key, m.Value)
+		}
+		return text
 	}
 	return fmt.Sprintf("%q", r.GetValue())
 }
@@ -420,9 +481,12 @@ func (w *world) printFrames(b []byte) string {
 			if err != nil {
 				return "malformed"
 			}
-			if n.HasSignal {
+			switch {
+			case n.HasSignal && n.SignalIndex == 0:
+				text += fmt.Sprintf("[%s]", n.SignalName)
+			case n.HasSignal:
 				text += fmt.Sprintf("[%d]", n.SignalIndex)
-			} else {
+			default:
 				text += fmt.Sprintf("(%d)", n.CompletionID)
 			}
 			if r, err := serviceproto.CompletionResult(f.Payload); err == nil && r != nil {

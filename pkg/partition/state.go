@@ -38,6 +38,12 @@ type State interface {
 	ClearUserState(service, key string, name []byte) error
 	ClearAllUserState(service, key string) error
 
+	// Promise returns the row of a durable promise of a workflow key, the caller's own, or nil.
+	Promise(service, key, name string) (*storedv1.Promise, error)
+	SetPromise(service, key, name string, p *storedv1.Promise) error
+	// ClearPromises drops all promises of a workflow key; who waits for one is not told.
+	ClearPromises(service, key string) error
+
 	// The queue of an object key: who holds the lock, who waits.
 	Lock(service, key string) (l queue.Lock, taken bool, err error)
 	SetLock(service, key string, l queue.Lock) error

@@ -88,6 +88,17 @@ func (s *step) completed(id uint32, frame []byte) {
 	s.notifySelf(serviceproto.Notification{CompletionID: id}, frame)
 }
 
+// answered inserts the completion that a result is.
+func (s *step) answered(t serviceproto.Type, id uint32, result *storedv1.Result) {
+	n := serviceproto.Notification{CompletionID: id, Failed: result.GetFailure() != nil}
+	s.notifySelf(n, serviceproto.AppendResult(nil, t, id, result))
+}
+
+// sink is where the completion of a command of this step is to go once it is there.
+func (s *step) sink(completion uint32) *storedv1.Sink {
+	return &storedv1.Sink{Invocation: idBytes(s.inv.ID), Incarnation: s.inv.Row.Incarnation, CompletionId: completion}
+}
+
 // storeRow stores the row, tells the attempt that its record was applied, and hands it the notifications.
 func (a *application) storeRow() error {
 	s := &a.step

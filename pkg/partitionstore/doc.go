@@ -30,6 +30,7 @@
 //	0x09  target:u16 seq:u64                                           record          shuffle
 //	0x0a  target:u16                                                   u64             newest seq put
 //	0x0b  source:u16                                                   u64             last seq taken
+//	0x0c  service:str key:str name:bytes                               Promise         apply: durable promises of a workflow key
 //
 // Rows of a journal begin with the LSN that created the invocation, so that what is written together
 // lies together, at the end of the table, although ids may be hashes. docs/formats/partitionstore.md

@@ -96,6 +96,10 @@ func dumpRow(k, v []byte) (string, error) {
 		return partitiontest.JournalLine(l.id, l.incarnation, row), err
 	case kindTimer:
 		return KeyString(k), nil
+	case kindPromise:
+		var p storedv1.Promise
+		err := p.UnmarshalVT(v)
+		return partitiontest.RowLine(KeyString(k), &p), err
 	default:
 		return fmt.Sprintf("%s = %x", KeyString(k), v), nil
 	}

@@ -22,6 +22,7 @@ const (
 	kindOutbox     = 0x09
 	kindOutboxSeq  = 0x0a
 	kindSource     = 0x0b
+	kindPromise    = 0x0c
 )
 
 // Lengths of fixed-width keys.
@@ -146,6 +147,19 @@ func appendUserStateKey(dst []byte, service, key string, name []byte) []byte {
 	return append(appendUserStatePrefix(dst, service, key), name...)
 }
 
+func appendPromisePrefix(dst []byte, service, key string) []byte {
+	return appendObject(dst, kindPromise, service, key)
+}
+
+func appendPromiseKey(dst []byte, service, key, name string) []byte {
+	return append(appendPromisePrefix(dst, service, key), name...)
+}
+
+func parsePromiseKey(k []byte) (service, key, name string, ok bool) {
+	service, key, rest, ok := cutObject(k, kindPromise)
+	return service, key, string(rest), ok
+}
+
 func appendTimerDue(dst []byte, due int64) []byte {
 	return keyenc.AppendUint64(append(dst, kindTimer), uint64(max(due, 0)))
 }
@@ -241,6 +255,8 @@ func objectKeyString(k []byte) string {
 		return fmt.Sprintf("queue %s/%q position=%d", service, key, binary.BigEndian.Uint64(rest))
 	case ok && k[0] == kindUserState:
 		return fmt.Sprintf("state %s/%q %q", service, key, rest)
+	case ok && k[0] == kindPromise:
+		return fmt.Sprintf("promise %s/%q %q", service, key, rest)
 	default:
 		return fmt.Sprintf("malformed %x", k)
 	}

@@ -1,10 +1,12 @@
 package partitionstore
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
 
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
@@ -152,6 +154,38 @@ func (r *UserStateRows) eager(limit int) (entries []StateEntry, partial bool, er
 		both := append(append(make([]byte, 0, len(e.Key)+len(e.Value)), e.Key...), e.Value...)
 		entries = append(entries, StateEntry{Key: both[:len(e.Key):len(e.Key)], Value: both[len(e.Key):]})
 	}
+}
+
+// PromiseRow is a durable promise of a workflow key.
+type PromiseRow struct {
+	Service, Key, Name string
+	Promise            *storedv1.Promise
+}
+
+// PromiseRows walks durable promises.
+type PromiseRows struct{ rows }
+
+// Promises walks all durable promises, in the order of service, key and name.
+func (s *Snapshot) Promises() *PromiseRows {
+	prefix := []byte{kindPromise}
+	return &PromiseRows{newRows(s.snap, prefix, prefix)}
+}
+
+// Next returns the next promise, which the caller keeps; io.EOF after the last one.
+func (r *PromiseRows) Next() (PromiseRow, error) {
+	k, v, err := r.next()
+	if err != nil {
+		return PromiseRow{}, err
+	}
+	p := PromiseRow{Promise: &storedv1.Promise{}}
+	var ok bool
+	if p.Service, p.Key, p.Name, ok = parsePromiseKey(k); !ok {
+		return PromiseRow{}, malformed(k)
+	}
+	if err := p.Promise.UnmarshalVT(v); err != nil {
+		return PromiseRow{}, errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(k), err))
+	}
+	return p, nil
 }
 
 // TimerRows walks timers.

@@ -1,10 +1,11 @@
 package partitionstore
 
 import (
-	"encoding/binary"
-
 	"bytes"
+	"encoding/binary"
+	"fmt"
 
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/keyenc"
@@ -42,20 +43,59 @@ func (v *View) ClearUserState(service, key string, name []byte) error {
 
 // ClearAllUserState implements partition.State.
 func (v *View) ClearAllUserState(service, key string) error {
-	names, err := v.UserStateNames(service, key)
+	return v.clearBelow(appendUserStatePrefix(nil, service, key))
+}
+
+// clearBelow deletes the rows of a key: one by one if they are few.
+func (v *View) clearBelow(prefix []byte) error {
+	var keys [][]byte
+	err := scan(v.reader(), prefix, func(k, _ []byte) error {
+		if keys = append(keys, bytes.Clone(k)); len(keys) > pointDeletesMax {
+			return errStopScan
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	if len(names) > pointDeletesMax {
-		prefix := appendUserStatePrefix(nil, service, key)
+	if len(keys) > pointDeletesMax {
 		return v.writer().DeleteRange(prefix, keyenc.PrefixEnd(prefix), nil)
 	}
-	for _, name := range names {
-		if err := v.ClearUserState(service, key, name); err != nil {
+	for _, k := range keys {
+		if err := v.writer().Delete(k, nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Promise implements partition.State.
+func (v *View) Promise(service, key, name string) (*storedv1.Promise, error) {
+	v.key = appendPromiseKey(v.key[:0], service, key, name)
+	value, found, err := get(v.reader(), v.key)
+	if err != nil || !found {
+		return nil, err
+	}
+	p := &storedv1.Promise{}
+	if err := p.UnmarshalVT(value); err != nil {
+		return nil, errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(v.key), err))
+	}
+	return p, nil
+}
+
+// SetPromise implements partition.State.
+func (v *View) SetPromise(service, key, name string, p *storedv1.Promise) error {
+	value, err := p.MarshalVT()
+	if err != nil {
+		return err
+	}
+	v.key = appendPromiseKey(v.key[:0], service, key, name)
+	return v.writer().Set(v.key, value, nil)
+}
+
+// ClearPromises implements partition.State.
+func (v *View) ClearPromises(service, key string) error {
+	return v.clearBelow(appendPromisePrefix(nil, service, key))
 }
 
 // Lock implements partition.State.

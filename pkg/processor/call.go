@@ -149,7 +149,7 @@ func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) err
 		return err
 	}
 	switch rec.Kind {
-	case command.Invoke, command.Signal, command.Respond:
+	case command.Invoke, command.Signal, command.Respond, command.Attach:
 	default:
 		return errs.Newf(errs.Unsupported, "a message of kind %d", rec.Kind)
 	}

@@ -393,12 +393,13 @@ func (x *InvokeFacts) GetRequest() []byte {
 	return nil
 }
 
-// Sink is a calling invocation that waits for a result.
+// Sink is an invocation that waits for a result: of one that it called or attached to, or of a promise.
 type Sink struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Invocation    []byte                 `protobuf:"bytes,1,opt,name=invocation,proto3" json:"invocation,omitempty"`                          // 24 bytes
-	Incarnation   uint64                 `protobuf:"varint,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`                       // LSN that created the life of the caller that asked
-	CompletionId  uint32                 `protobuf:"varint,3,opt,name=completion_id,json=completionId,proto3" json:"completion_id,omitempty"` // Next free field: 4
+	Invocation    []byte                 `protobuf:"bytes,1,opt,name=invocation,proto3" json:"invocation,omitempty"`    // 24 bytes
+	Incarnation   uint64                 `protobuf:"varint,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // LSN that created the life of the caller that asked
+	CompletionId  uint32                 `protobuf:"varint,3,opt,name=completion_id,json=completionId,proto3" json:"completion_id,omitempty"`
+	Attached      bool                   `protobuf:"varint,4,opt,name=attached,proto3" json:"attached,omitempty"` // it attached: its completion is an AttachInvocationCompletion, not a CallCompletion
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -454,6 +455,119 @@ func (x *Sink) GetCompletionId() uint32 {
 	return 0
 }
 
+func (x *Sink) GetAttached() bool {
+	if x != nil {
+		return x.Attached
+	}
+	return false
+}
+
+// AttachFacts are of a command that asks for the result of an invocation for another one.
+type AttachFacts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sink          *Sink                  `protobuf:"bytes,1,opt,name=sink,proto3" json:"sink,omitempty"`      // who asks
+	Output        bool                   `protobuf:"varint,2,opt,name=output,proto3" json:"output,omitempty"` // it wants to know now, with a GetInvocationOutputCompletion, and does not wait
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttachFacts) Reset() {
+	*x = AttachFacts{}
+	mi := &file_stored_v1_invocation_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttachFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttachFacts) ProtoMessage() {}
+
+func (x *AttachFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_stored_v1_invocation_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttachFacts.ProtoReflect.Descriptor instead.
+func (*AttachFacts) Descriptor() ([]byte, []int) {
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AttachFacts) GetSink() *Sink {
+	if x != nil {
+		return x.Sink
+	}
+	return nil
+}
+
+func (x *AttachFacts) GetOutput() bool {
+	if x != nil {
+		return x.Output
+	}
+	return false
+}
+
+// Promise is the row of a durable promise of a workflow's key.
+type Promise struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Result        *Result                `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`   // once it is completed
+	Waiting       []*Sink                `protobuf:"bytes,2,rep,name=waiting,proto3" json:"waiting,omitempty"` // until then: who gets a GetPromiseCompletion
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Promise) Reset() {
+	*x = Promise{}
+	mi := &file_stored_v1_invocation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Promise) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Promise) ProtoMessage() {}
+
+func (x *Promise) ProtoReflect() protoreflect.Message {
+	mi := &file_stored_v1_invocation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Promise.ProtoReflect.Descriptor instead.
+func (*Promise) Descriptor() ([]byte, []int) {
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Promise) GetResult() *Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *Promise) GetWaiting() []*Sink {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
 // StepFacts stands before the frames of a Step record.
 type StepFacts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -465,7 +579,7 @@ type StepFacts struct {
 
 func (x *StepFacts) Reset() {
 	*x = StepFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[3]
+	mi := &file_stored_v1_invocation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +591,7 @@ func (x *StepFacts) String() string {
 func (*StepFacts) ProtoMessage() {}
 
 func (x *StepFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[3]
+	mi := &file_stored_v1_invocation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +604,7 @@ func (x *StepFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepFacts.ProtoReflect.Descriptor instead.
 func (*StepFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{3}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *StepFacts) GetPin() *Pin {
@@ -517,7 +631,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[4]
+	mi := &file_stored_v1_invocation_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -529,7 +643,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[4]
+	mi := &file_stored_v1_invocation_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -542,7 +656,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{4}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Pin) GetDeployment() []byte {
@@ -571,7 +685,7 @@ type Callee struct {
 
 func (x *Callee) Reset() {
 	*x = Callee{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[5]
+	mi := &file_stored_v1_invocation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +697,7 @@ func (x *Callee) String() string {
 func (*Callee) ProtoMessage() {}
 
 func (x *Callee) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[5]
+	mi := &file_stored_v1_invocation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +710,7 @@ func (x *Callee) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Callee.ProtoReflect.Descriptor instead.
 func (*Callee) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{5}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Callee) GetId() []byte {
@@ -624,7 +738,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[6]
+	mi := &file_stored_v1_invocation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +750,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[6]
+	mi := &file_stored_v1_invocation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +763,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{6}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Failure) GetCode() uint32 {
@@ -683,7 +797,7 @@ type FailureMetadata struct {
 
 func (x *FailureMetadata) Reset() {
 	*x = FailureMetadata{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[7]
+	mi := &file_stored_v1_invocation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +809,7 @@ func (x *FailureMetadata) String() string {
 func (*FailureMetadata) ProtoMessage() {}
 
 func (x *FailureMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[7]
+	mi := &file_stored_v1_invocation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +822,7 @@ func (x *FailureMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailureMetadata.ProtoReflect.Descriptor instead.
 func (*FailureMetadata) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{7}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FailureMetadata) GetKey() string {
@@ -738,7 +852,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[8]
+	mi := &file_stored_v1_invocation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +864,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[8]
+	mi := &file_stored_v1_invocation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +877,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{8}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Result) GetResult() isResult_Result {
@@ -823,7 +937,7 @@ type AttemptFailure struct {
 
 func (x *AttemptFailure) Reset() {
 	*x = AttemptFailure{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[9]
+	mi := &file_stored_v1_invocation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +949,7 @@ func (x *AttemptFailure) String() string {
 func (*AttemptFailure) ProtoMessage() {}
 
 func (x *AttemptFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[9]
+	mi := &file_stored_v1_invocation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +962,7 @@ func (x *AttemptFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptFailure.ProtoReflect.Descriptor instead.
 func (*AttemptFailure) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{9}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AttemptFailure) GetCode() uint32 {
@@ -934,7 +1048,7 @@ type Invocation struct {
 
 func (x *Invocation) Reset() {
 	*x = Invocation{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[10]
+	mi := &file_stored_v1_invocation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1060,7 @@ func (x *Invocation) String() string {
 func (*Invocation) ProtoMessage() {}
 
 func (x *Invocation) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[10]
+	mi := &file_stored_v1_invocation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1073,7 @@ func (x *Invocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invocation.ProtoReflect.Descriptor instead.
 func (*Invocation) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{10}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Invocation) GetIncarnation() uint64 {
@@ -1144,7 +1258,7 @@ type Announcement struct {
 
 func (x *Announcement) Reset() {
 	*x = Announcement{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[11]
+	mi := &file_stored_v1_invocation_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1156,7 +1270,7 @@ func (x *Announcement) String() string {
 func (*Announcement) ProtoMessage() {}
 
 func (x *Announcement) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[11]
+	mi := &file_stored_v1_invocation_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1169,7 +1283,7 @@ func (x *Announcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
 func (*Announcement) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{11}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Announcement) GetNode() uint32 {
@@ -1217,7 +1331,7 @@ type TruncateOutbox struct {
 
 func (x *TruncateOutbox) Reset() {
 	*x = TruncateOutbox{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[12]
+	mi := &file_stored_v1_invocation_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1343,7 @@ func (x *TruncateOutbox) String() string {
 func (*TruncateOutbox) ProtoMessage() {}
 
 func (x *TruncateOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[12]
+	mi := &file_stored_v1_invocation_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1356,7 @@ func (x *TruncateOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TruncateOutbox.ProtoReflect.Descriptor instead.
 func (*TruncateOutbox) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{12}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TruncateOutbox) GetTarget() uint32 {
@@ -1271,7 +1385,7 @@ type TimerFacts struct {
 
 func (x *TimerFacts) Reset() {
 	*x = TimerFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[13]
+	mi := &file_stored_v1_invocation_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1397,7 @@ func (x *TimerFacts) String() string {
 func (*TimerFacts) ProtoMessage() {}
 
 func (x *TimerFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[13]
+	mi := &file_stored_v1_invocation_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1410,7 @@ func (x *TimerFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerFacts.ProtoReflect.Descriptor instead.
 func (*TimerFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{13}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TimerFacts) GetDueMs() int64 {
@@ -1329,7 +1443,7 @@ type ReadFacts struct {
 
 func (x *ReadFacts) Reset() {
 	*x = ReadFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[14]
+	mi := &file_stored_v1_invocation_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1341,7 +1455,7 @@ func (x *ReadFacts) String() string {
 func (*ReadFacts) ProtoMessage() {}
 
 func (x *ReadFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[14]
+	mi := &file_stored_v1_invocation_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1354,7 +1468,7 @@ func (x *ReadFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFacts.ProtoReflect.Descriptor instead.
 func (*ReadFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{14}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{16}
 }
 
 // PauseFacts and FailFacts end an activation: the leader decided so after a failed attempt.
@@ -1367,7 +1481,7 @@ type PauseFacts struct {
 
 func (x *PauseFacts) Reset() {
 	*x = PauseFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[15]
+	mi := &file_stored_v1_invocation_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1493,7 @@ func (x *PauseFacts) String() string {
 func (*PauseFacts) ProtoMessage() {}
 
 func (x *PauseFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[15]
+	mi := &file_stored_v1_invocation_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1506,7 @@ func (x *PauseFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseFacts.ProtoReflect.Descriptor instead.
 func (*PauseFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{15}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PauseFacts) GetFailure() *AttemptFailure {
@@ -1411,7 +1525,7 @@ type FailFacts struct {
 
 func (x *FailFacts) Reset() {
 	*x = FailFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[16]
+	mi := &file_stored_v1_invocation_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1537,7 @@ func (x *FailFacts) String() string {
 func (*FailFacts) ProtoMessage() {}
 
 func (x *FailFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[16]
+	mi := &file_stored_v1_invocation_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1550,7 @@ func (x *FailFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailFacts.ProtoReflect.Descriptor instead.
 func (*FailFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{16}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FailFacts) GetFailure() *Failure {
@@ -1464,7 +1578,7 @@ type Meta struct {
 
 func (x *Meta) Reset() {
 	*x = Meta{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[17]
+	mi := &file_stored_v1_invocation_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1590,7 @@ func (x *Meta) String() string {
 func (*Meta) ProtoMessage() {}
 
 func (x *Meta) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[17]
+	mi := &file_stored_v1_invocation_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1603,7 @@ func (x *Meta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Meta.ProtoReflect.Descriptor instead.
 func (*Meta) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{17}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Meta) GetApplied() uint64 {
@@ -1580,13 +1694,20 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	" \x01(\tR\n" +
 	"traceState\x12\x18\n" +
 	"\arequest\x18\v \x01(\fR\arequestB\x12\n" +
-	"\x10_idempotency_key\"m\n" +
+	"\x10_idempotency_key\"\x89\x01\n" +
 	"\x04Sink\x12\x1e\n" +
 	"\n" +
 	"invocation\x18\x01 \x01(\fR\n" +
 	"invocation\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x04R\vincarnation\x12#\n" +
-	"\rcompletion_id\x18\x03 \x01(\rR\fcompletionId\"Z\n" +
+	"\rcompletion_id\x18\x03 \x01(\rR\fcompletionId\x12\x1a\n" +
+	"\battached\x18\x04 \x01(\bR\battached\"J\n" +
+	"\vAttachFacts\x12#\n" +
+	"\x04sink\x18\x01 \x01(\v2\x0f.stored.v1.SinkR\x04sink\x12\x16\n" +
+	"\x06output\x18\x02 \x01(\bR\x06output\"_\n" +
+	"\aPromise\x12)\n" +
+	"\x06result\x18\x01 \x01(\v2\x11.stored.v1.ResultR\x06result\x12)\n" +
+	"\awaiting\x18\x02 \x03(\v2\x0f.stored.v1.SinkR\awaiting\"Z\n" +
 	"\tStepFacts\x12 \n" +
 	"\x03pin\x18\x01 \x01(\v2\x0e.stored.v1.PinR\x03pin\x12+\n" +
 	"\acallees\x18\x02 \x03(\v2\x11.stored.v1.CalleeR\acallees\"P\n" +
@@ -1722,7 +1843,7 @@ func file_stored_v1_invocation_proto_rawDescGZIP() []byte {
 }
 
 var file_stored_v1_invocation_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_stored_v1_invocation_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_stored_v1_invocation_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_stored_v1_invocation_proto_goTypes = []any{
 	(ServiceType)(0),        // 0: stored.v1.ServiceType
 	(HandlerType)(0),        // 1: stored.v1.HandlerType
@@ -1730,21 +1851,23 @@ var file_stored_v1_invocation_proto_goTypes = []any{
 	(*Target)(nil),          // 3: stored.v1.Target
 	(*InvokeFacts)(nil),     // 4: stored.v1.InvokeFacts
 	(*Sink)(nil),            // 5: stored.v1.Sink
-	(*StepFacts)(nil),       // 6: stored.v1.StepFacts
-	(*Pin)(nil),             // 7: stored.v1.Pin
-	(*Callee)(nil),          // 8: stored.v1.Callee
-	(*Failure)(nil),         // 9: stored.v1.Failure
-	(*FailureMetadata)(nil), // 10: stored.v1.FailureMetadata
-	(*Result)(nil),          // 11: stored.v1.Result
-	(*AttemptFailure)(nil),  // 12: stored.v1.AttemptFailure
-	(*Invocation)(nil),      // 13: stored.v1.Invocation
-	(*Announcement)(nil),    // 14: stored.v1.Announcement
-	(*TruncateOutbox)(nil),  // 15: stored.v1.TruncateOutbox
-	(*TimerFacts)(nil),      // 16: stored.v1.TimerFacts
-	(*ReadFacts)(nil),       // 17: stored.v1.ReadFacts
-	(*PauseFacts)(nil),      // 18: stored.v1.PauseFacts
-	(*FailFacts)(nil),       // 19: stored.v1.FailFacts
-	(*Meta)(nil),            // 20: stored.v1.Meta
+	(*AttachFacts)(nil),     // 6: stored.v1.AttachFacts
+	(*Promise)(nil),         // 7: stored.v1.Promise
+	(*StepFacts)(nil),       // 8: stored.v1.StepFacts
+	(*Pin)(nil),             // 9: stored.v1.Pin
+	(*Callee)(nil),          // 10: stored.v1.Callee
+	(*Failure)(nil),         // 11: stored.v1.Failure
+	(*FailureMetadata)(nil), // 12: stored.v1.FailureMetadata
+	(*Result)(nil),          // 13: stored.v1.Result
+	(*AttemptFailure)(nil),  // 14: stored.v1.AttemptFailure
+	(*Invocation)(nil),      // 15: stored.v1.Invocation
+	(*Announcement)(nil),    // 16: stored.v1.Announcement
+	(*TruncateOutbox)(nil),  // 17: stored.v1.TruncateOutbox
+	(*TimerFacts)(nil),      // 18: stored.v1.TimerFacts
+	(*ReadFacts)(nil),       // 19: stored.v1.ReadFacts
+	(*PauseFacts)(nil),      // 20: stored.v1.PauseFacts
+	(*FailFacts)(nil),       // 21: stored.v1.FailFacts
+	(*Meta)(nil),            // 22: stored.v1.Meta
 }
 var file_stored_v1_invocation_proto_depIdxs = []int32{
 	0,  // 0: stored.v1.Target.service_type:type_name -> stored.v1.ServiceType
@@ -1752,25 +1875,28 @@ var file_stored_v1_invocation_proto_depIdxs = []int32{
 	3,  // 2: stored.v1.InvokeFacts.target:type_name -> stored.v1.Target
 	5,  // 3: stored.v1.InvokeFacts.sink:type_name -> stored.v1.Sink
 	3,  // 4: stored.v1.InvokeFacts.caller_target:type_name -> stored.v1.Target
-	7,  // 5: stored.v1.StepFacts.pin:type_name -> stored.v1.Pin
-	8,  // 6: stored.v1.StepFacts.callees:type_name -> stored.v1.Callee
-	4,  // 7: stored.v1.Callee.facts:type_name -> stored.v1.InvokeFacts
-	10, // 8: stored.v1.Failure.metadata:type_name -> stored.v1.FailureMetadata
-	9,  // 9: stored.v1.Result.failure:type_name -> stored.v1.Failure
-	2,  // 10: stored.v1.Invocation.status:type_name -> stored.v1.InvocationStatus
-	3,  // 11: stored.v1.Invocation.target:type_name -> stored.v1.Target
-	7,  // 12: stored.v1.Invocation.pin:type_name -> stored.v1.Pin
-	5,  // 13: stored.v1.Invocation.sinks:type_name -> stored.v1.Sink
-	11, // 14: stored.v1.Invocation.result:type_name -> stored.v1.Result
-	3,  // 15: stored.v1.Invocation.caller_target:type_name -> stored.v1.Target
-	12, // 16: stored.v1.Invocation.failure:type_name -> stored.v1.AttemptFailure
-	12, // 17: stored.v1.PauseFacts.failure:type_name -> stored.v1.AttemptFailure
-	9,  // 18: stored.v1.FailFacts.failure:type_name -> stored.v1.Failure
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	5,  // 5: stored.v1.AttachFacts.sink:type_name -> stored.v1.Sink
+	13, // 6: stored.v1.Promise.result:type_name -> stored.v1.Result
+	5,  // 7: stored.v1.Promise.waiting:type_name -> stored.v1.Sink
+	9,  // 8: stored.v1.StepFacts.pin:type_name -> stored.v1.Pin
+	10, // 9: stored.v1.StepFacts.callees:type_name -> stored.v1.Callee
+	4,  // 10: stored.v1.Callee.facts:type_name -> stored.v1.InvokeFacts
+	12, // 11: stored.v1.Failure.metadata:type_name -> stored.v1.FailureMetadata
+	11, // 12: stored.v1.Result.failure:type_name -> stored.v1.Failure
+	2,  // 13: stored.v1.Invocation.status:type_name -> stored.v1.InvocationStatus
+	3,  // 14: stored.v1.Invocation.target:type_name -> stored.v1.Target
+	9,  // 15: stored.v1.Invocation.pin:type_name -> stored.v1.Pin
+	5,  // 16: stored.v1.Invocation.sinks:type_name -> stored.v1.Sink
+	13, // 17: stored.v1.Invocation.result:type_name -> stored.v1.Result
+	3,  // 18: stored.v1.Invocation.caller_target:type_name -> stored.v1.Target
+	14, // 19: stored.v1.Invocation.failure:type_name -> stored.v1.AttemptFailure
+	14, // 20: stored.v1.PauseFacts.failure:type_name -> stored.v1.AttemptFailure
+	11, // 21: stored.v1.FailFacts.failure:type_name -> stored.v1.Failure
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_stored_v1_invocation_proto_init() }
@@ -1779,19 +1905,19 @@ func file_stored_v1_invocation_proto_init() {
 		return
 	}
 	file_stored_v1_invocation_proto_msgTypes[1].OneofWrappers = []any{}
-	file_stored_v1_invocation_proto_msgTypes[8].OneofWrappers = []any{
+	file_stored_v1_invocation_proto_msgTypes[10].OneofWrappers = []any{
 		(*Result_Value)(nil),
 		(*Result_Failure)(nil),
 	}
-	file_stored_v1_invocation_proto_msgTypes[9].OneofWrappers = []any{}
-	file_stored_v1_invocation_proto_msgTypes[10].OneofWrappers = []any{}
+	file_stored_v1_invocation_proto_msgTypes[11].OneofWrappers = []any{}
+	file_stored_v1_invocation_proto_msgTypes[12].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stored_v1_invocation_proto_rawDesc), len(file_stored_v1_invocation_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

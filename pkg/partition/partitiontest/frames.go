@@ -4,6 +4,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	servicev1 "reprise/api/service/v1"
+	"reprise/pkg/id"
 	"reprise/pkg/serviceproto"
 )
 
@@ -100,4 +101,97 @@ func CompleteAwakeable(awakeable, value string) []byte {
 // Suspension returns a Suspension of a version before 7.
 func Suspension(completions, signals []uint32) []byte {
 	return Frame(serviceproto.TypeSuspension, &servicev1.Suspension{WaitingCompletions: completions, WaitingSignals: signals})
+}
+
+// GetPromise returns a GetPromise command.
+func GetPromise(name string, completion uint32) []byte {
+	return Frame(serviceproto.TypeGetPromise, &servicev1.GetPromiseCommand{Key: name, ResultCompletionId: completion})
+}
+
+// PeekPromise returns a PeekPromise command.
+func PeekPromise(name string, completion uint32) []byte {
+	return Frame(serviceproto.TypePeekPromise, &servicev1.PeekPromiseCommand{Key: name, ResultCompletionId: completion})
+}
+
+// ResolvePromise returns a CompletePromise command with a value.
+func ResolvePromise(name string, completion uint32, value string) []byte {
+	return Frame(serviceproto.TypeCompletePromise, &servicev1.CompletePromiseCommand{
+		Key: name, ResultCompletionId: completion,
+		Completion: &servicev1.CompletePromiseCommand_CompletionValue{CompletionValue: &servicev1.Value{Content: []byte(value)}},
+	})
+}
+
+// RejectPromise returns a CompletePromise command with a failure, which has metadata.
+func RejectPromise(name string, completion, code uint32, message string) []byte {
+	return Frame(serviceproto.TypeCompletePromise, &servicev1.CompletePromiseCommand{
+		Key: name, ResultCompletionId: completion,
+		Completion: &servicev1.CompletePromiseCommand_CompletionFailure{CompletionFailure: failure(code, message)},
+	})
+}
+
+func failure(code uint32, message string) *servicev1.Failure {
+	return &servicev1.Failure{Code: code, Message: message, Metadata: []*servicev1.FailureMetadata{{Key: "why", Value: message}}}
+}
+
+// Attach returns an AttachInvocation command for an id.
+func Attach(target id.Invocation, completion uint32) []byte {
+	return Frame(serviceproto.TypeAttachInvocation, &servicev1.AttachInvocationCommand{
+		ResultCompletionId: completion, Target: &servicev1.AttachInvocationCommand_InvocationId{InvocationId: target.String()},
+	})
+}
+
+// AttachWorkflow returns an AttachInvocation command for the run of a workflow's key.
+func AttachWorkflow(service, key string, completion uint32) []byte {
+	return Frame(serviceproto.TypeAttachInvocation, &servicev1.AttachInvocationCommand{
+		ResultCompletionId: completion,
+		Target: &servicev1.AttachInvocationCommand_WorkflowTarget{
+			WorkflowTarget: &servicev1.WorkflowTarget{WorkflowName: service, WorkflowKey: key},
+		},
+	})
+}
+
+// GetOutput returns a GetInvocationOutput command for an id.
+func GetOutput(target id.Invocation, completion uint32) []byte {
+	return Frame(serviceproto.TypeGetInvocationOutput, &servicev1.GetInvocationOutputCommand{
+		ResultCompletionId: completion, Target: &servicev1.GetInvocationOutputCommand_InvocationId{InvocationId: target.String()},
+	})
+}
+
+// SendSignal returns a SendSignal command by index, with a value.
+func SendSignal(target id.Invocation, index uint32, value string) []byte {
+	return Frame(serviceproto.TypeSendSignal, &servicev1.SendSignalCommand{
+		TargetInvocationId: target.String(), SignalId: &servicev1.SendSignalCommand_Idx{Idx: index},
+		Result: &servicev1.SendSignalCommand_Value{Value: &servicev1.Value{Content: []byte(value)}},
+	})
+}
+
+// SendNamedSignal returns a SendSignal command by name: with a value, or with a failure of that code.
+func SendNamedSignal(target id.Invocation, name string, code uint32, value string) []byte {
+	c := &servicev1.SendSignalCommand{TargetInvocationId: target.String(), SignalId: &servicev1.SendSignalCommand_Name{Name: name}}
+	if code == 0 {
+		c.Result = &servicev1.SendSignalCommand_Value{Value: &servicev1.Value{Content: []byte(value)}}
+	} else {
+		c.Result = &servicev1.SendSignalCommand_Failure{Failure: failure(code, value)}
+	}
+	return Frame(serviceproto.TypeSendSignal, c)
+}
+
+// Cancel returns the SendSignal command that cancels an invocation.
+func Cancel(target id.Invocation) []byte {
+	return Frame(serviceproto.TypeSendSignal, &servicev1.SendSignalCommand{
+		TargetInvocationId: target.String(), SignalId: &servicev1.SendSignalCommand_Idx{Idx: serviceproto.SignalCancel},
+		Result: &servicev1.SendSignalCommand_Void{Void: &servicev1.Void{}},
+	})
+}
+
+// SuspensionOnNames returns a Suspension of a version before 7 that waits for named signals too.
+func SuspensionOnNames(completions, signals []uint32, names ...string) []byte {
+	return Frame(serviceproto.TypeSuspension, &servicev1.Suspension{
+		WaitingCompletions: completions, WaitingSignals: signals, WaitingNamedSignals: names,
+	})
+}
+
+// SuspensionTree returns a Suspension of version 7.
+func SuspensionTree(tree *servicev1.Future) []byte {
+	return Frame(serviceproto.TypeSuspension, &servicev1.Suspension{AwaitingOn: tree})
 }

@@ -53,7 +53,7 @@ func (r *Random) Next() []byte {
 	meta := r.st.Meta()
 	at := lsn.LSN(meta.Applied + 1)
 	r.time += int64(r.draw(50))
-	kind := r.draw(40)
+	kind := r.draw(41)
 	if meta.Epoch == 0 || kind == 0 {
 		return r.announce(at)
 	}
@@ -134,12 +134,18 @@ func (r *Random) command(kind int) (h command.Header, facts command.Facts, frame
 			h.Incarnation = 1
 		}
 		return h, nil, [][]byte{serviceproto.AppendValue(nil, serviceproto.TypeCallCompletion, uint32(1+r.draw(8)), []byte("response"))}
-	case kind < 37:
+	case kind == 36:
+		i := ID(r.draw(IDs))
+		return command.Header{Kind: command.Attach, ID: r.near()}, &storedv1.AttachFacts{
+			Sink:   &storedv1.Sink{Invocation: i[:], Incarnation: uint64(r.draw(10)), CompletionId: uint32(1 + r.draw(8)), Attached: true},
+			Output: r.draw(2) == 0,
+		}, nil
+	case kind < 38:
 		target := id.Partition(r.draw(Partitions))
 		return command.Header{Kind: command.TruncateOutbox}, &storedv1.TruncateOutbox{
 			Target: uint32(target), Through: uint64(r.draw(int(r.st.seqs[target]) + 1)),
 		}, nil
-	case kind < 38:
+	case kind < 39:
 		return command.Header{Kind: command.Read, ID: r.near()}, nil, nil
 	default:
 		return r.giveUp(kind)
@@ -219,7 +225,23 @@ func (r *Random) step() (h command.Header, facts command.Facts, frames [][]byte)
 func (r *Random) frame(f *storedv1.StepFacts) []byte {
 	completion := uint32(1 + r.draw(8))
 	name := fmt.Sprint("n", r.draw(3))
-	switch r.draw(13) {
+	switch r.draw(21) {
+	case 13:
+		return GetPromise(name, completion)
+	case 14:
+		return PeekPromise(name, completion)
+	case 15:
+		return ResolvePromise(name, completion, "resolved")
+	case 16:
+		return Attach(ID(r.draw(IDs)), completion)
+	case 17:
+		return GetOutput(ID(r.draw(IDs)), completion)
+	case 18:
+		return SendSignal(ID(r.draw(IDs)), uint32(1+r.draw(20)), "signal")
+	case 19:
+		return SendNamedSignal(ID(r.draw(IDs)), name, uint32(r.draw(2)*400), "named")
+	case 20:
+		return Cancel(ID(r.draw(IDs)))
 	case 0:
 		return Run(completion)
 	case 1, 2:

@@ -40,6 +40,7 @@ type State struct {
 	rows     map[id.Invocation]*invocation.Invocation
 	journals map[life][]journal.Row
 	user     map[object]map[string][]byte
+	promises map[object]map[string]*storedv1.Promise
 	locks    map[object]queue.Lock
 	queues   map[object][]queued
 	timers   map[partition.Timer]struct{}
@@ -52,7 +53,7 @@ type State struct {
 func New() *State {
 	return &State{
 		meta: &storedv1.Meta{}, rows: map[id.Invocation]*invocation.Invocation{}, journals: map[life][]journal.Row{},
-		user: map[object]map[string][]byte{}, locks: map[object]queue.Lock{}, queues: map[object][]queued{},
+		user: map[object]map[string][]byte{}, promises: map[object]map[string]*storedv1.Promise{}, locks: map[object]queue.Lock{}, queues: map[object][]queued{},
 		timers: map[partition.Timer]struct{}{}, seqs: map[id.Partition]uint64{}, outbox: map[id.Partition]map[uint64][]byte{},
 		sources: map[id.Partition]uint64{},
 	}
@@ -78,6 +79,9 @@ func (s *State) Clone() *State {
 	}
 	for o, names := range s.user {
 		c.user[o] = maps.Clone(names)
+	}
+	for o, names := range s.promises {
+		c.promises[o] = maps.Clone(names)
 	}
 	for o, q := range s.queues {
 		c.queues[o] = slices.Clone(q)
@@ -172,6 +176,28 @@ func (s *State) ClearUserState(service, key string, name []byte) error {
 
 func (s *State) ClearAllUserState(service, key string) error {
 	delete(s.user, object{service, key})
+	return nil
+}
+
+func (s *State) Promise(service, key, name string) (*storedv1.Promise, error) {
+	p := s.promises[object{service, key}][name]
+	if p == nil {
+		return nil, nil
+	}
+	return proto.Clone(p).(*storedv1.Promise), nil
+}
+
+func (s *State) SetPromise(service, key, name string, p *storedv1.Promise) error {
+	o := object{service, key}
+	if s.promises[o] == nil {
+		s.promises[o] = map[string]*storedv1.Promise{}
+	}
+	s.promises[o][name] = proto.Clone(p).(*storedv1.Promise)
+	return nil
+}
+
+func (s *State) ClearPromises(service, key string) error {
+	delete(s.promises, object{service, key})
 	return nil
 }
 
@@ -327,6 +353,11 @@ func (s *State) Dump() string {
 	for o, names := range s.user {
 		for n, v := range names {
 			lines = append(lines, fmt.Sprintf("state %s/%q %q = %x", o.service, o.key, n, v))
+		}
+	}
+	for o, names := range s.promises {
+		for n, p := range names {
+			lines = append(lines, RowLine(fmt.Sprintf("promise %s/%q %q", o.service, o.key, n), p))
 		}
 	}
 	for t := range s.timers {
