@@ -57,6 +57,7 @@ func (c *Config) Validate() error {
 	bad(c.MemoryTotal < 16*mib, "rocksdb-total-memory-size is %s: it must be at least 16 MiB", c.MemoryTotal)
 	bad(c.Networking.MessageSizeLimit < 64*kib || c.Networking.MessageSizeLimit > gib, "networking.message-size-limit is %s: it must be from 64 KiB to 1 GiB", c.Networking.MessageSizeLimit)
 	bad(c.Worker.Invoker.ConcurrentMax == 0, "worker.invoker.concurrent-invocations-limit must be above 0")
+	bad(c.Worker.Invoker.AwaitDepthMax < 1 || c.Worker.Invoker.AwaitDepthMax > 10_000, "worker.invoker.max-awaited-future-depth is %d: it must be from 1 to 10000", c.Worker.Invoker.AwaitDepthMax)
 	bad(c.Worker.Invoker.StreamsPerConnection == 0, "worker.invoker.http2-streams-per-connection-limit must be above 0")
 	bad(c.Bifrost.Loglet.InflightRecordsMax == 0, "bifrost.replicated-loglet.maximum-inflight-records must be above 0")
 	bad(c.Bifrost.Loglet.NodesetSize > 128, "bifrost.replicated-loglet.default-nodeset-size is %d: it must be at most 128", c.Bifrost.Loglet.NodesetSize)

@@ -62,7 +62,8 @@ type attempt struct {
 	final      finalMessage
 	failure    *failure
 
-	hasOutput bool // the journal has, or will have
+	seen      uint32 // notifications in its replay
+	hasOutput bool   // the journal has, or will have
 	commands  uint32
 	acks      idSet // runs whose stored result is to be acked, not sent
 
@@ -142,7 +143,7 @@ func (v *Invoker) sendStartLocked(a *attempt, r *run, replay *Replay) {
 		Key: r.Target.GetKey(), RetryCount: r.sinceStored, SinceLastEntry: uint64(max(r.started-replay.LastTime, 0)),
 		RandomSeed: id.RandomSeed(r.ID), IdempotencyKey: r.IdempotencyKey,
 	}
-	a.commands = replay.Commands
+	a.commands, a.seen = replay.Commands, replay.Entries-replay.Commands
 	a.half = !a.route.bidi || r.inactivity == 0
 	a.replaying = !replay.Inline
 	timeout := r.inactivity
@@ -234,7 +235,7 @@ func (a *attempt) clear() {
 	a.next = step{}
 	clear(a.callees)
 	a.callees, a.steps, a.stepsAt = a.callees[:0], a.steps[:0], 0
-	a.facts.Pin, a.facts.Callees = nil, nil
+	a.facts.Pin, a.facts.Callees, a.facts.Seen = nil, nil, 0
 }
 
 func keepSmall(b []byte) []byte {
@@ -322,7 +323,7 @@ func (a *attempt) proposeLocked() {
 		return
 	}
 	var facts command.Facts
-	if a.unpinned || len(a.callees) > 0 {
+	if a.unpinned || len(a.callees) > 0 || a.facts.Seen > 0 {
 		a.facts.Pin, a.facts.Callees = nil, a.callees
 		if a.unpinned {
 			a.pin.Deployment, a.pin.ProtocolVersion = a.route.deployment[:], a.version

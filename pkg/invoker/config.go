@@ -24,6 +24,9 @@ type Config struct {
 	// ProtocolMax is the highest protocol version used for new invocations: 6, or 7 with
 	// experimental-enable-protocol-v7.
 	ProtocolMax uint32
+	// AwaitDepthMax is how deep an await tree of version 7 may be (max-awaited-future-depth, 1000). A deeper
+	// one pauses its invocation.
+	AwaitDepthMax int
 	// AdditionalHeaders go with each request (additional-request-headers); wire adds x-restate-cluster-name.
 	// Names are lower case.
 	AdditionalHeaders []h2.Field
@@ -43,6 +46,7 @@ func Default() Config {
 		MessageWarnBytes:   10 << 20,
 		EagerStateBytesMax: 32 << 20,
 		ProtocolMax:        serviceproto.DefaultVersion,
+		AwaitDepthMax:      1000,
 		HTTP2:              h2.Default(),
 	}
 }
@@ -61,6 +65,9 @@ func (c Config) Validate() error {
 	}
 	if c.ProtocolMax < serviceproto.MinVersion || c.ProtocolMax > serviceproto.MaxVersion {
 		all = append(all, fmt.Errorf("protocol version %d is not between %d and %d", c.ProtocolMax, serviceproto.MinVersion, serviceproto.MaxVersion))
+	}
+	if c.AwaitDepthMax < 1 || c.AwaitDepthMax > serviceproto.MaxAwaitDepth {
+		all = append(all, fmt.Errorf("max-awaited-future-depth %d is not between 1 and %d", c.AwaitDepthMax, serviceproto.MaxAwaitDepth))
 	}
 	return errors.Join(append(all, c.HTTP2.Validate())...)
 }

@@ -82,10 +82,6 @@ func TestBadAnswers(t *testing.T) {
 		{"unknown service", sends(call("Nobody", "h", "")), "RT0018", 3, 500},
 		{"unknown handler", sends(call("S", "nothing", "")), "RT0018", 3, 500},
 		{"key for a service", sends(call("S", "h", "key")), "RT0017", 3, 500},
-		{"not yet", sends(partitiontest.Frame(serviceproto.TypeSendSignal, &servicev1.SendSignalCommand{
-			TargetInvocationId: "inv_1lwHJJiWjqpY4VR3tsv0mj1GjfSRzeifFa",
-			SignalId:           &servicev1.SendSignalCommand_Idx{Idx: 1}, Result: &servicev1.SendSignalCommand_Void{Void: &servicev1.Void{}},
-		})), "RT0012", 3, 500},
 		{"empty suspension", sends(raw(serviceproto.TypeSuspension, nil)), "RT0012", 3, 500},
 		{"malformed Error", sends(raw(serviceproto.TypeError, []byte{0xff})), "RT0012", 3, 500},
 		{"Error", sends(errorMessage(&servicev1.Error{Code: 409, Message: "no"})), "RT0007", 3, 409},

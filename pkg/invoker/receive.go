@@ -159,9 +159,8 @@ func (a *attempt) frameLocked(f serviceproto.Frame) (kept bool) {
 			a.rejectLocked(failuref(serviceproto.DocProtocol, "End without an Output"))
 		}
 	case f.Type == serviceproto.TypeSuspension:
-		if _, err := serviceproto.ParseSuspension(f.Payload, a.version); err != nil {
-			a.rejectLocked(violation(err))
-		} else {
+		await, err := serviceproto.ParseSuspension(f.Payload, a.version)
+		if a.awaitLocked(await, err) {
 			a.finalLocked(f, finalSuspension)
 		}
 	case f.Type == serviceproto.TypeError:
@@ -171,13 +170,23 @@ func (a *attempt) frameLocked(f serviceproto.Frame) (kept bool) {
 			a.rejectLocked(handlerError(e))
 		}
 	case f.Type == serviceproto.TypeAwaitingOn:
-		if _, _, err := serviceproto.ParseAwaitingOn(f.Payload); err != nil {
-			a.rejectLocked(violation(err))
-		}
+		await, _, err := serviceproto.ParseAwaitingOn(f.Payload)
+		a.awaitLocked(await, err)
 	default:
 		a.rejectLocked(failuref(serviceproto.DocProtocol, "unexpected message %s from the service", f.Type))
 	}
 	return false
+}
+
+// awaitLocked tells whether what the handler says it waits for is in order; else the attempt fails.
+func (a *attempt) awaitLocked(await serviceproto.Await, err error) bool {
+	if err == nil {
+		err = await.Within(a.v.cfg.AwaitDepthMax)
+	}
+	if err != nil {
+		a.rejectLocked(violation(err))
+	}
+	return err == nil
 }
 
 // rejectLocked fails the attempt; what came before in good order counts.
@@ -269,6 +278,9 @@ func (a *attempt) ackedLocked(frames []byte) []byte {
 // finalLocked takes End or Suspension: the request body ends, what follows is ignored.
 func (a *attempt) finalLocked(f serviceproto.Frame, which finalMessage) {
 	a.appendLocked(f)
+	if which == finalSuspension {
+		a.facts.Seen = a.seen
+	}
 	a.proposeLocked()
 	if a.failure == nil {
 		a.final = which

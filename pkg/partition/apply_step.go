@@ -72,7 +72,7 @@ func (a *application) stepFacts() error {
 	if err := facts.UnmarshalVT(a.rec.Facts); err != nil {
 		return a.badFacts(err)
 	}
-	a.step.callees = facts.Callees
+	a.step.callees, a.step.seen = facts.Callees, facts.Seen
 	row := &a.step.inv.Row
 	if facts.Pin == nil || row.Pin != nil {
 		return nil
@@ -317,13 +317,24 @@ func (a *application) suspend(payload []byte) error {
 	if err != nil {
 		return err
 	}
-	if await.Satisfied(a.step.index) {
+	if a.satisfied(await) {
 		a.emit(Effect{Kind: EffectStop, ID: inv.ID, Activation: a.rec.Activation})
 		return a.activate(inv)
 	}
 	a.deactivate(inv, storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED)
 	inv.Row.Awaiting = await.AppendStored(nil)
 	return a.st.PutInvocation(inv)
+}
+
+// satisfied tells whether what a handler waits for is there. If nothing came since its replay, a signal
+// that it was shown and that may come again is one that it has taken: it waits for the next one. Else the
+// invocation would be started over and over, as after a cancellation that its handler survived.
+func (a *application) satisfied(await serviceproto.Await) bool {
+	index := a.step.index
+	if index.Entries-index.Commands > a.step.seen {
+		return await.Satisfied(index)
+	}
+	return await.Satisfied(serviceproto.Once{Resolved: index})
 }
 
 // end completes the invocation with its last Output.

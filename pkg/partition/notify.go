@@ -13,9 +13,6 @@ import (
 // anyLife is the incarnation of a message that is meant for whatever life the invocation is in.
 const anyLife lsn.LSN = 0
 
-// firstAwakeable is the lowest signal index that SDKs give to awakeables. They are resolved once.
-const firstAwakeable = 17
-
 // notify stores one notification frame for an invocation that has not ended, and wakes it if that is
 // what it waits for. It returns false if nobody is there to take it. frame is borrowed from the record,
 // or never changed.
@@ -92,7 +89,7 @@ func scanNotification(frame []byte) (serviceproto.Notification, error) {
 // counts, and the first of an awakeable. Other signals may come again.
 func resolved(index *journal.Index, n serviceproto.Notification) bool {
 	if n.HasSignal {
-		return n.SignalIndex >= firstAwakeable && index.Signal(n.SignalIndex) != 0
+		return n.SignalIndex >= serviceproto.FirstAwakeable && index.Signal(n.SignalIndex) != 0
 	}
 	return index.Completion(n.CompletionID) != 0
 }

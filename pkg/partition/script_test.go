@@ -224,9 +224,10 @@ func (w *world) command(t *testing.T, a args) (h command.Header, facts command.F
 		if a.has("pin") {
 			f.Pin = &storedv1.Pin{Deployment: make([]byte, 16), ProtocolVersion: uint32(a.num("pin", 5))}
 		}
+		f.Seen = uint32(a.num("seen", 0))
 		frames = w.frames(t, a.d.Input, f)
 		facts = f
-		if f.Pin == nil && f.Callees == nil {
+		if f.Pin == nil && f.Callees == nil && f.Seen == 0 {
 			facts = nil
 		}
 	case "fire":
@@ -347,6 +348,25 @@ func (w *world) frames(t *testing.T, input string, facts *storedv1.StepFacts) (f
 			frame = partitiontest.Suspension(ids, []uint32{serviceproto.SignalCancel})
 		case "tree": // tree COMPLETION: a suspension of version 7 that waits for nothing else
 			frame = partitiontest.SuspensionTree(&servicev1.Future{WaitingCompletions: []uint32{num(1)}, CombinatorType: servicev1.CombinatorType_COMBINATOR_TYPE_FIRST_COMPLETED})
+		case "cancel-or-all": // cancel-or-all NAME COMPLETION: version 7, a cancellation or both
+			frame = partitiontest.SuspensionTree(&servicev1.Future{
+				CombinatorType: servicev1.CombinatorType_COMBINATOR_TYPE_FIRST_COMPLETED, WaitingSignals: []uint32{serviceproto.SignalCancel},
+				NestedFutures: []*servicev1.Future{{
+					CombinatorType:     servicev1.CombinatorType_COMBINATOR_TYPE_ALL_COMPLETED,
+					WaitingCompletions: []uint32{num(2)}, WaitingNamedSignals: []string{f[1]},
+				}},
+			})
+		case "named-signal": // named-signal NAME VALUE
+			frame = partitiontest.Frame(serviceproto.TypeSignalNotification, &servicev1.Notification{
+				Id:     &servicev1.Notification_SignalName{SignalName: f[1]},
+				Result: &servicev1.Notification_Value{Value: &servicev1.Value{Content: []byte(f[2])}},
+			})
+		case "suspend-signals": // suspend-signals INDEX...
+			var indexes []uint32
+			for i := range f[1:] {
+				indexes = append(indexes, num(i+1))
+			}
+			frame = partitiontest.Suspension(nil, indexes)
 		case "attach-done":
 			frame = serviceproto.AppendValue(nil, serviceproto.TypeAttachInvocationCompletion, num(1), []byte(f[2]))
 		case "output-done":

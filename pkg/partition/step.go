@@ -13,6 +13,7 @@ type step struct {
 	inv     *invocation.Invocation // nil: no Step is applied
 	index   *journal.Index
 	callees []*storedv1.Callee // of the calls to come
+	seen    uint32             // notifications that the attempt began with
 
 	body    []byte // frames of the record
 	kept    int    // body[:kept] is in the row, unless rebuilt

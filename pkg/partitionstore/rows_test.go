@@ -2,11 +2,13 @@ package partitionstore_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"google.golang.org/protobuf/proto"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
@@ -337,5 +339,71 @@ func TestDropLongJournal(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Promises are seen by the view that put them, outlive a restart, and go with their key.
+func TestPromises(t *testing.T) {
+	fs := vfs.NewMem()
+	shared := newShared(t)
+	s := open(t, smallConfig(), fs, shared)
+	view := s.View()
+	done := &storedv1.Promise{Result: &storedv1.Result{Result: &storedv1.Result_Value{Value: []byte("v")}}}
+	waited := &storedv1.Promise{Waiting: []*storedv1.Sink{{Invocation: []byte("who"), Incarnation: 7, CompletionId: 3}}}
+	put := func(service, key, name string, p *storedv1.Promise) {
+		t.Helper()
+		if err := view.SetPromise(service, key, name, p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("W", "k", "b", done)
+	put("W", "k", "a", waited)
+	put("W", "kk", "a", done)
+	for n := range 100 { // more than are deleted one by one
+		put("W", "many", fmt.Sprint(n), done)
+	}
+	if p, err := view.Promise("W", "k", "a"); err != nil || !proto.Equal(p, waited) {
+		t.Fatalf("before the commit it is %v, %v", p, err)
+	}
+	if p, err := view.Promise("W", "k", "c"); err != nil || p != nil {
+		t.Fatalf("one that nobody asked for is %v, %v", p, err)
+	}
+	commit(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, smallConfig(), fs, shared)
+	defer func() { _ = s.Close() }()
+	view = s.View()
+	if p, err := view.Promise("W", "k", "b"); err != nil || !proto.Equal(p, done) {
+		t.Fatalf("after a restart it is %v, %v", p, err)
+	}
+	for _, key := range []string{"k", "many"} {
+		if err := view.ClearPromises("W", key); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p, err := view.Promise("W", "k", "b"); err != nil || p != nil {
+		t.Fatalf("what was cleared is %v, %v", p, err)
+	}
+	put("W", "k", "new", waited)
+	commit(t, s)
+	snap := snapshot(t, s)
+	defer func() { _ = snap.Close() }()
+	rows := snap.Promises()
+	defer func() { _ = rows.Close() }()
+	var got []string
+	for {
+		p, err := rows.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprint(p.Service, "/", p.Key, "/", p.Name, " ", p.Promise.Result != nil, len(p.Promise.Waiting)))
+	}
+	if want := "W/k/new false 1, W/kk/a true 0"; strings.Join(got, ", ") != want {
+		t.Fatalf("%s, not %s", strings.Join(got, ", "), want)
 	}
 }

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -11,14 +12,15 @@ import (
 	"reprise/pkg/queue"
 )
 
-// Whoever enters runs at once or waits; at most one runs; who waits runs in the order of arrival; no one
-// waits for a lock that is free.
+// Whoever enters runs at once or waits; at most one runs; who waits runs in the order of arrival, unless it
+// withdraws; no one waits for a lock that is free.
 func TestQueueOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		rows := partitiontest.New()
 		name := queue.Name{Service: "S", Key: "k"}
 		var line []id.Invocation // first runs
 		position := uint64(0)
+		at := map[id.Invocation]uint64{}
 		for n := range rapid.IntRange(1, 40).Draw(t, "steps") {
 			if rapid.Bool().Draw(t, "enter") || len(line) == 0 {
 				position++
@@ -31,6 +33,15 @@ func TestQueueOrder(t *testing.T) {
 					t.Fatalf("stage %d behind %d others", stage, len(line))
 				}
 				line = append(line, i)
+				at[i] = position
+				continue
+			}
+			if len(line) > 1 && rapid.Bool().Draw(t, "withdraw") {
+				k := rapid.IntRange(1, len(line)-1).Draw(t, "who")
+				if err := queue.Withdraw(rows, name, at[line[k]], line[k]); err != nil {
+					t.Fatal(err)
+				}
+				line = slices.Delete(line, k, k+1)
 				continue
 			}
 			next, found, err := queue.Leave(rows, name, line[0])
@@ -44,6 +55,10 @@ func TestQueueOrder(t *testing.T) {
 		}
 		if _, _, err := queue.Leave(rows, name, id.Invocation{}); !errs.Is(err, errs.Corrupt) {
 			t.Fatalf("someone who does not run left: %v", err)
+		}
+		nobody := queue.Name{Service: "S", Key: "free"}
+		if err := queue.Withdraw(rows, nobody, 1, id.Invocation{}); !errs.Is(err, errs.Corrupt) {
+			t.Fatalf("someone who does not wait withdrew: %v", err)
 		}
 	})
 }

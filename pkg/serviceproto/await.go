@@ -7,9 +7,9 @@ import (
 	"reprise/pkg/journal"
 )
 
-// MaxAwaitDepth is how deep an await tree may be; the root is at depth 1. A deeper one pauses the
-// invocation (RT0025).
-const MaxAwaitDepth = 1000
+// MaxAwaitDepth is how deep an await tree may be that is stored; the root is at depth 1. A deeper one
+// pauses the invocation (RT0025), as one does that is deeper than configured.
+const MaxAwaitDepth = 10_000
 
 // Resolved tells how notifications that are stored resolve an await; 0 is pending.
 type Resolved interface {
@@ -25,6 +25,20 @@ type Await struct {
 	version uint32
 	depth   int
 }
+
+// Once shows of res what comes once: completions and awakeables, not the signals that may come again.
+type Once struct{ Resolved }
+
+// Signal hides those that may come again.
+func (o Once) Signal(index uint32) journal.Outcome {
+	if index < FirstAwakeable {
+		return 0
+	}
+	return o.Resolved.Signal(index)
+}
+
+// NamedSignal hides them all.
+func (Once) NamedSignal(string) journal.Outcome { return 0 }
 
 // ParseSuspension checks a Suspension payload wholly. The error is a *ProtocolError: RT0012 for one
 // that waits for nothing, RT0025 for a tree that is too deep.
@@ -69,6 +83,21 @@ const awaitingOn = 0
 
 // Depth is the depth of the tree, 1 for versions without trees.
 func (a Await) Depth() int { return a.depth }
+
+// Within refuses a tree that is deeper than max (RT0025).
+func (a Await) Within(max int) error {
+	if a.depth <= max {
+		return nil
+	}
+	if a.version == awaitingOn {
+		return tooDeep(TypeAwaitingOn, max)
+	}
+	return tooDeep(TypeSuspension, max)
+}
+
+func tooDeep(t Type, max int) error {
+	return docError(DocAwaitTooDeep, "%s: its await tree is deeper than %d", t, max)
+}
 
 // AppendStored appends the form that is stored while an invocation is suspended: the version and the payload.
 func (a Await) AppendStored(dst []byte) []byte {
@@ -138,7 +167,7 @@ func (c *futureCheck) err(t Type) error {
 	case "":
 		return nil
 	case treeTooDeep:
-		return docError(DocAwaitTooDeep, "%s: deeper than %d", t, MaxAwaitDepth)
+		return tooDeep(t, MaxAwaitDepth)
 	default:
 		return violation("%s: %s", t, c.reason)
 	}

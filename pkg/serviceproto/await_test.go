@@ -359,3 +359,58 @@ func model(f *servicev1.Future, res resolved) string {
 		return "pending"
 	}
 }
+
+// TestOnce: signals that may come again are hidden, alone and in trees.
+func TestOnce(t *testing.T) {
+	res := Once{resolved{
+		completions: map[uint32]journal.Outcome{1: succeeded}, signals: map[uint32]journal.Outcome{1: succeeded, 16: succeeded, 17: failed},
+		named: map[string]journal.Outcome{"n": succeeded},
+	}}
+	for _, c := range []struct {
+		name string
+		s    *servicev1.Suspension
+		want bool
+	}{
+		{"cancel", &servicev1.Suspension{WaitingSignals: []uint32{1}}, false},
+		{"reserved", &servicev1.Suspension{WaitingSignals: []uint32{16}}, false},
+		{"awakeable", &servicev1.Suspension{WaitingSignals: []uint32{1, 17}}, true},
+		{"name", &servicev1.Suspension{WaitingNamedSignals: []string{"n"}}, false},
+		{"completion", &servicev1.Suspension{WaitingCompletions: []uint32{1}, WaitingSignals: []uint32{1}}, true},
+	} {
+		a, err := ParseSuspension(suspension(t, c.s), 6)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Satisfied(res); got != c.want {
+			t.Errorf("%s: %t", c.name, got)
+		}
+	}
+	cancelOr := func(f *servicev1.Future) *servicev1.Suspension {
+		return &servicev1.Suspension{AwaitingOn: &servicev1.Future{CombinatorType: first, WaitingSignals: []uint32{1}, NestedFutures: []*servicev1.Future{f}}}
+	}
+	for i, want := range map[int]bool{1: true, 2: false} {
+		a, err := ParseSuspension(suspension(t, cancelOr(node(all, i))), 7)
+		if err != nil || a.Satisfied(res) != want || !a.Satisfied(res.Resolved) {
+			t.Errorf("tree over %d: %v", i, err)
+		}
+	}
+}
+
+func TestWithin(t *testing.T) {
+	for depth, doc := range map[int]string{3: "", 4: "RT0025"} {
+		a, err := ParseSuspension(suspension(t, &servicev1.Suspension{AwaitingOn: deep(depth)}), 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := docOf(t, a.Within(3)); got != doc {
+			t.Errorf("depth %d: %q", depth, got)
+		}
+		b, _, err := ParseAwaitingOn(frameOf(t, TypeAwaitingOn, &servicev1.AwaitingOn{AwaitingOn: deep(depth)}).Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := docOf(t, b.Within(3)); got != doc {
+			t.Errorf("awaiting on depth %d: %q", depth, got)
+		}
+	}
+}

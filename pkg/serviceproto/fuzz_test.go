@@ -101,6 +101,12 @@ func readAll(f Frame) (err error) {
 				_, err = ScanNotification(n)
 			}
 		}
+	case TypeGetPromise, TypePeekPromise:
+		_, _, err = ParsePromise(f)
+	case TypeCompletePromise:
+		_, err = ParseCompletePromise(f.Payload)
+	case TypeAttachInvocation, TypeGetInvocationOutput:
+		_, _, err = ParseAttach(f)
 	default:
 	}
 	return err

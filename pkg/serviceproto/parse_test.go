@@ -303,3 +303,85 @@ func TestCompletionOfEverything(t *testing.T) {
 		t.Error("completion id 0 was left out")
 	}
 }
+
+func TestParsePromise(t *testing.T) {
+	for _, f := range []Frame{
+		frameOf(t, TypeGetPromise, &servicev1.GetPromiseCommand{Key: "p", ResultCompletionId: 3, Name: "label"}),
+		frameOf(t, TypePeekPromise, &servicev1.PeekPromiseCommand{Key: "p", ResultCompletionId: 3}),
+	} {
+		if name, completion, err := ParsePromise(f); err != nil || name != "p" || completion != 3 {
+			t.Errorf("%s: %q %d, %v", f.Type, name, completion, err)
+		}
+	}
+	for _, c := range []struct {
+		name string
+		m    *servicev1.CompletePromiseCommand
+		want *storedv1.Result
+	}{
+		{"value", &servicev1.CompletePromiseCommand{Completion: &servicev1.CompletePromiseCommand_CompletionValue{CompletionValue: val("v")}},
+			&storedv1.Result{Result: &storedv1.Result_Value{Value: []byte("v")}}},
+		{"failure", &servicev1.CompletePromiseCommand{Completion: &servicev1.CompletePromiseCommand_CompletionFailure{
+			CompletionFailure: &servicev1.Failure{Code: 418, Message: "m", Metadata: []*servicev1.FailureMetadata{{Key: "k", Value: "v"}}},
+		}}, &storedv1.Result{Result: &storedv1.Result_Failure{
+			Failure: &storedv1.Failure{Code: 418, Message: "m", Metadata: []*storedv1.FailureMetadata{{Key: "k", Value: "v"}}},
+		}}},
+	} {
+		c.m.Key, c.m.ResultCompletionId = "p", 4
+		got, err := ParseCompletePromise(frameOf(t, TypeCompletePromise, c.m).Payload)
+		if err != nil || got.Promise != "p" || got.Completion != 4 || !proto.Equal(got.Result, c.want) {
+			t.Errorf("%s: %+v, %v", c.name, got, err)
+		}
+	}
+	for _, payload := range []string{"0a0170", "0a01ff 1200", "0a0170 12"} {
+		if got, err := ParseCompletePromise(unhex(t, payload)); docOf(t, err) != "RT0012" {
+			t.Errorf("%s: %+v, %v", payload, got, err)
+		}
+	}
+}
+
+// A target that is named has the id that follows from its name.
+func TestParseAttach(t *testing.T) {
+	key, empty := "k", ""
+	for _, c := range []struct {
+		name string
+		m    *servicev1.AttachInvocationCommand
+		want id.Invocation
+	}{
+		{"id", &servicev1.AttachInvocationCommand{Target: &servicev1.AttachInvocationCommand_InvocationId{InvocationId: seedID}}, parseID(t, seedID)},
+		{"workflow", &servicev1.AttachInvocationCommand{Target: &servicev1.AttachInvocationCommand_WorkflowTarget{
+			WorkflowTarget: &servicev1.WorkflowTarget{WorkflowName: "Wf", WorkflowKey: "wk1", Scope: &empty},
+		}}, parseID(t, "inv_14NAYWOkWeyC4HqaAv3eM70hJLaHxEfgB2")},
+		{"service", idempotentAttach(&servicev1.IdempotentRequestTarget{
+			ServiceName: "Greeter", HandlerName: "Greet", IdempotencyKey: "k1",
+		}), parseID(t, "inv_16vnR5MzgZWy6F1NOE9uey53CgsYcYt92y")},
+		{"object", idempotentAttach(&servicev1.IdempotentRequestTarget{
+			ServiceName: "Counter", ServiceKey: &key, HandlerName: "Add", IdempotencyKey: "ck1",
+		}), id.IdempotentInvocation("Counter", "k", true, "Add", "ck1")},
+		{"object with an empty key", idempotentAttach(&servicev1.IdempotentRequestTarget{
+			ServiceName: "Counter", ServiceKey: &empty, HandlerName: "Add", IdempotencyKey: "ck1",
+		}), id.IdempotentInvocation("Counter", "", true, "Add", "ck1")},
+	} {
+		c.m.ResultCompletionId = 5
+		f := frameOf(t, TypeAttachInvocation, c.m)
+		if err := CheckCommand(f, inService); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		for _, typ := range []Type{TypeAttachInvocation, TypeGetInvocationOutput} { // they have the same fields
+			f.Type = typ
+			if got, completion, err := ParseAttach(f); err != nil || got != c.want || completion != 5 {
+				t.Errorf("%s by %s: %s %d, %v", c.name, typ, got, completion, err)
+			}
+		}
+	}
+	for payload, doc := range map[string]string{
+		"5805": "RT0012", "0a03 666f6f": "RT0017", "1a03 0a01ff": "RT0012", "22020a05": "RT0012",
+	} {
+		if _, _, err := ParseAttach(Frame{Type: TypeAttachInvocation, Payload: unhex(t, payload)}); docOf(t, err) != doc {
+			t.Errorf("%s: %v, not %s", payload, err, doc)
+		}
+	}
+}
+
+func idempotentAttach(target *servicev1.IdempotentRequestTarget) *servicev1.AttachInvocationCommand {
+	return &servicev1.AttachInvocationCommand{Target: &servicev1.AttachInvocationCommand_IdempotentRequestTarget{IdempotentRequestTarget: target}}
+}

@@ -1,6 +1,7 @@
 package serviceproto
 
 import (
+	"fmt"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -53,7 +54,7 @@ func (s *shape) check(b []byte) (seen fieldSet, reason string) {
 		}
 		f := &s[r.num]
 		if seen.hasAny(f.once) {
-			return seen, "a field is given twice"
+			return seen, fmt.Sprintf("field %d is given twice, or beside another that excludes it", r.num)
 		}
 		seen |= 1 << uint(r.num)
 		switch {
@@ -61,18 +62,18 @@ func (s *shape) check(b []byte) (seen fieldSet, reason string) {
 		case f.kind == kindBytes && r.typ == protowire.BytesType:
 		case f.kind == kindText && r.typ == protowire.BytesType:
 			if !utf8.Valid(r.bytes) {
-				return seen, "text is not UTF-8"
+				return seen, fmt.Sprintf("the text of field %d is not UTF-8", r.num)
 			}
 		case f.kind == kindMessage && r.typ == protowire.BytesType:
 			if _, reason = f.sub.check(r.bytes); reason != "" {
-				return seen, reason
+				return seen, fmt.Sprintf("in field %d: %s", r.num, reason)
 			}
 		default:
-			return seen, "a field has the wrong wire type"
+			return seen, fmt.Sprintf("field %d has the wrong wire type", r.num)
 		}
 	}
 	if r.bad {
-		return seen, "malformed"
+		return seen, "it is not well-formed protobuf"
 	}
 	return seen, ""
 }

@@ -66,6 +66,10 @@ const (
 // SignalCancel is the index of the signal that cancels an invocation.
 const SignalCancel = 1
 
+// FirstAwakeable is the lowest signal index that SDKs give to awakeables. They are resolved once; signals
+// below it, and those by name, may come again.
+const FirstAwakeable = 17
+
 // IsControl tells whether t is in the range of control messages.
 func (t Type) IsControl() bool { return t < firstCommand }
 

@@ -570,9 +570,12 @@ func (x *Promise) GetWaiting() []*Sink {
 
 // StepFacts stands before the frames of a Step record.
 type StepFacts struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Pin           *Pin                   `protobuf:"bytes,1,opt,name=pin,proto3" json:"pin,omitempty"`         // set with the first record of an invocation that has none
-	Callees       []*Callee              `protobuf:"bytes,2,rep,name=callees,proto3" json:"callees,omitempty"` // one for each Call and OneWayCall frame, in their order
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Pin     *Pin                   `protobuf:"bytes,1,opt,name=pin,proto3" json:"pin,omitempty"`         // set with the first record of an invocation that has none
+	Callees []*Callee              `protobuf:"bytes,2,rep,name=callees,proto3" json:"callees,omitempty"` // one for each Call and OneWayCall frame, in their order
+	// seen is how many notifications were replayed to the attempt, if the record ends with its Suspension: a
+	// signal among them is not what it waits for.
+	Seen          uint32 `protobuf:"varint,3,opt,name=seen,proto3" json:"seen,omitempty"` // Next free field: 4
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -619,6 +622,13 @@ func (x *StepFacts) GetCallees() []*Callee {
 		return x.Callees
 	}
 	return nil
+}
+
+func (x *StepFacts) GetSeen() uint32 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
 }
 
 type Pin struct {
@@ -1707,10 +1717,11 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\x06output\x18\x02 \x01(\bR\x06output\"_\n" +
 	"\aPromise\x12)\n" +
 	"\x06result\x18\x01 \x01(\v2\x11.stored.v1.ResultR\x06result\x12)\n" +
-	"\awaiting\x18\x02 \x03(\v2\x0f.stored.v1.SinkR\awaiting\"Z\n" +
+	"\awaiting\x18\x02 \x03(\v2\x0f.stored.v1.SinkR\awaiting\"n\n" +
 	"\tStepFacts\x12 \n" +
 	"\x03pin\x18\x01 \x01(\v2\x0e.stored.v1.PinR\x03pin\x12+\n" +
-	"\acallees\x18\x02 \x03(\v2\x11.stored.v1.CalleeR\acallees\"P\n" +
+	"\acallees\x18\x02 \x03(\v2\x11.stored.v1.CalleeR\acallees\x12\x12\n" +
+	"\x04seen\x18\x03 \x01(\rR\x04seen\"P\n" +
 	"\x03Pin\x12\x1e\n" +
 	"\n" +
 	"deployment\x18\x01 \x01(\fR\n" +

@@ -92,7 +92,7 @@ func (s *State) checkInvocation(inv *invocation.Invocation) error {
 		if err != nil {
 			return err
 		}
-		if await.Satisfied(index) {
+		if await.Satisfied(serviceproto.Once{Resolved: index}) {
 			return fmt.Errorf("it is suspended although what it waits for is there")
 		}
 	case storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED:

@@ -216,7 +216,10 @@ func (r *Random) step() (h command.Header, facts command.Facts, frames [][]byte)
 	case 1:
 		frames = append(frames, Suspension([]uint32{uint32(1 + r.draw(8))}, []uint32{1, 17}))
 	}
-	if f.Pin == nil && f.Callees == nil {
+	if index := inv.Journal; index != nil {
+		f.Seen = uint32(r.draw(int(index.Entries-index.Commands) + 1))
+	}
+	if f.Pin == nil && f.Callees == nil && f.Seen == 0 {
 		return h, nil, frames
 	}
 	return h, f, frames

@@ -133,6 +133,7 @@ func invokerConfig(cfg *config.Config, h host.Host) (invoker.Config, error) {
 	if cfg.ProtocolV7 {
 		c.ProtocolMax = serviceproto.MaxVersion
 	}
+	c.AwaitDepthMax = int(w.AwaitDepthMax)
 	c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: "x-restate-cluster-name", Value: cfg.ClusterName})
 	for _, name := range slices.Sorted(maps.Keys(w.AdditionalRequestHeaders)) {
 		c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: strings.ToLower(name), Value: w.AdditionalRequestHeaders[name]})
