@@ -140,6 +140,30 @@ func init() {
 			},
 		},
 		Case{
+			Name: "waiting-handlers", Tags: crash,
+			Desc:   "Kill -9 while handlers wait for an awakeable, a promise, a signal that is sent twice, and another invocation.",
+			Expect: "all can be completed after the restart, and each signal is there once",
+			Run: func(t *T) {
+				k, w := t.Key("aw"), t.Key("wf")
+				a := t.Send("/Proxy/sendThenAttach", j("service", "Awakeables", "key", k, "handler", "wait", "void", true))
+				id := awakeableOf(t, "/Awakeables/"+k+"/awakeable")
+				run := t.Send("/Flow/"+w+"/run", j("text", "a", "waitFor", "p"))
+				waits := t.Send("/Flow/"+w+"/await", "p")
+				s := t.Send("/Completer/awaitSignals", []string{"x", "x"})
+				t.Call("/Completer/resolveSignal", j("id", s.InvocationID, "name", "x", "value", "1"), nil)
+				t.Eventually(0, "the run waits", func() error { return atLeast(probe.Hits("flow/"+w), 1) })
+				t.Crash()
+				t.Restart()
+				t.Call("/Completer/resolveAwakeable", j("id", id, "value", "still there"), nil)
+				t.Attach(a.InvocationID).Want(t, 200).Has(t, "still there")
+				t.Call("/Flow/"+w+"/resolve", j("name", "p", "value", "b"), nil)
+				t.Attach(run.InvocationID).Want(t, 200).Has(t, "a+b")
+				t.Attach(waits.InvocationID).Want(t, 200).Has(t, "b")
+				t.Call("/Completer/resolveSignal", j("id", s.InvocationID, "name", "x", "value", "2"), nil)
+				t.Attach(s.InvocationID).Want(t, 200).Has(t, `["1","2"]`)
+			},
+		},
+		Case{
 			Name: "steps-not-repeated", Tags: crash,
 			Desc:   "Kill -9 after a step was stored, while a handler sleeps.",
 			Expect: "the handler goes on after the restart, and the step's code is not run again",

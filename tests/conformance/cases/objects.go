@@ -154,6 +154,29 @@ func init() {
 				t.Eq(o.Code, 410, "code")
 			},
 		},
+		Case{
+			Name: "attach-to-other-keys", Desc: "Handlers attach to invocations of 16 object keys while these run, and to an id that never was.",
+			Expect: "each gets the outcome of its own; the last a terminal error with code 404",
+			Run: func(t *T) {
+				k := t.Key("at")
+				var sent []harness.Sent
+				for n := range 16 {
+					key := fmt.Sprint(k, n)
+					sent = append(sent, t.Send("/Proxy/sendThenAttach", j("service", "Awakeables", "key", key, "handler", "wait", "void", true)))
+				}
+				for n := range 16 {
+					id := awakeableOf(t, fmt.Sprint("/Awakeables/", k, n, "/awakeable"))
+					t.Call("/Completer/resolveAwakeable", j("id", id, "value", fmt.Sprint("of ", n)), nil)
+				}
+				for n, s := range sent {
+					t.Attach(s.InvocationID).Want(t, 200).Has(t, fmt.Sprintf(`"of %d"`, n))
+				}
+				var o services.Outcome
+				t.Call("/Proxy/attach", "inv_1bhtXYEptxY425g8fd8aVosZiXNpeYEtkR", &o)
+				t.Eq(o.Code, 404, "code")
+				t.Eq(o.Error, "not found", "error")
+			},
+		},
 	)
 
 	add("objects",
