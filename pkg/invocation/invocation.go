@@ -31,8 +31,8 @@ func (i *Invocation) Exclusive() bool {
 		t.GetHandlerType() == storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE
 }
 
-// Begun tells whether the invocation had its turn and has not ended: it holds the lock if it needs one.
-func (i *Invocation) Begun() bool {
+// Started tells whether the invocation has begun and not ended: it holds its lock, if it needs one.
+func (i *Invocation) Started() bool {
 	switch i.Row.Status {
 	case storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED, storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED,
 		storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED:

@@ -11,7 +11,7 @@ import (
 // complete ends an invocation: who waits is answered, what is to be kept is kept, the lock goes on.
 func (a *application) complete(inv *invocation.Invocation, result *storedv1.Result) error {
 	row := &inv.Row
-	held := inv.Exclusive() && inv.Begun()
+	held := inv.Exclusive() && inv.Started()
 	a.deactivate(inv, storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED)
 	row.Result, row.CompletedAtMs = result, a.now
 	row.Awaiting, row.Failure, row.Input = nil, nil, nil

@@ -29,47 +29,40 @@ func (a *application) notify(to id.Invocation, life lsn.LSN, frame []byte) (bool
 	if err != nil {
 		return false, err
 	}
-	if a.step.inv == inv {
-		a.step.notifySelf(n, frame)
-		return true, nil
-	}
-	cancels := n.HasSignal && n.SignalIndex == serviceproto.SignalCancel
-	if cancels && !inv.Begun() {
+	if n.SignalIndex == serviceproto.SignalCancel {
 		return true, a.cancel(inv)
 	}
-	index, err := a.st.Journal(inv)
-	if err != nil {
-		return false, err
+	return true, a.deliver(inv, n, frame)
+}
+
+// deliver is notify for an invocation that has not ended.
+func (a *application) deliver(inv *invocation.Invocation, n serviceproto.Notification, frame []byte) error {
+	if a.step.inv == inv {
+		a.step.notifySelf(n, frame)
+		return nil
 	}
-	if resolved(index, n) {
-		return true, nil
+	index, err := a.st.Journal(inv)
+	if err != nil || resolved(index, n) {
+		return err
 	}
 	if err := a.writeInput(inv, inv.Row.Input); err != nil { // it may wait for its turn; the Input comes first
-		return false, err
+		return err
 	}
 	first := index.Entries
 	inv.Input = nil
 	if err := a.st.AppendJournal(inv, journal.Row{First: first, Entries: 1, Time: a.now, Frames: frame}); err != nil {
-		return false, err
+		return err
 	}
 	switch inv.Row.Status {
 	case storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED:
-		a.emit(Effect{Kind: EffectForward, ID: to, Activation: activationOf(&inv.Row), First: first, Entries: 1, Frames: frame})
-		return true, nil
+		a.emit(Effect{Kind: EffectForward, ID: inv.ID, Activation: activationOf(&inv.Row), First: first, Entries: 1, Frames: frame})
+		return nil
 	case storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED:
-		if cancels { // it may not wait for that, and would never learn of it
-			return true, a.activate(inv)
-		}
-		return true, a.wake(inv, index)
-	case storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED:
-		if cancels {
-			return true, a.activate(inv)
-		}
-		return true, nil
+		return a.wake(inv, index)
 	case storedv1.InvocationStatus_INVOCATION_STATUS_SCHEDULED, storedv1.InvocationStatus_INVOCATION_STATUS_INBOXED:
-		return true, a.st.PutInvocation(inv) // its Input moved
+		return a.st.PutInvocation(inv) // its Input moved
 	default:
-		return true, nil
+		return nil
 	}
 }
 

@@ -52,22 +52,6 @@ func Enter(rows Rows, q Name, position uint64, i id.Invocation) (Stage, error) {
 	return Waiting, rows.Enqueue(q.Service, q.Key, position, i)
 }
 
-// Withdraw takes i, which waits at position, out of the queue.
-func Withdraw(rows Rows, q Name, position uint64, i id.Invocation) error {
-	lock, taken, err := rows.Lock(q.Service, q.Key)
-	if err != nil {
-		return err
-	}
-	if !taken || lock.Waiting == 0 {
-		return errs.Newf(errs.Corrupt, "%s leaves the queue of %s %q, where nobody waits", i, q.Service, q.Key)
-	}
-	lock.Waiting--
-	if err := rows.SetLock(q.Service, q.Key, lock); err != nil {
-		return err
-	}
-	return rows.Dequeue(q.Service, q.Key, position)
-}
-
 // Leave ends the turn of i, which runs, and returns who runs next, if anyone waits.
 func Leave(rows Rows, q Name, i id.Invocation) (next id.Invocation, found bool, err error) {
 	lock, taken, err := rows.Lock(q.Service, q.Key)
@@ -91,4 +75,20 @@ func Leave(rows Rows, q Name, i id.Invocation) (next id.Invocation, found bool, 
 		return next, false, err
 	}
 	return next, true, rows.SetLock(q.Service, q.Key, Lock{Holder: next, Waiting: lock.Waiting - 1})
+}
+
+// Remove takes who waits at position out of the queue.
+func Remove(rows Rows, q Name, position uint64) error {
+	lock, taken, err := rows.Lock(q.Service, q.Key)
+	if err != nil {
+		return err
+	}
+	if !taken || lock.Waiting == 0 {
+		return errs.Newf(errs.Corrupt, "nobody waits in the queue of %s %q, and %d leaves it", q.Service, q.Key, position)
+	}
+	lock.Waiting--
+	if err := rows.SetLock(q.Service, q.Key, lock); err != nil {
+		return err
+	}
+	return rows.Dequeue(q.Service, q.Key, position)
 }

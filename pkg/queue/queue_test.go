@@ -38,7 +38,7 @@ func TestQueueOrder(t *testing.T) {
 			}
 			if len(line) > 1 && rapid.Bool().Draw(t, "withdraw") {
 				k := rapid.IntRange(1, len(line)-1).Draw(t, "who")
-				if err := queue.Withdraw(rows, name, at[line[k]], line[k]); err != nil {
+				if err := queue.Remove(rows, name, at[line[k]]); err != nil {
 					t.Fatal(err)
 				}
 				line = slices.Delete(line, k, k+1)
@@ -57,7 +57,7 @@ func TestQueueOrder(t *testing.T) {
 			t.Fatalf("someone who does not run left: %v", err)
 		}
 		nobody := queue.Name{Service: "S", Key: "free"}
-		if err := queue.Withdraw(rows, nobody, 1, id.Invocation{}); !errs.Is(err, errs.Corrupt) {
+		if err := queue.Remove(rows, nobody, 1); !errs.Is(err, errs.Corrupt) {
 			t.Fatalf("someone who does not wait withdrew: %v", err)
 		}
 	})
