@@ -114,12 +114,7 @@ func (a *application) storeRow() error {
 		Kind: EffectStepped, ID: a.rec.ID, Activation: a.rec.Activation, Attempt: a.rec.Attempt, Entries: s.index.Commands,
 	})
 	a.forward(row.First, row.Frames)
-	for _, id := range s.again {
-		if err := a.forwardAgain(id); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.forwardAgain(s.again)
 }
 
 // forward emits each run of notifications between the commands of a row.
@@ -153,25 +148,40 @@ func (a *application) forward(first uint32, frames []byte) {
 	flush()
 }
 
-// forwardAgain emits the first completion of an id, for an attempt that proposed another one. It is told
-// to stand at the end of the journal, where the attempt cannot have seen it.
-func (a *application) forwardAgain(id uint32) error {
-	var found []byte
+// forwardAgain emits the first completions of ids, for an attempt that proposed others. They are told to
+// stand at the end of the journal, where the attempt cannot have seen them.
+func (a *application) forwardAgain(ids []uint32) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	first := make(map[uint32][]byte, len(ids))
+	for _, id := range ids {
+		first[id] = nil
+	}
 	err := a.st.JournalRows(a.step.inv, func(row journal.Row) error {
 		eachFrame(row.Frames, func(f serviceproto.Frame) {
-			if found != nil || !f.Type.IsNotification() {
+			if !f.Type.IsNotification() {
 				return
 			}
-			if n, err := serviceproto.ScanNotification(f); err == nil && !n.HasSignal && n.CompletionID == id {
-				found = append([]byte{}, f.Raw...)
+			n, err := serviceproto.ScanNotification(f)
+			if err != nil || n.HasSignal {
+				return
+			}
+			if found, wanted := first[n.CompletionID]; wanted && found == nil {
+				first[n.CompletionID] = append([]byte{}, f.Raw...)
 			}
 		})
 		return nil
 	})
-	if err != nil || found == nil {
+	if err != nil {
 		return err
 	}
-	a.emit(Effect{Kind: EffectForward, ID: a.step.inv.ID, Activation: a.rec.Activation, First: a.step.index.Entries, Entries: 1, Frames: found})
+	for _, id := range ids {
+		a.emit(Effect{
+			Kind: EffectForward, ID: a.step.inv.ID, Activation: a.rec.Activation,
+			First: a.step.index.Entries, Entries: 1, Frames: first[id],
+		})
+	}
 	return nil
 }
 
