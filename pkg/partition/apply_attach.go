@@ -70,46 +70,8 @@ func (a *application) attach(to id.Invocation, c *storedv1.AttachFacts) error {
 }
 
 // await has an invocation wait for the end of inv.
-func (a *application) await(inv *invocation.Invocation, sink *storedv1.Sink) (err error) {
-	if inv.Row.Sinks, err = a.addSink(inv.Row.Sinks, sink); err != nil {
-		return err
-	}
+func (a *application) await(inv *invocation.Invocation, sink *storedv1.Sink) error {
+	inv.Row.Sinks = append(inv.Row.Sinks, sink)
 	inv.Row.ModifiedAtMs = a.now
 	return a.st.PutInvocation(inv)
-}
-
-// sinksLooked is how many may wait for one thing before anybody looks whether they still do.
-const sinksLooked = 16
-
-// addSink adds one that waits. Those who gave up, as a handler does that races a promise against a
-// timer, must not pile up: each time the list has doubled, the ones that ended are dropped.
-func (a *application) addSink(list []*storedv1.Sink, sink *storedv1.Sink) ([]*storedv1.Sink, error) {
-	if n := len(list); n >= sinksLooked && n&(n-1) == 0 {
-		kept := make([]*storedv1.Sink, 0, n)
-		for _, s := range list {
-			waits, err := a.waits(s)
-			if err != nil {
-				return nil, err
-			}
-			if waits {
-				kept = append(kept, s)
-			}
-		}
-		list = kept
-	}
-	return append(list, sink), nil
-}
-
-// waits tells whether the life of the invocation behind a sink goes on, as far as it is known here.
-func (a *application) waits(sink *storedv1.Sink) (bool, error) {
-	i, err := invocationID(sink.Invocation)
-	if err != nil || !a.own(i.PartitionKey()) {
-		return true, err
-	}
-	inv, err := a.st.Invocation(i)
-	if err != nil {
-		return false, err
-	}
-	return inv != nil && inv.Row.Incarnation == sink.Incarnation &&
-		inv.Row.Status != storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED, nil
 }

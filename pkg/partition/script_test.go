@@ -448,13 +448,15 @@ func (w *world) promiseRow(key string) string {
 	if _, err := fmt.Sscanf(strings.Replace(key, "/", " ", 1), "promise %s %q %q", &service, &object, &name); err != nil {
 		return key + ": " + err.Error()
 	}
-	p, _ := w.st.Promise(service, object, name)
-	if p.Result != nil {
-		key += " " + printResult(p.Result)
+	p := partition.Promise{Service: service, Key: object, Name: name}
+	row, _ := w.st.Promise(p)
+	if row.Result != nil {
+		key += " " + printResult(row.Result)
 	}
-	for _, s := range p.Waiting {
+	_ = w.st.Waiters(p, func(_ uint64, s *storedv1.Sink) error {
 		key += fmt.Sprintf(" waits=%s/%d", w.name(id.Invocation(s.Invocation)), s.CompletionId)
-	}
+		return nil
+	})
 	return key
 }
 

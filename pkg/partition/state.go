@@ -38,9 +38,16 @@ type State interface {
 	ClearUserState(service, key string, name []byte) error
 	ClearAllUserState(service, key string) error
 
-	// Promise returns the row of a durable promise of a workflow key, the caller's own, or nil.
-	Promise(service, key, name string) (*storedv1.Promise, error)
-	SetPromise(service, key, name string, p *storedv1.Promise) error
+	// Promise returns the row of a durable promise, the caller's own, or nil.
+	Promise(p Promise) (*storedv1.Promise, error)
+	SetPromise(p Promise, row *storedv1.Promise) error
+	// PutWaiter stores who waits for a promise, under a number that grows.
+	PutWaiter(p Promise, number uint64, s *storedv1.Sink) error
+	DeleteWaiter(p Promise, number uint64) error
+	// Waiters calls f with each who waits for a promise, in order; f may keep the Sink.
+	Waiters(p Promise, f func(number uint64, s *storedv1.Sink) error) error
+	// DropWaiters deletes them all.
+	DropWaiters(p Promise) error
 	// ClearPromises drops all promises of a workflow key; who waits for one is not told.
 	ClearPromises(service, key string) error
 
@@ -69,6 +76,9 @@ type State interface {
 	SourceSeq(source id.Partition) (uint64, error)
 	SetSourceSeq(source id.Partition, seq uint64) error
 }
+
+// Promise names a durable promise of a workflow key.
+type Promise struct{ Service, Key, Name string }
 
 // TimerKind says what a timer does. Numbers are stored.
 type TimerKind uint8

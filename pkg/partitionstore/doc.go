@@ -30,7 +30,8 @@
 //	0x09  target:u16 seq:u64                                           record          shuffle
 //	0x0a  target:u16                                                   u64             newest seq put
 //	0x0b  source:u16                                                   u64             last seq taken
-//	0x0c  service:str key:str name:bytes                               Promise         apply: durable promises of a workflow key
+//	0x0c  service:str key:str name:str                                 Promise         apply: durable promises of a workflow key
+//	0x0c  service:str key:str name:str number:u64                      Sink            apply: who waits for one
 //
 // Rows of a journal begin with the LSN that created the invocation, so that what is written together
 // lies together, at the end of the table, although ids may be hashes. docs/formats/partitionstore.md

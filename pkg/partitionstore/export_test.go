@@ -97,6 +97,11 @@ func dumpRow(k, v []byte) (string, error) {
 	case kindTimer:
 		return KeyString(k), nil
 	case kindPromise:
+		if _, _, waiter, _ := parsePromiseKey(k); waiter {
+			var s storedv1.Sink
+			err := s.UnmarshalVT(v)
+			return partitiontest.RowLine(KeyString(k), &s), err
+		}
 		var p storedv1.Promise
 		err := p.UnmarshalVT(v)
 		return partitiontest.RowLine(KeyString(k), &p), err

@@ -151,13 +151,28 @@ func appendPromisePrefix(dst []byte, service, key string) []byte {
 	return appendObject(dst, kindPromise, service, key)
 }
 
-func appendPromiseKey(dst []byte, service, key, name string) []byte {
-	return append(appendPromisePrefix(dst, service, key), name...)
+func appendPromiseKey(dst []byte, p partition.Promise) []byte {
+	return keyenc.AppendBytes(appendPromisePrefix(dst, p.Service, p.Key), p.Name)
 }
 
-func parsePromiseKey(k []byte) (service, key, name string, ok bool) {
+// appendWaiterKey appends the key of one that waits for a promise; it stands behind that of the promise.
+func appendWaiterKey(dst []byte, p partition.Promise, number uint64) []byte {
+	return keyenc.AppendUint64(appendPromiseKey(dst, p), number)
+}
+
+// parsePromiseKey decodes both.
+func parsePromiseKey(k []byte) (p partition.Promise, number uint64, waiter, ok bool) {
 	service, key, rest, ok := cutObject(k, kindPromise)
-	return service, key, string(rest), ok
+	if !ok {
+		return p, 0, false, false
+	}
+	name, rest, ok := keyenc.CutBytes(nil, rest)
+	p = partition.Promise{Service: service, Key: key, Name: string(name)}
+	if !ok || len(rest) == 0 {
+		return p, 0, false, ok
+	}
+	number, rest, ok = keyenc.CutUint64(rest)
+	return p, number, true, ok && len(rest) == 0
 }
 
 func appendTimerDue(dst []byte, due int64) []byte {
@@ -240,6 +255,12 @@ func KeyString(k []byte) string {
 		if peer, ok := parsePeerKey(k); ok {
 			return fmt.Sprintf("%s %d", map[byte]string{kindOutboxSeq: "outbox-seq", kindSource: "source"}[k[0]], peer)
 		}
+	case kindPromise:
+		if p, number, waiter, ok := parsePromiseKey(k); waiter && ok {
+			return fmt.Sprintf("waiter %s/%q %q %d", p.Service, p.Key, p.Name, number)
+		} else if ok {
+			return fmt.Sprintf("promise %s/%q %q", p.Service, p.Key, p.Name)
+		}
 	default:
 		return objectKeyString(k)
 	}
@@ -255,8 +276,6 @@ func objectKeyString(k []byte) string {
 		return fmt.Sprintf("queue %s/%q position=%d", service, key, binary.BigEndian.Uint64(rest))
 	case ok && k[0] == kindUserState:
 		return fmt.Sprintf("state %s/%q %q", service, key, rest)
-	case ok && k[0] == kindPromise:
-		return fmt.Sprintf("promise %s/%q %q", service, key, rest)
 	default:
 		return fmt.Sprintf("malformed %x", k)
 	}

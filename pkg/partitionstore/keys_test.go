@@ -42,7 +42,11 @@ func TestGoldenKeys(t *testing.T) {
 		{"outbox", "090102" + "0000000000000003", "outbox 258/3", appendOutboxKey(nil, 258, 3)},
 		{"outbox-seq", "0a0102", "outbox-seq 258", appendPeerKey(nil, kindOutboxSeq, 258)},
 		{"source", "0b0102", "source 258", appendPeerKey(nil, kindSource, 258)},
-		{"promise", "0c570001" + "6b0001" + "70", `promise W/"k" "p"`, appendPromiseKey(nil, "W", "k", "p")},
+		{"promise", "0c570001" + "6b0001" + "700001", `promise W/"k" "p"`, appendPromiseKey(nil, partition.Promise{Service: "W", Key: "k", Name: "p"})},
+		{
+			"waiter", "0c570001" + "6b0001" + "700001" + "0000000000000102", `waiter W/"k" "p" 258`,
+			appendWaiterKey(nil, partition.Promise{Service: "W", Key: "k", Name: "p"}, 258),
+		},
 	} {
 		if got := hex.EncodeToString(test.key); got != test.want {
 			t.Errorf("%s: key is %s, not %s", test.name, got, test.want)
@@ -54,7 +58,7 @@ func TestGoldenKeys(t *testing.T) {
 }
 
 func TestMalformedKeys(t *testing.T) {
-	for _, text := range []string{"02", "03ff", "04", "0553", "06530001", "08", "09", "0a", "0b01", "0c57", "ff", "0553000161000162"} {
+	for _, text := range []string{"02", "03ff", "04", "0553", "06530001", "08", "09", "0a", "0b01", "0c57", "0c5700016b000170000100", "ff", "0553000161000162"} {
 		k, err := hex.DecodeString(text)
 		if err != nil {
 			t.Fatal(err)
@@ -141,9 +145,13 @@ func TestKeysRoundTripAndOrder(t *testing.T) {
 		if !ok || gotService != service || gotKey != key || !bytes.Equal(rest, name) {
 			t.Fatalf("%q %q %q became %q %q %q", service, key, name, gotService, gotKey, rest)
 		}
-		promise := rapid.String().Draw(t, "promise")
-		if s, k, n, ok := parsePromiseKey(appendPromiseKey(nil, service, key, promise)); !ok || s != service || k != key || n != promise {
-			t.Fatalf("%q %q %q became %q %q %q", service, key, promise, s, k, n)
+		promise := partition.Promise{Service: service, Key: key, Name: rapid.String().Draw(t, "promise")}
+		if got, _, waiter, ok := parsePromiseKey(appendPromiseKey(nil, promise)); !ok || waiter || got != promise {
+			t.Fatalf("%q became %q", promise, got)
+		}
+		number := rapid.Uint64().Draw(t, "number")
+		if got, n, waiter, ok := parsePromiseKey(appendWaiterKey(nil, promise, number)); !ok || !waiter || got != promise || n != number {
+			t.Fatalf("%q %d became %q %d", promise, number, got, n)
 		}
 		position := rapid.Uint64().Draw(t, "position")
 		if got, ok := queuePosition(appendQueueKey(nil, service, key, position)); !ok || got != position {

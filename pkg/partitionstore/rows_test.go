@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -342,31 +343,58 @@ func TestDropLongJournal(t *testing.T) {
 	}
 }
 
-// Promises are seen by the view that put them, outlive a restart, and go with their key.
+// Promises are seen by the view that put them, outlive a restart, and go with their key; so do those who wait.
 func TestPromises(t *testing.T) {
 	fs := vfs.NewMem()
 	shared := newShared(t)
 	s := open(t, smallConfig(), fs, shared)
 	view := s.View()
 	done := &storedv1.Promise{Result: &storedv1.Result{Result: &storedv1.Result_Value{Value: []byte("v")}}}
-	waited := &storedv1.Promise{Waiting: []*storedv1.Sink{{Invocation: []byte("who"), Incarnation: 7, CompletionId: 3}}}
-	put := func(service, key, name string, p *storedv1.Promise) {
+	open2 := &storedv1.Promise{Waiting: 2, Next: 3}
+	named := func(key, name string) partition.Promise { return partition.Promise{Service: "W", Key: key, Name: name} }
+	put := func(p partition.Promise, row *storedv1.Promise, waiting ...uint64) {
 		t.Helper()
-		if err := view.SetPromise(service, key, name, p); err != nil {
+		if err := view.SetPromise(p, row); err != nil {
 			t.Fatal(err)
 		}
+		for _, n := range waiting {
+			if err := view.PutWaiter(p, n, &storedv1.Sink{Incarnation: n}); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
-	put("W", "k", "b", done)
-	put("W", "k", "a", waited)
-	put("W", "kk", "a", done)
-	for n := range 100 { // more than are deleted one by one
-		put("W", "many", fmt.Sprint(n), done)
+	waiters := func(p partition.Promise) (all []uint64) {
+		t.Helper()
+		err := view.Waiters(p, func(n uint64, s *storedv1.Sink) error {
+			if s.Incarnation != n {
+				t.Errorf("%v: %d has %v", p, n, s)
+			}
+			all = append(all, n)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
 	}
-	if p, err := view.Promise("W", "k", "a"); err != nil || !proto.Equal(p, waited) {
-		t.Fatalf("before the commit it is %v, %v", p, err)
+	put(named("k", "b"), done)
+	put(named("k", "a"), open2, 0, 1, 2)
+	put(named("k", "ab"), open2, 7)
+	put(named("kk", "a"), done)
+	many := make([]uint64, 100) // more than are deleted one by one
+	for n := range many {
+		many[n] = uint64(n)
+		put(named("many", fmt.Sprint(n)), done)
 	}
-	if p, err := view.Promise("W", "k", "c"); err != nil || p != nil {
-		t.Fatalf("one that nobody asked for is %v, %v", p, err)
+	put(named("kk", "many"), open2, many...)
+	if err := view.DeleteWaiter(named("k", "a"), 1); err != nil {
+		t.Fatal(err)
+	}
+	if got := waiters(named("k", "a")); !slices.Equal(got, []uint64{0, 2}) {
+		t.Fatalf("before the commit %v wait", got)
+	}
+	if row, err := view.Promise(named("k", "c")); err != nil || row != nil {
+		t.Fatalf("one that nobody asked for is %v, %v", row, err)
 	}
 	commit(t, s)
 	if err := s.Close(); err != nil {
@@ -375,18 +403,26 @@ func TestPromises(t *testing.T) {
 	s = open(t, smallConfig(), fs, shared)
 	defer func() { _ = s.Close() }()
 	view = s.View()
-	if p, err := view.Promise("W", "k", "b"); err != nil || !proto.Equal(p, done) {
-		t.Fatalf("after a restart it is %v, %v", p, err)
+	if row, err := view.Promise(named("k", "b")); err != nil || !proto.Equal(row, done) {
+		t.Fatalf("after a restart it is %v, %v", row, err)
+	}
+	for _, name := range []string{"a", "many"} {
+		if err := view.DropWaiters(named("kk", name)); err != nil {
+			t.Fatal(err)
+		}
+		if row, err := view.Promise(named("kk", name)); err != nil || row == nil || len(waiters(named("kk", name))) > 0 {
+			t.Fatalf("a promise without those who waited is %v, %v", row, err)
+		}
 	}
 	for _, key := range []string{"k", "many"} {
 		if err := view.ClearPromises("W", key); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if p, err := view.Promise("W", "k", "b"); err != nil || p != nil {
-		t.Fatalf("what was cleared is %v, %v", p, err)
+	if row, err := view.Promise(named("k", "b")); err != nil || row != nil || len(waiters(named("k", "a"))) > 0 {
+		t.Fatalf("what was cleared is %v, %v", row, err)
 	}
-	put("W", "k", "new", waited)
+	put(named("k", "new"), open2, 1, 2)
 	commit(t, s)
 	snap := snapshot(t, s)
 	defer func() { _ = snap.Close() }()
@@ -394,16 +430,16 @@ func TestPromises(t *testing.T) {
 	defer func() { _ = rows.Close() }()
 	var got []string
 	for {
-		p, err := rows.Next()
+		p, row, err := rows.Next()
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, fmt.Sprint(p.Service, "/", p.Key, "/", p.Name, " ", p.Promise.Result != nil, len(p.Promise.Waiting)))
+		got = append(got, fmt.Sprint(p, " ", row.Result != nil))
 	}
-	if want := "W/k/new false 1, W/kk/a true 0"; strings.Join(got, ", ") != want {
+	if want := "{W k new} false, {W kk a} true, {W kk many} false"; strings.Join(got, ", ") != want {
 		t.Fatalf("%s, not %s", strings.Join(got, ", "), want)
 	}
 }

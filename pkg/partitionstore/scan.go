@@ -33,8 +33,13 @@ func bounds(prefix []byte) *pebble.IterOptions {
 }
 
 // scan calls f with each row whose key begins with prefix, in order; both are borrowed.
-func scan(r pebble.Reader, prefix []byte, f func(k, v []byte) error) (err error) {
-	it, err := r.NewIter(bounds(prefix))
+func scan(r pebble.Reader, prefix []byte, f func(k, v []byte) error) error {
+	return scanRange(r, prefix, keyenc.PrefixEnd(prefix), f)
+}
+
+// scanRange does it for the rows from one key up to another.
+func scanRange(r pebble.Reader, from, to []byte, f func(k, v []byte) error) (err error) {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
 	if err != nil {
 		return err
 	}

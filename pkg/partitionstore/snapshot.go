@@ -1,7 +1,6 @@
 package partitionstore
 
 import (
-	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -156,12 +155,6 @@ func (r *UserStateRows) eager(limit int) (entries []StateEntry, partial bool, er
 	}
 }
 
-// PromiseRow is a durable promise of a workflow key.
-type PromiseRow struct {
-	Service, Key, Name string
-	Promise            *storedv1.Promise
-}
-
 // PromiseRows walks durable promises.
 type PromiseRows struct{ rows }
 
@@ -172,20 +165,21 @@ func (s *Snapshot) Promises() *PromiseRows {
 }
 
 // Next returns the next promise, which the caller keeps; io.EOF after the last one.
-func (r *PromiseRows) Next() (PromiseRow, error) {
-	k, v, err := r.next()
-	if err != nil {
-		return PromiseRow{}, err
+func (r *PromiseRows) Next() (p partition.Promise, row *storedv1.Promise, err error) {
+	for {
+		k, v, err := r.next()
+		if err != nil {
+			return p, nil, err
+		}
+		p, _, waiter, ok := parsePromiseKey(k)
+		if !ok {
+			return p, nil, malformed(k)
+		}
+		if !waiter {
+			row := &storedv1.Promise{}
+			return p, row, decode(k, row, v)
+		}
 	}
-	p := PromiseRow{Promise: &storedv1.Promise{}}
-	var ok bool
-	if p.Service, p.Key, p.Name, ok = parsePromiseKey(k); !ok {
-		return PromiseRow{}, malformed(k)
-	}
-	if err := p.Promise.UnmarshalVT(v); err != nil {
-		return PromiseRow{}, errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(k), err))
-	}
-	return p, nil
 }
 
 // TimerRows walks timers.

@@ -43,13 +43,14 @@ func (v *View) ClearUserState(service, key string, name []byte) error {
 
 // ClearAllUserState implements partition.State.
 func (v *View) ClearAllUserState(service, key string) error {
-	return v.clearBelow(appendUserStatePrefix(nil, service, key))
+	prefix := appendUserStatePrefix(nil, service, key)
+	return v.clearRange(prefix, keyenc.PrefixEnd(prefix))
 }
 
-// clearBelow deletes the rows of a key: one by one if they are few.
-func (v *View) clearBelow(prefix []byte) error {
+// clearRange deletes the rows from one key up to another: one by one if they are few.
+func (v *View) clearRange(from, to []byte) error {
 	var keys [][]byte
-	err := scan(v.reader(), prefix, func(k, _ []byte) error {
+	err := scanRange(v.reader(), from, to, func(k, _ []byte) error {
 		if keys = append(keys, bytes.Clone(k)); len(keys) > pointDeletesMax {
 			return errStopScan
 		}
@@ -59,7 +60,7 @@ func (v *View) clearBelow(prefix []byte) error {
 		return err
 	}
 	if len(keys) > pointDeletesMax {
-		return v.writer().DeleteRange(prefix, keyenc.PrefixEnd(prefix), nil)
+		return v.writer().DeleteRange(from, to, nil)
 	}
 	for _, k := range keys {
 		if err := v.writer().Delete(k, nil); err != nil {
@@ -70,32 +71,85 @@ func (v *View) clearBelow(prefix []byte) error {
 }
 
 // Promise implements partition.State.
-func (v *View) Promise(service, key, name string) (*storedv1.Promise, error) {
-	v.key = appendPromiseKey(v.key[:0], service, key, name)
+func (v *View) Promise(p partition.Promise) (*storedv1.Promise, error) {
+	v.key = appendPromiseKey(v.key[:0], p)
 	value, found, err := get(v.reader(), v.key)
 	if err != nil || !found {
 		return nil, err
 	}
-	p := &storedv1.Promise{}
-	if err := p.UnmarshalVT(value); err != nil {
-		return nil, errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(v.key), err))
-	}
-	return p, nil
+	row := &storedv1.Promise{}
+	return row, decode(v.key, row, value)
 }
 
 // SetPromise implements partition.State.
-func (v *View) SetPromise(service, key, name string, p *storedv1.Promise) error {
-	value, err := p.MarshalVT()
-	if err != nil {
+func (v *View) SetPromise(p partition.Promise, row *storedv1.Promise) error {
+	v.key = appendPromiseKey(v.key[:0], p)
+	return v.setMessage(v.key, row)
+}
+
+// PutWaiter implements partition.State.
+func (v *View) PutWaiter(p partition.Promise, number uint64, s *storedv1.Sink) error {
+	v.key = appendWaiterKey(v.key[:0], p, number)
+	return v.setMessage(v.key, s)
+}
+
+// DeleteWaiter implements partition.State.
+func (v *View) DeleteWaiter(p partition.Promise, number uint64) error {
+	v.key = appendWaiterKey(v.key[:0], p, number)
+	return v.writer().Delete(v.key, nil)
+}
+
+// Waiters implements partition.State.
+func (v *View) Waiters(p partition.Promise, f func(number uint64, s *storedv1.Sink) error) error {
+	prefix := appendPromiseKey(nil, p)
+	return scan(v.reader(), prefix, func(k, value []byte) error {
+		if len(k) == len(prefix) { // the promise itself
+			return nil
+		}
+		_, number, waiter, ok := parsePromiseKey(k)
+		if !ok || !waiter {
+			return malformed(k)
+		}
+		s := &storedv1.Sink{}
+		if err := decode(k, s, value); err != nil {
+			return err
+		}
+		return f(number, s)
+	})
+}
+
+// DropWaiters implements partition.State.
+func (v *View) DropWaiters(p partition.Promise) error {
+	prefix := appendPromiseKey(nil, p)
+	return v.clearRange(append(prefix, 0), keyenc.PrefixEnd(prefix)) // behind the promise itself
+}
+
+type message interface {
+	SizeVT() int
+	MarshalToSizedBufferVT(b []byte) (int, error)
+	UnmarshalVT(b []byte) error
+}
+
+func (v *View) setMessage(key []byte, m message) error {
+	op := v.writer().SetDeferred(len(key), m.SizeVT())
+	copy(op.Key, key)
+	if _, err := m.MarshalToSizedBufferVT(op.Value); err != nil {
 		return err
 	}
-	v.key = appendPromiseKey(v.key[:0], service, key, name)
-	return v.writer().Set(v.key, value, nil)
+	return op.Finish()
+}
+
+func decode(key []byte, m message, value []byte) error {
+	if err := m.UnmarshalVT(value); err != nil {
+		return errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(key), err))
+	}
+	return nil
 }
 
 // ClearPromises implements partition.State.
 func (v *View) ClearPromises(service, key string) error {
-	return v.clearBelow(appendPromisePrefix(nil, service, key))
+	prefix := appendPromisePrefix(nil, service, key)
+	return v.clearRange(prefix, keyenc.PrefixEnd(prefix))
 }
 
 // Lock implements partition.State.

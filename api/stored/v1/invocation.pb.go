@@ -515,11 +515,12 @@ func (x *AttachFacts) GetOutput() bool {
 	return false
 }
 
-// Promise is the row of a durable promise of a workflow's key.
+// Promise is the row of a durable promise of a workflow's key. Who waits for it has a row of its own, a Sink.
 type Promise struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Result        *Result                `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`   // once it is completed
-	Waiting       []*Sink                `protobuf:"bytes,2,rep,name=waiting,proto3" json:"waiting,omitempty"` // until then: who gets a GetPromiseCompletion
+	Result        *Result                `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`    // once it is completed
+	Waiting       uint64                 `protobuf:"varint,2,opt,name=waiting,proto3" json:"waiting,omitempty"` // until then: how many rows of those who wait there are
+	Next          uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`       // number of the next such row
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -561,11 +562,18 @@ func (x *Promise) GetResult() *Result {
 	return nil
 }
 
-func (x *Promise) GetWaiting() []*Sink {
+func (x *Promise) GetWaiting() uint64 {
 	if x != nil {
 		return x.Waiting
 	}
-	return nil
+	return 0
+}
+
+func (x *Promise) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
 }
 
 // StepFacts stands before the frames of a Step record.
@@ -1714,10 +1722,11 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\battached\x18\x04 \x01(\bR\battached\"J\n" +
 	"\vAttachFacts\x12#\n" +
 	"\x04sink\x18\x01 \x01(\v2\x0f.stored.v1.SinkR\x04sink\x12\x16\n" +
-	"\x06output\x18\x02 \x01(\bR\x06output\"_\n" +
+	"\x06output\x18\x02 \x01(\bR\x06output\"b\n" +
 	"\aPromise\x12)\n" +
-	"\x06result\x18\x01 \x01(\v2\x11.stored.v1.ResultR\x06result\x12)\n" +
-	"\awaiting\x18\x02 \x03(\v2\x0f.stored.v1.SinkR\awaiting\"n\n" +
+	"\x06result\x18\x01 \x01(\v2\x11.stored.v1.ResultR\x06result\x12\x18\n" +
+	"\awaiting\x18\x02 \x01(\x04R\awaiting\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\x04R\x04next\"n\n" +
 	"\tStepFacts\x12 \n" +
 	"\x03pin\x18\x01 \x01(\v2\x0e.stored.v1.PinR\x03pin\x12+\n" +
 	"\acallees\x18\x02 \x03(\v2\x11.stored.v1.CalleeR\acallees\x12\x12\n" +
@@ -1888,26 +1897,25 @@ var file_stored_v1_invocation_proto_depIdxs = []int32{
 	3,  // 4: stored.v1.InvokeFacts.caller_target:type_name -> stored.v1.Target
 	5,  // 5: stored.v1.AttachFacts.sink:type_name -> stored.v1.Sink
 	13, // 6: stored.v1.Promise.result:type_name -> stored.v1.Result
-	5,  // 7: stored.v1.Promise.waiting:type_name -> stored.v1.Sink
-	9,  // 8: stored.v1.StepFacts.pin:type_name -> stored.v1.Pin
-	10, // 9: stored.v1.StepFacts.callees:type_name -> stored.v1.Callee
-	4,  // 10: stored.v1.Callee.facts:type_name -> stored.v1.InvokeFacts
-	12, // 11: stored.v1.Failure.metadata:type_name -> stored.v1.FailureMetadata
-	11, // 12: stored.v1.Result.failure:type_name -> stored.v1.Failure
-	2,  // 13: stored.v1.Invocation.status:type_name -> stored.v1.InvocationStatus
-	3,  // 14: stored.v1.Invocation.target:type_name -> stored.v1.Target
-	9,  // 15: stored.v1.Invocation.pin:type_name -> stored.v1.Pin
-	5,  // 16: stored.v1.Invocation.sinks:type_name -> stored.v1.Sink
-	13, // 17: stored.v1.Invocation.result:type_name -> stored.v1.Result
-	3,  // 18: stored.v1.Invocation.caller_target:type_name -> stored.v1.Target
-	14, // 19: stored.v1.Invocation.failure:type_name -> stored.v1.AttemptFailure
-	14, // 20: stored.v1.PauseFacts.failure:type_name -> stored.v1.AttemptFailure
-	11, // 21: stored.v1.FailFacts.failure:type_name -> stored.v1.Failure
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	9,  // 7: stored.v1.StepFacts.pin:type_name -> stored.v1.Pin
+	10, // 8: stored.v1.StepFacts.callees:type_name -> stored.v1.Callee
+	4,  // 9: stored.v1.Callee.facts:type_name -> stored.v1.InvokeFacts
+	12, // 10: stored.v1.Failure.metadata:type_name -> stored.v1.FailureMetadata
+	11, // 11: stored.v1.Result.failure:type_name -> stored.v1.Failure
+	2,  // 12: stored.v1.Invocation.status:type_name -> stored.v1.InvocationStatus
+	3,  // 13: stored.v1.Invocation.target:type_name -> stored.v1.Target
+	9,  // 14: stored.v1.Invocation.pin:type_name -> stored.v1.Pin
+	5,  // 15: stored.v1.Invocation.sinks:type_name -> stored.v1.Sink
+	13, // 16: stored.v1.Invocation.result:type_name -> stored.v1.Result
+	3,  // 17: stored.v1.Invocation.caller_target:type_name -> stored.v1.Target
+	14, // 18: stored.v1.Invocation.failure:type_name -> stored.v1.AttemptFailure
+	14, // 19: stored.v1.PauseFacts.failure:type_name -> stored.v1.AttemptFailure
+	11, // 20: stored.v1.FailFacts.failure:type_name -> stored.v1.Failure
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_stored_v1_invocation_proto_init() }

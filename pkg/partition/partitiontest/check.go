@@ -27,6 +27,16 @@ func (s *State) Check() error {
 			return fmt.Errorf("lock of %v is held by %s, which does not run", o, holder)
 		}
 	}
+	for p, row := range s.promises {
+		if n := len(s.waiters[p]); uint64(n) != row.Waiting || n > 0 && row.Result != nil {
+			return fmt.Errorf("promise %v says that %d wait, %d do", p, row.Waiting, n)
+		}
+	}
+	for p, waiting := range s.waiters {
+		if s.promises[p] == nil && len(waiting) > 0 {
+			return fmt.Errorf("%d wait for the promise %v, which is not there", len(waiting), p)
+		}
+	}
 	for o, q := range s.queues {
 		if _, locked := s.locks[o]; len(q) > 0 && !locked {
 			return fmt.Errorf("%d wait for the lock of %v, which is free", len(q), o)

@@ -40,7 +40,8 @@ type State struct {
 	rows     map[id.Invocation]*invocation.Invocation
 	journals map[life][]journal.Row
 	user     map[object]map[string][]byte
-	promises map[object]map[string]*storedv1.Promise
+	promises map[partition.Promise]*storedv1.Promise
+	waiters  map[partition.Promise]map[uint64]*storedv1.Sink
 	locks    map[object]queue.Lock
 	queues   map[object][]queued
 	timers   map[partition.Timer]struct{}
@@ -53,7 +54,7 @@ type State struct {
 func New() *State {
 	return &State{
 		meta: &storedv1.Meta{}, rows: map[id.Invocation]*invocation.Invocation{}, journals: map[life][]journal.Row{},
-		user: map[object]map[string][]byte{}, promises: map[object]map[string]*storedv1.Promise{}, locks: map[object]queue.Lock{}, queues: map[object][]queued{},
+		user: map[object]map[string][]byte{}, promises: map[partition.Promise]*storedv1.Promise{}, waiters: map[partition.Promise]map[uint64]*storedv1.Sink{}, locks: map[object]queue.Lock{}, queues: map[object][]queued{},
 		timers: map[partition.Timer]struct{}{}, seqs: map[id.Partition]uint64{}, outbox: map[id.Partition]map[uint64][]byte{},
 		sources: map[id.Partition]uint64{},
 	}
@@ -80,9 +81,10 @@ func (s *State) Clone() *State {
 	for o, names := range s.user {
 		c.user[o] = maps.Clone(names)
 	}
-	for o, names := range s.promises {
-		c.promises[o] = maps.Clone(names)
+	for p, waiting := range s.waiters {
+		c.waiters[p] = maps.Clone(waiting)
 	}
+	c.promises = maps.Clone(s.promises)
 	for o, q := range s.queues {
 		c.queues[o] = slices.Clone(q)
 	}
@@ -179,25 +181,49 @@ func (s *State) ClearAllUserState(service, key string) error {
 	return nil
 }
 
-func (s *State) Promise(service, key, name string) (*storedv1.Promise, error) {
-	p := s.promises[object{service, key}][name]
-	if p == nil {
+func (s *State) Promise(p partition.Promise) (*storedv1.Promise, error) {
+	if s.promises[p] == nil {
 		return nil, nil
 	}
-	return proto.Clone(p).(*storedv1.Promise), nil
+	return proto.Clone(s.promises[p]).(*storedv1.Promise), nil
 }
 
-func (s *State) SetPromise(service, key, name string, p *storedv1.Promise) error {
-	o := object{service, key}
-	if s.promises[o] == nil {
-		s.promises[o] = map[string]*storedv1.Promise{}
+func (s *State) SetPromise(p partition.Promise, row *storedv1.Promise) error {
+	s.promises[p] = proto.Clone(row).(*storedv1.Promise)
+	return nil
+}
+
+func (s *State) PutWaiter(p partition.Promise, number uint64, sink *storedv1.Sink) error {
+	if s.waiters[p] == nil {
+		s.waiters[p] = map[uint64]*storedv1.Sink{}
 	}
-	s.promises[o][name] = proto.Clone(p).(*storedv1.Promise)
+	s.waiters[p][number] = sink
+	return nil
+}
+
+func (s *State) DeleteWaiter(p partition.Promise, number uint64) error {
+	delete(s.waiters[p], number)
+	return nil
+}
+
+func (s *State) Waiters(p partition.Promise, f func(number uint64, s *storedv1.Sink) error) error {
+	for _, number := range slices.Sorted(maps.Keys(s.waiters[p])) {
+		if err := f(number, s.waiters[p][number]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *State) DropWaiters(p partition.Promise) error {
+	delete(s.waiters, p)
 	return nil
 }
 
 func (s *State) ClearPromises(service, key string) error {
-	delete(s.promises, object{service, key})
+	of := func(p partition.Promise) bool { return p.Service == service && p.Key == key }
+	maps.DeleteFunc(s.promises, func(p partition.Promise, _ *storedv1.Promise) bool { return of(p) })
+	maps.DeleteFunc(s.waiters, func(p partition.Promise, _ map[uint64]*storedv1.Sink) bool { return of(p) })
 	return nil
 }
 
@@ -355,9 +381,12 @@ func (s *State) Dump() string {
 			lines = append(lines, fmt.Sprintf("state %s/%q %q = %x", o.service, o.key, n, v))
 		}
 	}
-	for o, names := range s.promises {
-		for n, p := range names {
-			lines = append(lines, RowLine(fmt.Sprintf("promise %s/%q %q", o.service, o.key, n), p))
+	for p, row := range s.promises {
+		lines = append(lines, RowLine(fmt.Sprintf("promise %s/%q %q", p.Service, p.Key, p.Name), row))
+	}
+	for p, waiting := range s.waiters {
+		for n, sink := range waiting {
+			lines = append(lines, RowLine(fmt.Sprintf("waiter %s/%q %q %d", p.Service, p.Key, p.Name, n), sink))
 		}
 	}
 	for t := range s.timers {
