@@ -338,6 +338,14 @@ func (w *world) frames(t *testing.T, input string, facts *storedv1.StepFacts) (f
 			frame = partitiontest.Output(f[1])
 		case "output-failure":
 			frame = partitiontest.OutputFailure(num(1), f[2])
+		case "output-why": // output-why CODE MESSAGE: a failure with metadata
+			frame = partitiontest.OutputFailureWhy(num(1), f[2])
+		case "failed": // failed COMPLETION CODE MESSAGE: of a run, with metadata
+			frame = serviceproto.AppendFailure(nil, serviceproto.TypeRunCompletion, num(1), &storedv1.Failure{
+				Code: num(2), Message: f[3], Metadata: []*storedv1.FailureMetadata{{Key: "why", Value: f[3]}},
+			})
+		case "reject-awakeable": // reject-awakeable NAME INDEX CODE MESSAGE
+			frame = partitiontest.RejectAwakeable(id.FormatAwakeable(w.id(f[1]), num(2)), num(3), f[4])
 		case "end":
 			frame = partitiontest.End()
 		case "suspend": // suspend COMPLETION...

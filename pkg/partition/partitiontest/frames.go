@@ -98,6 +98,18 @@ func CompleteAwakeable(awakeable, value string) []byte {
 	})
 }
 
+// RejectAwakeable returns a CompleteAwakeable command with a failure, which has metadata.
+func RejectAwakeable(awakeable string, code uint32, message string) []byte {
+	return Frame(serviceproto.TypeCompleteAwakeable, &servicev1.CompleteAwakeableCommand{
+		AwakeableId: awakeable, Result: &servicev1.CompleteAwakeableCommand_Failure{Failure: failure(code, message)},
+	})
+}
+
+// OutputFailureWhy returns an Output command with a failure that has metadata.
+func OutputFailureWhy(code uint32, message string) []byte {
+	return Frame(serviceproto.TypeOutput, &servicev1.OutputCommand{Result: &servicev1.OutputCommand_Failure{Failure: failure(code, message)}})
+}
+
 // Suspension returns a Suspension of a version before 7.
 func Suspension(completions, signals []uint32) []byte {
 	return Frame(serviceproto.TypeSuspension, &servicev1.Suspension{WaitingCompletions: completions, WaitingSignals: signals})
