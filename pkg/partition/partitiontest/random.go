@@ -53,7 +53,7 @@ func (r *Random) Next() []byte {
 	meta := r.st.Meta()
 	at := lsn.LSN(meta.Applied + 1)
 	r.time += int64(r.draw(50))
-	kind := r.draw(41)
+	kind := r.draw(40)
 	if meta.Epoch == 0 || kind == 0 {
 		return r.announce(at)
 	}
@@ -126,7 +126,7 @@ func (r *Random) command(kind int) (h command.Header, facts command.Facts, frame
 		index := uint32(r.draw(20))
 		return command.Header{Kind: command.Signal, ID: r.near(), Frames: 1}, nil,
 			[][]byte{serviceproto.AppendSignalValue(nil, index, []byte("signal"))}
-	case kind < 36:
+	case kind < 35:
 		h = command.Header{Kind: command.Respond, ID: r.near(), Frames: 1}
 		if inv := r.st.rows[h.ID]; inv != nil && r.draw(4) > 0 {
 			h.Incarnation = lsn.LSN(inv.Row.Incarnation)
@@ -134,18 +134,18 @@ func (r *Random) command(kind int) (h command.Header, facts command.Facts, frame
 			h.Incarnation = 1
 		}
 		return h, nil, [][]byte{serviceproto.AppendValue(nil, serviceproto.TypeCallCompletion, uint32(1+r.draw(8)), []byte("response"))}
-	case kind == 36:
+	case kind < 36:
 		i := ID(r.draw(IDs))
 		return command.Header{Kind: command.Attach, ID: r.near()}, &storedv1.AttachFacts{
 			Sink:   &storedv1.Sink{Invocation: i[:], Incarnation: uint64(r.draw(10)), CompletionId: uint32(1 + r.draw(8)), Attached: true},
 			Output: r.draw(2) == 0,
 		}, nil
-	case kind < 38:
+	case kind < 37:
 		target := id.Partition(r.draw(Partitions))
 		return command.Header{Kind: command.TruncateOutbox}, &storedv1.TruncateOutbox{
 			Target: uint32(target), Through: uint64(r.draw(int(r.st.seqs[target]) + 1)),
 		}, nil
-	case kind < 39:
+	case kind < 38:
 		return command.Header{Kind: command.Read, ID: r.near()}, nil, nil
 	default:
 		return r.giveUp(kind)
