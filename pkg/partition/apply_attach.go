@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	notFoundCode = 404
-	notFound     = "not found"
+	unknownTargetCode = 404
+	unknownTarget     = "not found"
 )
 
 // applyAttach takes an AttachInvocation or a GetInvocationOutput command of an invocation in another partition.
@@ -54,7 +54,7 @@ func (a *application) attach(to id.Invocation, c *storedv1.AttachFacts) error {
 	outcome := Lookup(inv)
 	result := outcome.Result
 	if outcome.Status == command.OutcomeNotFound {
-		result = &storedv1.Result{Result: &storedv1.Result_Failure{Failure: &storedv1.Failure{Code: notFoundCode, Message: notFound}}}
+		result = &storedv1.Result{Result: &storedv1.Result_Failure{Failure: &storedv1.Failure{Code: unknownTargetCode, Message: unknownTarget}}}
 	}
 	const output = serviceproto.TypeGetInvocationOutputCompletion
 	switch {
