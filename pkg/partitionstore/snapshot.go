@@ -177,7 +177,7 @@ func (r *PromiseRows) Next() (p partition.Promise, row *storedv1.Promise, err er
 		}
 		if !waiter {
 			row := &storedv1.Promise{}
-			return p, row, decode(k, row, v)
+			return p, row, decodeMessage(k, row, v)
 		}
 	}
 }

@@ -72,25 +72,21 @@ func (v *View) clearRange(from, to []byte) error {
 
 // Promise implements partition.State.
 func (v *View) Promise(p partition.Promise) (*storedv1.Promise, error) {
-	v.key = appendPromiseKey(v.key[:0], p)
-	value, found, err := get(v.reader(), v.key)
-	if err != nil || !found {
+	row := &storedv1.Promise{}
+	if found, err := v.getMessage(appendPromiseKey(v.key[:0], p), row); err != nil || !found {
 		return nil, err
 	}
-	row := &storedv1.Promise{}
-	return row, decode(v.key, row, value)
+	return row, nil
 }
 
 // SetPromise implements partition.State.
 func (v *View) SetPromise(p partition.Promise, row *storedv1.Promise) error {
-	v.key = appendPromiseKey(v.key[:0], p)
-	return v.setMessage(v.key, row)
+	return v.putMessage(appendPromiseKey(v.key[:0], p), row)
 }
 
 // PutWaiter implements partition.State.
 func (v *View) PutWaiter(p partition.Promise, number uint64, s *storedv1.Sink) error {
-	v.key = appendWaiterKey(v.key[:0], p, number)
-	return v.setMessage(v.key, s)
+	return v.putMessage(appendWaiterKey(v.key[:0], p, number), s)
 }
 
 // DeleteWaiter implements partition.State.
@@ -111,7 +107,7 @@ func (v *View) Waiters(p partition.Promise, f func(number uint64, s *storedv1.Si
 			return malformed(k)
 		}
 		s := &storedv1.Sink{}
-		if err := decode(k, s, value); err != nil {
+		if err := decodeMessage(k, s, value); err != nil {
 			return err
 		}
 		return f(number, s)
@@ -122,28 +118,6 @@ func (v *View) Waiters(p partition.Promise, f func(number uint64, s *storedv1.Si
 func (v *View) DropWaiters(p partition.Promise) error {
 	prefix := appendPromiseKey(nil, p)
 	return v.clearRange(append(prefix, 0), keyenc.PrefixEnd(prefix)) // behind the promise itself
-}
-
-type message interface {
-	SizeVT() int
-	MarshalToSizedBufferVT(b []byte) (int, error)
-	UnmarshalVT(b []byte) error
-}
-
-func (v *View) setMessage(key []byte, m message) error {
-	op := v.writer().SetDeferred(len(key), m.SizeVT())
-	copy(op.Key, key)
-	if _, err := m.MarshalToSizedBufferVT(op.Value); err != nil {
-		return err
-	}
-	return op.Finish()
-}
-
-func decode(key []byte, m message, value []byte) error {
-	if err := m.UnmarshalVT(value); err != nil {
-		return errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(key), err))
-	}
-	return nil
 }
 
 // ClearPromises implements partition.State.
@@ -209,6 +183,38 @@ func (v *View) FirstQueued(service, key string) (position uint64, i id.Invocatio
 func (v *View) Dequeue(service, key string, position uint64) error {
 	v.key = appendQueueKey(v.key[:0], service, key, position)
 	return v.writer().Delete(v.key, nil)
+}
+
+// message is one of api/stored with the generated fast encoding.
+type message interface {
+	MarshalVT() ([]byte, error)
+	UnmarshalVT(b []byte) error
+}
+
+// putMessage puts a row that is rare and that the view may read back.
+func (v *View) putMessage(key []byte, m message) error {
+	v.key = key
+	value, err := m.MarshalVT()
+	if err != nil {
+		return err
+	}
+	return v.writer().Set(v.key, value, nil)
+}
+
+func (v *View) getMessage(key []byte, m message) (found bool, err error) {
+	v.key = key
+	value, found, err := get(v.reader(), v.key)
+	if err != nil || !found {
+		return false, err
+	}
+	return true, decodeMessage(v.key, m, value)
+}
+
+func decodeMessage(key []byte, m message, value []byte) error {
+	if err := m.UnmarshalVT(value); err != nil {
+		return errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(key), err))
+	}
+	return nil
 }
 
 // PutTimer implements partition.State.
