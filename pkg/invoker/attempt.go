@@ -85,8 +85,9 @@ type attempt struct {
 type step struct {
 	frames   uint32
 	commands uint32
-	answers  int // bytes of attempt.answers
-	bytes    int // of window to give back
+	lookups  uint32 // commands that may be answered at once with something that is stored
+	answers  int    // bytes of attempt.answers
+	bytes    int    // of window to give back
 }
 
 type finalMessage uint8

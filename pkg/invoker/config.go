@@ -80,6 +80,9 @@ const (
 	drainMax = 5 * time.Second
 	// stepBytesMax: frames that arrived together become one record unless they are more than this.
 	stepBytesMax = 1 << 20
+	// stepLookupsMax is how many commands of one record may be answered at once with something that is
+	// stored: the answers are part of the journal row, and each may be as large as a message.
+	stepLookupsMax = 16
 	// forwardBytesMax bounds what waits for a handler that does not read. Above, its request body is
 	// ended, and the next attempt replays what it missed.
 	forwardBytesMax = 1 << 20

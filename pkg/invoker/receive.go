@@ -66,7 +66,7 @@ func (a *attempt) Data(b []byte) {
 			a.next.bytes += n
 		}
 		before = 0
-		if len(a.body) >= stepBytesMax {
+		if len(a.body) >= stepBytesMax || a.next.lookups >= stepLookupsMax {
 			a.proposeLocked()
 		}
 	}
@@ -208,6 +208,12 @@ func (a *attempt) commandLocked(f serviceproto.Frame) bool {
 			return false
 		}
 		a.callees = append(a.callees, callee)
+		if callee.Facts.IdempotencyKey != nil {
+			a.next.lookups++
+		}
+	case serviceproto.TypeGetLazyState, serviceproto.TypeGetLazyStateKeys, serviceproto.TypeGetPromise, serviceproto.TypePeekPromise,
+		serviceproto.TypeAttachInvocation, serviceproto.TypeGetInvocationOutput:
+		a.next.lookups++
 	case serviceproto.TypeOutput:
 		a.hasOutput = true
 	default:

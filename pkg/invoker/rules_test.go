@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	servicev1 "reprise/api/service/v1"
+	"reprise/pkg/command"
 	"reprise/pkg/partition/partitiontest"
 	"reprise/pkg/serviceproto"
 )
@@ -129,6 +130,41 @@ func TestJournalMismatch(t *testing.T) {
 	if f.GetCode() != 570 || f.GetMessage() != "found a mismatch" || f.GetStacktrace() != "at charge" ||
 		f.GetRelatedCommandIndex() != index || f.GetRelatedCommandName() != name || f.GetRelatedCommandType() != typ {
 		t.Errorf("paused with %v", f)
+	}
+	l.wantNothingHeld()
+}
+
+// What is stored may be large: not many answers that hold some become one row of the journal.
+func TestLookupsAreCut(t *testing.T) {
+	const lookups = 3*stepLookupsMax + 1
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		var all []byte
+		all = append(all, partitiontest.SetState("k", "v")...)
+		for n := range uint32(lookups) {
+			all = append(all, partitiontest.GetLazyState("k", n+1)...)
+		}
+		p.Send(all)
+		for n := range uint32(lookups) {
+			f, err := p.Next()
+			if want := fmt.Sprintf("GetLazyState %d %q", n+1, "v"); err != nil || showed(f.Raw) != want {
+				return
+			}
+		}
+		output(p, "ok")
+	}, false))
+	l.wantValue(l.invoke(object("h", "k"), ""), "ok")
+	steps := 0
+	for _, r := range l.applied {
+		if r.Kind != command.Step {
+			continue
+		}
+		steps++
+		if r.Frames > stepLookupsMax+1 {
+			t.Errorf("a record has %d frames", r.Frames)
+		}
+	}
+	if steps < 4 {
+		t.Errorf("%d records", steps)
 	}
 	l.wantNothingHeld()
 }
