@@ -1,8 +1,6 @@
 package partition
 
 import (
-	"errors"
-
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/id"
@@ -17,14 +15,21 @@ const (
 
 // applyAttach takes an AttachInvocation or a GetInvocationOutput command of an invocation in another partition.
 func (a *application) applyAttach() error {
-	var c storedv1.AttachFacts
-	if err := c.UnmarshalVT(a.rec.Facts); err != nil {
+	c, err := AttachFacts(a.rec.Facts)
+	if err != nil {
 		return a.badFacts(err)
 	}
-	if c.Sink == nil {
-		return a.badFacts(errors.New("nobody asks"))
+	return a.attach(a.rec.ID, c)
+}
+
+// AttachFacts decodes the facts of an Attach record, wholly.
+func AttachFacts(b []byte) (*storedv1.AttachFacts, error) {
+	c := &storedv1.AttachFacts{}
+	if err := c.UnmarshalVT(b); err != nil {
+		return nil, err
 	}
-	return a.attach(a.rec.ID, &c)
+	_, err := invocationID(c.Sink.GetInvocation())
+	return c, err
 }
 
 // applyAttachCommand asks for the result of an invocation, here or at the partition of its key.

@@ -2,10 +2,12 @@ package processor
 
 import (
 	"context"
+	"fmt"
 
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
+	"reprise/pkg/partition"
 )
 
 // call is somebody who waits for a record, and perhaps for the end of an invocation.
@@ -149,7 +151,11 @@ func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) err
 		return err
 	}
 	switch rec.Kind {
-	case command.Invoke, command.Signal, command.Respond, command.Attach:
+	case command.Invoke, command.Signal, command.Respond:
+	case command.Attach:
+		if _, err := partition.AttachFacts(rec.Facts); err != nil {
+			return errs.With(errs.Invalid, fmt.Errorf("message %d of partition %d: %w", rec.SourceSeq, rec.Source, err))
+		}
 	default:
 		return errs.Newf(errs.Unsupported, "a message of kind %d", rec.Kind)
 	}

@@ -107,6 +107,13 @@ func message(to id.Invocation, seq uint64) []byte {
 	return rec
 }
 
+// attachByNobody is a message whose facts do not say who asks.
+func attachByNobody(to id.Invocation, seq uint64) []byte {
+	rec := mustRecord(command.Header{Kind: command.Attach, ID: to})
+	command.SetSource(rec, 0, seq)
+	return rec
+}
+
 func TestMessagesComeInOrder(t *testing.T) {
 	w := newWorld(t, 2, 1)
 	n := w.start("a")
@@ -141,6 +148,7 @@ func TestMessagesComeInOrder(t *testing.T) {
 		"of another partition": n.Accept(0, message(to, 5), nil),
 		"without a number":     n.Accept(1, message(to, 0), nil),
 		"garbage":              n.Accept(1, []byte("garbage"), nil),
+		"attach by nobody":     n.Accept(1, attachByNobody(to, 5), nil),
 	} {
 		if !errs.Is(err, errs.Invalid) {
 			t.Errorf("%s: %v", name, err)

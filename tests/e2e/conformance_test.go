@@ -8,19 +8,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 
 	"reprise/tests/e2e/harness"
 )
 
 // groups of the conformance suite that the product passes.
-const groups = "ingress|errors|services|objects|state|timers|awakeables|run|retries|idempotency|ordering|crash"
-
-// later are cases in these groups that need what is not built yet, with what that is.
-var later = map[string]string{
-	"services/attach-inside-handler": "attaching from inside a handler",
-}
+const groups = "ingress|errors|services|objects|state|timers|awakeables|run|retries|idempotency|ordering|crash|" +
+	"workflows|signals|combinators|cancellation|protocol|suspension|attach|long"
 
 // The groups of the conformance suite, each case once on each form. The suite starts the server
 // itself, since its crash cases kill it.
@@ -29,14 +24,10 @@ func TestConformance(t *testing.T) {
 		dir := filepath.Join(env.dir, "conformance-"+kind)
 		ok(t, os.MkdirAll(dir, 0o755))
 		command, ingress, admin := serverCommand(t, kind)
-		var skip []string
-		for name := range later {
-			skip = append(skip, "^"+name+"$")
-		}
 		report := filepath.Join(dir, "report.json")
 		c := exec.CommandContext(t.Context(), env.bins.Path("conformance"),
 			"-ingress", "http://"+ingress, "-admin", "http://"+admin, "-server-dir", dir, "-server-cmd", command,
-			"-run", "^("+groups+")/", "-skip", strings.Join(skip, "|"), "-skip-tags", "sql,admin", "-json", report)
+			"-run", "^("+groups+")/", "-skip-tags", "sql,admin", "-json", report)
 		out, err := c.CombinedOutput()
 		var results struct {
 			Cases []struct{ Group, Name, Result, Reason, Expected string }
