@@ -90,11 +90,11 @@ func (f *fakeLog) hold(held bool) {
 func (l *fakeLoglet) Append(first lsn.Offset, count uint32, records []byte) {
 	l.log.mu.Lock()
 	defer l.log.mu.Unlock()
+	if l.sealed || l.closed { // the loop may not have heard of it, and goes on appending
+		return
+	}
 	if first != l.next {
 		panic("appends are not consecutive")
-	}
-	if l.sealed || l.closed {
-		return
 	}
 	l.recs = append(l.recs, staged{first: first, count: count, bytes: records})
 	l.next += lsn.Offset(count)
