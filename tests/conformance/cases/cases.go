@@ -18,6 +18,7 @@ var all []Case
 func add(group string, cs ...Case) {
 	for _, c := range cs {
 		c.Group = group
+		c.Unless = unless[c.ID()]
 		c.Tags = append(c.Tags[:len(c.Tags):len(c.Tags)], needs[c.ID()]...)
 		all = append(all, c)
 	}
@@ -29,7 +30,7 @@ func Suite() harness.Suite {
 		Name: "conformance",
 		Endpoints: func() []harness.EndpointSpec {
 			return []harness.EndpointSpec{
-				{Name: "main", Mode: harness.Bidi, Services: services.Main()},
+				{Name: "main", Mode: harness.AsAsked, Services: services.Main()},
 				{Name: "rr", Mode: harness.RequestResponse, Services: services.Small("Rr")},
 				{Name: "h1", Mode: harness.HTTP1, Services: services.Small("Hone")},
 			}

@@ -207,7 +207,7 @@ func init() {
 			Expect: "the invocation backs off and completes when the endpoint is back",
 			Run: func(t *T) {
 				name := svcName(t, "Down")
-				first := t.Endpoint(harness.Bidi, nil, quickEcho(name))
+				first := t.Endpoint(harness.AsAsked, nil, quickEcho(name))
 				addr := strings.TrimPrefix(first.URI, "http://")
 				t.Call("/"+name+"/text", "up", nil)
 				first.Close()
@@ -219,11 +219,7 @@ func init() {
 					}
 					return atLeast(int64(rows[0].Num("retry_count")), 1)
 				})
-				h, err := harness.SDKHandler(harness.Bidi, quickEcho(name))
-				t.Check(err, "handler")
-				again, err := t.Env.Serve(harness.Bidi, h, addr)
-				t.Check(err, "serve again")
-				t.Cleanup(again.Close)
+				t.UnregisteredAt(addr, harness.AsAsked, quickEcho(name))
 				t.Attach(s.InvocationID).Want(t, 200).Has(t, "waited")
 			},
 		},

@@ -138,7 +138,7 @@ func init() {
 					}
 					return nil
 				})
-				t.Endpoint(harness.Bidi, nil, services.Echo(name))
+				t.Endpoint(harness.AsAsked, nil, services.Echo(name))
 				t.Attach(s.InvocationID).Want(t, 200).Has(t, "there")
 			},
 		},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -41,6 +42,19 @@ func manifestOf(name string, minV, maxV int) map[string]any {
 	}
 }
 
+// shownMode is how the admin API shows a mode: protocol_type and http_version.
+var shownMode = map[harness.Mode]string{
+	harness.Bidi: "BidiStream HTTP/2.0", harness.RequestResponse: "RequestResponse HTTP/2.0", harness.HTTP1: "RequestResponse HTTP/1.1",
+}
+
+// inactivity is how an inactivity timeout is shown: without a stream in both directions it is nought.
+func inactivity(t *T, set string) string {
+	if t.Env.Setup.Mode != harness.Bidi {
+		return "0s"
+	}
+	return set
+}
+
 func init() {
 	add("deployments",
 		Case{
@@ -48,8 +62,8 @@ func init() {
 			Expect: "201 with the id dp_..., the services with handlers, types and revision 1, and a location header; after that its services can be called",
 			Run: func(t *T) {
 				name := svcName(t, "Reg")
-				ep := t.Unregistered(harness.Bidi, services.Counter(name))
-				r := t.Admin("POST", "/deployments", j("uri", ep.URI)).Want(t, 201)
+				ep := t.Unregistered(harness.AsAsked, services.Counter(name))
+				r := t.Admin("POST", "/deployments", ep.Registration()).Want(t, 201)
 				var d harness.Deployment
 				r.JSON(t, &d)
 				t.Cleanup(func() { t.Env.RemoveDeployment(d.ID) })
@@ -72,11 +86,11 @@ func init() {
 			Name: "register-again", Desc: "Register the same address again, without and with force.",
 			Expect: "200 with the same id both times",
 			Run: func(t *T) {
-				ep := t.Endpoint(harness.Bidi, nil, services.Echo(svcName(t, "Again")))
-				d := t.Register(ep.URI, nil)
+				ep := t.Endpoint(harness.AsAsked, nil, services.Echo(svcName(t, "Again")))
+				d := t.Register(ep.URI, ep.Registration())
 				t.Eq(d.ID, ep.Deployment.ID, "id")
 				t.Eq(d.HTTP, 200, "status")
-				d = t.Register(ep.URI, j("force", true))
+				d = t.Register(ep.URI, ep.Registration("force", true))
 				t.Eq(d.ID, ep.Deployment.ID, "id with force")
 				t.Eq(d.HTTP, 200, "status with force")
 			},
@@ -86,8 +100,8 @@ func init() {
 			Expect: "the services are answered, but they are not there afterwards",
 			Run: func(t *T) {
 				name := svcName(t, "Dry")
-				ep := t.Unregistered(harness.Bidi, services.Echo(name))
-				d := t.Register(ep.URI, j("dry_run", true))
+				ep := t.Unregistered(harness.AsAsked, services.Echo(name))
+				d := t.Register(ep.URI, ep.Registration("dry_run", true))
 				t.Eq(d.Services[0].Name, name, "service")
 				t.Admin("GET", "/services/"+name, nil).Want(t, 404)
 				t.Post("/"+name+"/text", "x").Want(t, 404)
@@ -97,9 +111,9 @@ func init() {
 			Name: "unreachable", Desc: "Register an address where nothing listens.",
 			Expect: "an error with code META0003, and no deployment",
 			Run: func(t *T) {
-				ep := t.Unregistered(harness.Bidi, services.Echo(svcName(t, "Gone")))
+				ep := t.Unregistered(harness.AsAsked, services.Echo(svcName(t, "Gone")))
 				ep.Close()
-				r := t.Admin("POST", "/deployments", j("uri", ep.URI))
+				r := t.Admin("POST", "/deployments", ep.Registration())
 				if r.Status < 400 {
 					t.Fatalf("status %d", r.Status)
 				}
@@ -158,11 +172,11 @@ func init() {
 			Expect: "the revision is 2, and new invocations go there",
 			Run: func(t *T) {
 				name := svcName(t, "Ver")
-				t.Endpoint(harness.Bidi, nil, services.Versioned(name, "v1"))
+				t.Endpoint(harness.AsAsked, nil, services.Versioned(name, "v1"))
 				var v string
 				t.Call("/"+name+"/k/version", nil, &v)
 				t.Eq(v, "v1", "version")
-				ep := t.Endpoint(harness.Bidi, nil, services.Versioned(name, "v2"))
+				ep := t.Endpoint(harness.AsAsked, nil, services.Versioned(name, "v2"))
 				t.Eq(ep.Deployment.Services[0].Revision, 2, "revision")
 				t.Eventually(0, "new calls go to v2", func() error {
 					if err := t.TryCall("/"+name+"/k/version", nil, &v); err != nil || v != "v2" {
@@ -177,10 +191,10 @@ func init() {
 			Expect: "the old invocation goes on at the old deployment, new ones run at the new one",
 			Run: func(t *T) {
 				name := svcName(t, "Ver")
-				old := t.Endpoint(harness.Bidi, nil, services.Versioned(name, "v1"))
+				old := t.Endpoint(harness.AsAsked, nil, services.Versioned(name, "v1"))
 				s := t.Send("/"+name+"/a/span", nil)
 				id := awakeableOf(t, "/"+name+"/a/awakeable")
-				t.Endpoint(harness.Bidi, nil, services.Versioned(name, "v2"))
+				t.Endpoint(harness.AsAsked, nil, services.Versioned(name, "v2"))
 				t.Eventually(0, "new calls go to v2", func() error {
 					var v string
 					if err := t.TryCall("/"+name+"/k/version", nil, &v); err != nil || v != "v2" {
@@ -202,15 +216,11 @@ func init() {
 			Expect: "the same deployment id now has the new service",
 			Run: func(t *T) {
 				a, b := svcName(t, "One"), svcName(t, "Two")
-				ep := t.Endpoint(harness.Bidi, nil, services.Echo(a))
+				ep := t.Endpoint(harness.AsAsked, nil, services.Echo(a))
 				addr := strings.TrimPrefix(ep.URI, "http://")
 				ep.Close()
-				h, err := harness.SDKHandler(harness.Bidi, services.Echo(a), services.Echo(b))
-				t.Check(err, "handler")
-				again, err := t.Env.Serve(harness.Bidi, h, addr)
-				t.Check(err, "serve")
-				t.Cleanup(again.Close)
-				d := t.Register(again.URI, j("force", true))
+				again := t.UnregisteredAt(addr, harness.AsAsked, services.Echo(a), services.Echo(b))
+				d := t.Register(again.URI, again.Registration("force", true))
 				t.Eq(d.ID, ep.Deployment.ID, "id")
 				t.Call("/"+b+"/text", "x", nil)
 			},
@@ -220,9 +230,9 @@ func init() {
 			Expect: "409, the old revision stays",
 			Run: func(t *T) {
 				name := svcName(t, "Ty")
-				t.Endpoint(harness.Bidi, nil, services.Echo(name))
-				ep := t.Unregistered(harness.Bidi, services.Counter(name))
-				t.Admin("POST", "/deployments", j("uri", ep.URI)).Want(t, 409).Err(t)
+				t.Endpoint(harness.AsAsked, nil, services.Echo(name))
+				ep := t.Unregistered(harness.AsAsked, services.Counter(name))
+				t.Admin("POST", "/deployments", ep.Registration()).Want(t, 409).Err(t)
 				t.Call("/"+name+"/text", "x", nil)
 			},
 		},
@@ -231,9 +241,9 @@ func init() {
 			Expect: "it is accepted; the handler is 404 afterwards, the others go to the new revision",
 			Run: func(t *T) {
 				name := svcName(t, "Rm")
-				t.Endpoint(harness.Bidi, nil, services.Echo(name))
+				t.Endpoint(harness.AsAsked, nil, services.Echo(name))
 				t.Call("/"+name+"/upper", "x", nil)
-				t.Endpoint(harness.Bidi, nil, restate.NewService(name).Handler("text", restate.NewServiceHandler(func(ctx restate.Context, s string) (string, error) { return "small " + s, nil })))
+				t.Endpoint(harness.AsAsked, nil, restate.NewService(name).Handler("text", restate.NewServiceHandler(func(ctx restate.Context, s string) (string, error) { return "small " + s, nil })))
 				t.Eventually(0, "the handler is gone", func() error {
 					if r := t.Post("/"+name+"/upper", "x"); r.Status != 404 {
 						return fmt.Errorf("status %d", r.Status)
@@ -248,8 +258,8 @@ func init() {
 			Expect: "it is accepted as the next revision, and the new type is in force",
 			Run: func(t *T) {
 				name := svcName(t, "Brk")
-				t.Endpoint(harness.Bidi, nil, services.Echo(name))
-				ep := t.Endpoint(harness.Bidi, j("breaking", true), services.Counter(name))
+				t.Endpoint(harness.AsAsked, nil, services.Echo(name))
+				ep := t.Endpoint(harness.AsAsked, j("breaking", true), services.Counter(name))
 				t.Eq(ep.Deployment.Services[0].Revision, 2, "revision")
 				t.Eventually(0, "it is an object", func() error { return t.TryCall("/"+name+"/k/add", 1, nil) })
 			},
@@ -284,9 +294,10 @@ func init() {
 					SDK          string `json:"sdk_version"`
 				}
 				t.Admin("GET", "/deployments/"+main.Deployment.ID, nil).Want(t, 200).JSON(t, &d)
-				t.Eq(d.ProtocolType+" "+d.HTTPVersion, "BidiStream HTTP/2.0", "protocol")
-				t.Eq([]int{d.Min, d.Max}, []int{5, 7}, "protocol versions")
-				if !strings.HasPrefix(d.SDK, "restate-sdk-go/") {
+				setup := t.Env.Setup
+				t.Eq(d.ProtocolType+" "+d.HTTPVersion, shownMode[setup.Mode], "protocol")
+				t.Eq(harness.Versions{Min: d.Min, Max: d.Max}, setup.Versions, "protocol versions")
+				if !strings.HasPrefix(d.SDK, setup.ServerHeader()) {
 					t.Errorf("sdk_version %q", d.SDK)
 				}
 				t.Admin("GET", "/deployments/"+t.Env.Endpoints["h1"].Deployment.ID, nil).Want(t, 200).Has(t, "RequestResponse").Has(t, "HTTP/1.1")
@@ -298,7 +309,7 @@ func init() {
 			Expect: "without force it is refused (501), with force 202; then its id is 404 and its service 404",
 			Run: func(t *T) {
 				name := svcName(t, "Del")
-				ep := t.Endpoint(harness.Bidi, nil, services.Echo(name))
+				ep := t.Endpoint(harness.AsAsked, nil, services.Echo(name))
 				t.Admin("DELETE", "/deployments/"+ep.Deployment.ID, nil).Want(t, 501, 409)
 				t.Call("/"+name+"/text", "x", nil)
 				t.Admin("DELETE", "/deployments/"+ep.Deployment.ID, nil, harness.Query("force", "true")).Want(t, 202)
@@ -317,8 +328,8 @@ func init() {
 			Expect: "the service goes back to the revision before",
 			Run: func(t *T) {
 				name := svcName(t, "Ver")
-				t.Endpoint(harness.Bidi, nil, services.Versioned(name, "v1"))
-				two := t.Endpoint(harness.Bidi, nil, services.Versioned(name, "v2"))
+				t.Endpoint(harness.AsAsked, nil, services.Versioned(name, "v1"))
+				two := t.Endpoint(harness.AsAsked, nil, services.Versioned(name, "v2"))
 				t.Admin("DELETE", "/deployments/"+two.Deployment.ID, nil, harness.Query("force", "true")).Want(t, 202)
 				t.Eventually(0, "calls go to v1", func() error {
 					var v string
@@ -334,9 +345,9 @@ func init() {
 			Expect: "discovery and invocations of that endpoint carry them",
 			Run: func(t *T) {
 				name := svcName(t, "Hdr")
-				ep := t.Endpoint(harness.Bidi, j("additional_headers", j("x-extra", "yes")), services.Echo(name))
+				ep := t.Endpoint(harness.AsAsked, j("additional_headers", j("x-extra", "yes")), services.Echo(name))
 				t.Call("/"+name+"/text", "x", nil)
-				paths, hs := ep.Requests()
+				paths, hs := ep.Requests(t)
 				for i := range paths {
 					if hs[i].Get("x-extra") != "yes" {
 						t.Errorf("%s came without the header", paths[i])
@@ -427,7 +438,7 @@ func init() {
 		},
 		Case{
 			Name: "discovered-options", Desc: "Describe a service with documentation, metadata, retentions and timeouts.",
-			Expect: "all of them are shown as the endpoint declared them",
+			Expect: "all of them are shown as the endpoint declared them; the inactivity timeout is 0s where it means nothing",
 			Run: func(t *T) {
 				var s struct {
 					Documentation string
@@ -447,7 +458,7 @@ func init() {
 				t.Admin("GET", "/services/Documented", nil).Want(t, 200).JSON(t, &s)
 				t.Eq(s.Documentation, "A service with a description.", "documentation")
 				t.Eq(s.Metadata["team"], "green", "metadata")
-				t.Eq([]string{s.Idem, s.Journal, s.Inactivity, s.Abort}, []string{"2h", "30m", "1m 10s", "1m 20s"}, "durations")
+				t.Eq([]string{s.Idem, s.Journal, s.Inactivity, s.Abort}, []string{"2h", "30m", inactivity(t, "1m 10s"), "1m 20s"}, "durations")
 				for _, h := range s.Handlers {
 					switch h.Name {
 					case "open":
@@ -465,7 +476,7 @@ func init() {
 			Expect: "the ingress follows: 400, then 200",
 			Run: func(t *T) {
 				name := svcName(t, "Vis")
-				t.Endpoint(harness.Bidi, nil, services.Echo(name))
+				t.Endpoint(harness.AsAsked, nil, services.Echo(name))
 				for _, public := range []bool{false, true} {
 					t.Admin("PATCH", "/services/"+name, j("public", public)).Want(t, 200)
 					want := map[bool]int{true: 200, false: 400}[public]
@@ -484,9 +495,9 @@ func init() {
 			Expect: "200, and the new values are shown",
 			Run: func(t *T) {
 				name := svcName(t, "Opt")
-				t.Endpoint(harness.Bidi, nil, services.Echo(name))
+				t.Endpoint(harness.AsAsked, nil, services.Echo(name))
 				t.Admin("PATCH", "/services/"+name, j("idempotency_retention", "3h", "journal_retention", "2h", "inactivity_timeout", "30s", "abort_timeout", "90s")).Want(t, 200)
-				t.Admin("GET", "/services/"+name, nil).Want(t, 200).Has(t, `"idempotency_retention":"3h"`).Has(t, `"journal_retention":"2h"`).Has(t, `"inactivity_timeout":"30s"`).Has(t, `"abort_timeout":"1m 30s"`)
+				t.Admin("GET", "/services/"+name, nil).Want(t, 200).Has(t, `"idempotency_retention":"3h"`).Has(t, `"journal_retention":"2h"`).Has(t, `"inactivity_timeout":"`+inactivity(t, "30s")+`"`).Has(t, `"abort_timeout":"1m 30s"`)
 			},
 		},
 		Case{
@@ -558,11 +569,11 @@ func init() {
 			Expect: "it goes on there, with the results of its finished steps",
 			Run: func(t *T) {
 				name, gate := svcName(t, "Gat"), t.Key("gate")
-				t.Endpoint(harness.Bidi, nil, services.Gated(name, "v1"))
+				t.Endpoint(harness.AsAsked, nil, services.Gated(name, "v1"))
 				s := t.Send("/"+name+"/pass", gate)
 				t.KillQuietly(s.InvocationID)
 				t.WaitStatus(s.InvocationID, "paused")
-				two := t.Endpoint(harness.Bidi, nil, services.Gated(name, "v2"))
+				two := t.Endpoint(harness.AsAsked, nil, services.Gated(name, "v2"))
 				probe.Open(gate)
 				t.Admin("PATCH", "/invocations/"+s.InvocationID+"/resume", nil, harness.Query("deployment", two.Deployment.ID)).Want(t, 200, 202)
 				t.Attach(s.InvocationID).Want(t, 200).Has(t, `"v2 1"`)
@@ -663,7 +674,7 @@ func init() {
 			Expect: "the result is answered, and nothing of the invocation is left",
 			Run: func(t *T) {
 				name := svcName(t, "Nor")
-				t.Endpoint(harness.Bidi, nil, services.Echo(name, restate.WithJournalRetention(0), restate.WithIdempotencyRetention(0)))
+				t.Endpoint(harness.AsAsked, nil, services.Echo(name, restate.WithJournalRetention(0), restate.WithIdempotencyRetention(0)))
 				r := t.Call("/"+name+"/text", "x", nil)
 				id := r.Header.Get("x-restate-id")
 				t.WaitStatus(id, "")
@@ -708,8 +719,8 @@ func init() {
 						t.Errorf("%s is %q", c, row.Str(c))
 					}
 				}
-				if v := row.Num("pinned_service_protocol_version"); v < 5 || v > 7 {
-					t.Errorf("pinned_service_protocol_version %v", v)
+				if v, r := int(row.Num("pinned_service_protocol_version")), t.Env.Setup.Versions; v < r.Min || v > r.Max {
+					t.Errorf("pinned_service_protocol_version %v is not in %s", v, r)
 				}
 			},
 		},
@@ -927,8 +938,7 @@ func init() {
 			Expect: "the invocation is retried until it completes",
 			Run: func(t *T) {
 				name := svcName(t, "Brk")
-				h, err := harness.SDKHandler(harness.Bidi, quickEcho(name))
-				t.Check(err, "handler")
+				h := t.SDKHandler(harness.Bidi, quickEcho(name))
 				var n atomic.Int64
 				ep := t.ServeRaw(harness.Bidi, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if strings.HasPrefix(r.URL.Path, "/invoke/") {
@@ -957,16 +967,18 @@ func init() {
 		},
 		Case{
 			Name: "invocation-request", Desc: "Look at the request that starts an attempt.",
-			Expect: "POST /invoke/<service>/<handler> with content-type application/vnd.restate.invocation.v5 to v7",
+			Expect: "POST /invoke/<service>/<handler> with content-type application/vnd.restate.invocation.v5 to v7, of a version that the endpoint shows",
 			Run: func(t *T) {
 				name := svcName(t, "Req")
-				ep := t.Endpoint(harness.Bidi, nil, services.Echo(name))
+				ep := t.Endpoint(harness.AsAsked, nil, services.Echo(name))
 				t.Call("/"+name+"/text", "x", nil)
-				paths, hs := ep.Requests()
+				paths, hs := ep.Requests(t)
 				last := len(paths) - 1
 				t.Eq(paths[last], "/invoke/"+name+"/text", "path")
 				ct := hs[last].Get("content-type")
-				if !strings.HasPrefix(ct, "application/vnd.restate.invocation.v") {
+				text, found := strings.CutPrefix(ct, "application/vnd.restate.invocation.v")
+				v, err := strconv.Atoi(text)
+				if r := t.Env.Setup.Versions; !found || err != nil || v < r.Min || v > r.Max {
 					t.Fatalf("content-type %q", ct)
 				}
 			},

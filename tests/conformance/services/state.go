@@ -73,11 +73,17 @@ func Counter(name string, opts ...restate.ServiceDefinitionOption) restate.Servi
 			}
 			return u, nil
 		}, restate.WithInvocationRetryPolicy(restate.WithInitialRetryInterval(20*time.Millisecond), restate.WithMaxRetryInterval(50*time.Millisecond)))).
-		// addSlow holds the key while it sleeps, and notes who was inside.
+		// addSlow holds the key while it sleeps. It notes who is inside, and, in a step, each execution once:
+		// without a stream in both directions every wait takes another attempt.
 		Handler("addSlow", restate.NewObjectHandler(func(ctx restate.ObjectContext, in SlowAdd) (Update, error) {
 			if in.Probe != "" {
 				defer probe.Enter(in.Probe)()
-				probe.Log(in.Probe, in.Tag)
+				if err := restate.RunVoid(ctx, func(rc restate.RunContext) error {
+					probe.Log(in.Probe, in.Tag)
+					return nil
+				}); err != nil {
+					return Update{}, err
+				}
 			}
 			old, err := restate.Get[int64](ctx, "count")
 			if err != nil {

@@ -15,31 +15,36 @@ import (
 func main() {
 	bind := flag.String("bind", "127.0.0.1:9080", "host:port to listen on")
 	mode := flag.String("mode", "bidi", "bidi, request-response or http1")
+	versions := flag.String("protocol-versions", harness.Known.String(), "range of service protocol versions to show, MIN-MAX")
 	prefix := flag.String("prefix", "", "serve the short list of services with this prefix instead of the whole list")
 	flag.Parse()
-	modes := map[string]harness.Mode{"bidi": harness.Bidi, "request-response": harness.RequestResponse, "http1": harness.HTTP1}
-	m, ok := modes[*mode]
-	if !ok {
-		fmt.Fprintf(os.Stderr, "unknown mode %q\n", *mode)
-		os.Exit(2)
+	if err := serve(*bind, *mode, *versions, *prefix); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func serve(bind, mode, versions, prefix string) error {
+	m, err := harness.ParseMode(mode)
+	if err != nil {
+		return err
+	}
+	v, err := harness.ParseVersions(versions)
+	if err != nil {
+		return err
 	}
 	defs := services.Main()
-	if *prefix != "" {
-		defs = services.Small(*prefix)
+	if prefix != "" {
+		defs = services.Small(prefix)
 	}
-	h, err := harness.SDKHandler(m, defs...)
+	ep, err := harness.NewEnv(harness.Setup{SDK: harness.GoSDK, Mode: m, Versions: v}).ServeSDK(m, bind, defs...)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	ep, err := (&harness.Env{Bind: *bind}).Serve(m, h, *bind)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+		return err
 	}
 	fmt.Println("serving on", ep.URI)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	<-ctx.Done()
 	ep.Close()
+	return nil
 }
