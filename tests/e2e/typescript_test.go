@@ -16,7 +16,7 @@ import (
 )
 
 // node is Node 22, as scripts/typescript installs it.
-const node = "typescript/node_modules/.bin/node"
+const node = "../node_modules/.bin/node"
 
 func TestTypeScriptService(t *testing.T) {
 	program, err := filepath.Abs(node)

@@ -243,7 +243,7 @@ func init() {
 				name := svcName(t, "Rm")
 				t.Endpoint(harness.AsAsked, nil, services.Echo(name))
 				t.Call("/"+name+"/upper", "x", nil)
-				t.Endpoint(harness.AsAsked, nil, restate.NewService(name).Handler("text", restate.NewServiceHandler(func(ctx restate.Context, s string) (string, error) { return "small " + s, nil })))
+				t.Endpoint(harness.AsAsked, nil, services.Text(name))
 				t.Eventually(0, "the handler is gone", func() error {
 					if r := t.Post("/"+name+"/upper", "x"); r.Status != 404 {
 						return fmt.Errorf("status %d", r.Status)

@@ -8,9 +8,29 @@ import (
 	restate "github.com/restatedev/sdk-go"
 )
 
+// definition is a service that knows how the programs of other SDKs call its kind.
+type definition struct {
+	restate.ServiceDefinition
+	kind string
+	args []string
+}
+
+// Kind is the name of the func that made it, with what that was given beside name and options.
+func (d definition) Kind() (string, []string) { return d.kind, d.args }
+
+func of(kind string, def restate.ServiceDefinition, args ...string) restate.ServiceDefinition {
+	return definition{def, kind, args}
+}
+
+// Text has one handler only, under the name of one of Echo's.
+func Text(name string) restate.ServiceDefinition {
+	return of("Text", restate.NewService(name).
+		Handler("text", restate.NewServiceHandler(func(ctx restate.Context, s string) (string, error) { return "small " + s, nil })))
+}
+
 // Versioned answers which version it is; a blocked call shows on which version it goes on.
 func Versioned(name, version string) restate.ServiceDefinition {
-	return restate.NewObject(name).
+	return of("Versioned", restate.NewObject(name).
 		Handler("version", restate.NewObjectSharedHandler(func(ctx restate.ObjectSharedContext, _ restate.Void) (string, error) {
 			return version, nil
 		})).
@@ -30,12 +50,12 @@ func Versioned(name, version string) restate.ServiceDefinition {
 		Handler("awakeable", restate.NewObjectSharedHandler(func(ctx restate.ObjectSharedContext, _ restate.Void) (string, error) {
 			v, err := restate.Get[string](ctx, "awk")
 			return v, err
-		}))
+		})), version)
 }
 
 // Gated is a service whose handler fails until a gate of package probe is open; it pauses after two attempts.
 func Gated(name, version string) restate.ServiceDefinition {
-	return restate.NewService(name, restate.WithInvocationRetryPolicy(
+	return of("Gated", restate.NewService(name, restate.WithInvocationRetryPolicy(
 		restate.WithInitialRetryInterval(10*time.Millisecond), restate.WithMaxRetryInterval(10*time.Millisecond),
 		restate.WithMaxRetryAttempts(2), restate.PauseOnMaxAttempts()),
 		restate.WithJournalRetention(time.Hour)).
@@ -48,7 +68,7 @@ func Gated(name, version string) restate.ServiceDefinition {
 				return "", restate.RetryableErrorf("the gate is shut")
 			}
 			return version + " " + string('0'+rune(v)), nil
-		}))
+		})), version)
 }
 
 // Main is what the main endpoint serves.
@@ -84,7 +104,7 @@ func Main() []restate.ServiceDefinition {
 
 // Documented carries every kind of description and option that discovery can transport.
 func Documented(name string) restate.ServiceDefinition {
-	return restate.NewService(name,
+	return of("Documented", restate.NewService(name,
 		restate.WithDocumentation("A service with a description."),
 		restate.WithMetadata("team", "green"),
 		restate.WithIdempotencyRetention(2*time.Hour),
@@ -94,7 +114,7 @@ func Documented(name string) restate.ServiceDefinition {
 		Handler("open", restate.NewServiceHandler(func(ctx restate.Context, in Entry) (Update, error) {
 			return Update{0, int64(len(in.Value))}, nil
 		}, restate.WithDocumentation("The open one."), restate.WithMetadata("kind", "handler"))).
-		Handler("shut", restate.NewServiceHandler(func(ctx restate.Context, s string) (string, error) { return s, nil }, restate.WithIngressPrivate(true)))
+		Handler("shut", restate.NewServiceHandler(func(ctx restate.Context, s string) (string, error) { return s, nil }, restate.WithIngressPrivate(true))))
 }
 
 // Small is the short list of services that is served a second time over other transports, with a prefix.

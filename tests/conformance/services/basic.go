@@ -33,7 +33,7 @@ func (f Failure) raise() error {
 
 // Echo answers what it gets, in several encodings, under any service name.
 func Echo(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
-	return restate.NewService(name, opts...).
+	return of("Echo", restate.NewService(name, opts...).
 		Handler("json", restate.NewServiceHandler(func(ctx restate.Context, in json.RawMessage) (json.RawMessage, error) {
 			return in, nil
 		})).
@@ -60,7 +60,7 @@ func Echo(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceD
 				return "", err
 			}
 			return "awake", nil
-		}))
+		})))
 }
 
 // Target names a handler with its input.
@@ -148,7 +148,7 @@ type Many struct {
 
 // Proxy calls other handlers from inside a handler, under any service name.
 func Proxy(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
-	return restate.NewService(name, opts...).
+	return of("Proxy", restate.NewService(name, opts...).
 		Handler("call", restate.NewServiceHandler(func(ctx restate.Context, t Target) (json.RawMessage, error) {
 			v, err := t.client(ctx).Request(t.input(), t.reqOpts()...)
 			return v, err
@@ -213,5 +213,5 @@ func Proxy(name string, opts ...restate.ServiceDefinitionOption) restate.Service
 			id := t.client(ctx).Send(t.input(), t.sendOpts()...).GetInvocationId()
 			v, err := restate.AttachInvocation[json.RawMessage](ctx, id).Response()
 			return outcome(v, err, id), nil
-		}))
+		})))
 }

@@ -35,7 +35,7 @@ func Failing(name string) restate.ServiceDefinition {
 		}
 		return n, nil
 	}
-	return restate.NewService(name, quick).
+	return of("Failing", restate.NewService(name, quick).
 		Handler("terminal", restate.NewServiceHandler(func(ctx restate.Context, f Failure) (string, error) {
 			return "", f.raise()
 		})).
@@ -76,7 +76,7 @@ func Failing(name string) restate.ServiceDefinition {
 				return 0, errors.New("not yet")
 			}
 			return v, nil
-		}))
+		})))
 }
 
 // NonDet breaks determinism: its second attempt takes another path than its first.
@@ -106,10 +106,10 @@ func NonDet(name string) restate.ServiceDefinition {
 	send := func(h string) func(restate.ObjectContext) {
 		return func(ctx restate.ObjectContext) { restate.ServiceSend(ctx, "Echo", h).Send("x") }
 	}
-	return restate.NewObject(name, pausing).
+	return of("NonDet", restate.NewObject(name, pausing).
 		Handler("stateOrSend", restate.NewObjectHandler(broken(set("a"), send("text")))).
 		Handler("otherKey", restate.NewObjectHandler(broken(set("a"), set("b")))).
-		Handler("otherTarget", restate.NewObjectHandler(broken(send("text"), send("upper"))))
+		Handler("otherTarget", restate.NewObjectHandler(broken(send("text"), send("upper")))))
 }
 
 // Steps is the input of the side effect handlers.
@@ -123,7 +123,7 @@ type Steps struct {
 // Effects runs durable steps.
 func Effects(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
 	opts = append([]restate.ServiceDefinitionOption{quick}, opts...)
-	return restate.NewService(name, opts...).
+	return of("Effects", restate.NewService(name, opts...).
 		// steps runs n steps one after another; each counts itself.
 		Handler("steps", restate.NewServiceHandler(func(ctx restate.Context, in Steps) (int64, error) {
 			var sum int64
@@ -274,5 +274,5 @@ func Effects(name string, opts ...restate.ServiceDefinitionOption) restate.Servi
 				return n, nil
 			})
 			return v, err
-		}))
+		})))
 }

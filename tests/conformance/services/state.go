@@ -40,7 +40,7 @@ func Counter(name string, opts ...restate.ServiceDefinitionOption) restate.Servi
 		restate.Set(ctx, "count", old+n)
 		return Update{old, old + n}, nil
 	}
-	return restate.NewObject(name, opts...).
+	return of("Counter", restate.NewObject(name, opts...).
 		Handler("add", restate.NewObjectHandler(add)).
 		Handler("get", restate.NewObjectSharedHandler(func(ctx restate.ObjectSharedContext, _ restate.Void) (int64, error) {
 			v, err := restate.Get[int64](ctx, "count")
@@ -104,7 +104,7 @@ func Counter(name string, opts ...restate.ServiceDefinitionOption) restate.Servi
 			}
 			restate.Set(ctx, "count", old+in.Value)
 			return Update{old, old + in.Value}, nil
-		}))
+		})))
 }
 
 // Entry is a key with a value.
@@ -121,7 +121,7 @@ type Fill struct {
 
 // Map is a keyed set of texts, under any service name; it can be bound with lazy state.
 func Map(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
-	return restate.NewObject(name, opts...).
+	return of("Map", restate.NewObject(name, opts...).
 		Handler("set", restate.NewObjectHandler(func(ctx restate.ObjectContext, e Entry) (restate.Void, error) {
 			restate.Set(ctx, e.Key, e.Value)
 			return restate.Void{}, nil
@@ -212,12 +212,12 @@ func Map(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDe
 				f.Size += len(v)
 			}
 			return f, nil
-		}))
+		})))
 }
 
 // List is a keyed list of texts: the order of arrival can be read from it.
 func List(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
-	return restate.NewObject(name, opts...).
+	return of("List", restate.NewObject(name, opts...).
 		Handler("append", restate.NewObjectHandler(func(ctx restate.ObjectContext, s string) (int, error) {
 			l, err := restate.Get[[]string](ctx, "list")
 			if err != nil {
@@ -255,5 +255,5 @@ func List(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceD
 		Handler("peekSelf", restate.NewObjectHandler(func(ctx restate.ObjectContext, _ restate.Void) (int, error) {
 			l, err := restate.Object[[]string](ctx, name, restate.Key(ctx), "get").Request(restate.Void{})
 			return len(l), err
-		}))
+		})))
 }

@@ -12,7 +12,7 @@ import (
 
 // Awakeables is a keyed holder of awakeables, under any service name.
 func Awakeables(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
-	return restate.NewObject(name, opts...).
+	return of("Awakeables", restate.NewObject(name, opts...).
 		// wait makes an awakeable, publishes its id in the state, and waits for it.
 		Handler("wait", restate.NewObjectHandler(func(ctx restate.ObjectContext, _ restate.Void) (string, error) {
 			a := restate.Awakeable[string](ctx)
@@ -68,7 +68,7 @@ func Awakeables(name string, opts ...restate.ServiceDefinitionOption) restate.Se
 		Handler("awakeableIds", restate.NewObjectSharedHandler(func(ctx restate.ObjectSharedContext, _ restate.Void) ([]string, error) {
 			v, err := restate.Get[[]string](ctx, "awks")
 			return v, err
-		}))
+		})))
 }
 
 // Completion completes an awakeable, a promise or a signal.
@@ -80,7 +80,7 @@ type Completion struct {
 
 // Completer completes awakeables and signals from inside handlers.
 func Completer(name string) restate.ServiceDefinition {
-	return restate.NewService(name).
+	return of("Completer", restate.NewService(name).
 		Handler("resolveAwakeable", restate.NewServiceHandler(func(ctx restate.Context, c Completion) (restate.Void, error) {
 			restate.ResolveAwakeable(ctx, c.ID, c.Value)
 			return restate.Void{}, nil
@@ -108,7 +108,7 @@ func Completer(name string) restate.ServiceDefinition {
 				out = append(out, v)
 			}
 			return out, nil
-		}))
+		})))
 }
 
 // Job is the input of the workflow.
@@ -122,7 +122,7 @@ type Job struct {
 
 // Flow is a workflow with durable promises, under any service name.
 func Flow(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
-	return restate.NewWorkflow(name, opts...).
+	return of("Flow", restate.NewWorkflow(name, opts...).
 		Handler("run", restate.NewWorkflowHandler(func(ctx restate.WorkflowContext, j Job) (string, error) {
 			probe.Hit("flow/" + restate.Key(ctx))
 			restate.Set(ctx, "text", j.Text)
@@ -156,7 +156,7 @@ func Flow(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceD
 		Handler("await", restate.NewWorkflowSharedHandler(func(ctx restate.WorkflowSharedContext, p string) (string, error) {
 			v, err := restate.Promise[string](ctx, p).Result()
 			return v, err
-		}))
+		})))
 }
 
 // Block says what a handler should block on.
@@ -172,7 +172,7 @@ type Block struct {
 
 // Blocker blocks in various ways and notes how it was ended, under any service name.
 func Blocker(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
-	return restate.NewObject(name, opts...).
+	return of("Blocker", restate.NewObject(name, opts...).
 		Handler("block", restate.NewObjectHandler(func(ctx restate.ObjectContext, b Block) (string, error) {
 			var err restate.TerminalError
 			probe.Hit(b.Probe + "/started")
@@ -214,7 +214,7 @@ func Blocker(name string, opts ...restate.ServiceDefinitionOption) restate.Servi
 		Handler("ended", restate.NewObjectSharedHandler(func(ctx restate.ObjectSharedContext, _ restate.Void) (string, error) {
 			v, err := restate.Get[string](ctx, "ended")
 			return v, err
-		}))
+		})))
 }
 
 // Timed is the input of the timer handlers.
@@ -225,7 +225,7 @@ type Timed struct {
 
 // Timers sleeps in several ways.
 func Timers(name string, opts ...restate.ServiceDefinitionOption) restate.ServiceDefinition {
-	return restate.NewService(name, opts...).
+	return of("Timers", restate.NewService(name, opts...).
 		// sleep sleeps the given durations one after another.
 		Handler("sleep", restate.NewServiceHandler(func(ctx restate.Context, in Timed) (int, error) {
 			for _, ms := range in.Ms {
@@ -265,5 +265,5 @@ func Timers(name string, opts ...restate.ServiceDefinitionOption) restate.Servic
 		Handler("stampTag", restate.NewServiceHandler(func(ctx restate.Context, in Entry) (restate.Void, error) {
 			probe.Log(in.Key, in.Value)
 			return restate.Void{}, nil
-		}))
+		})))
 }

@@ -1,6 +1,6 @@
 // Handlers of the unmodified TypeScript SDK. Node 22 runs this file as it is.
 //
-//   node_modules/.bin/node service.ts PORT
+//   ../../node_modules/.bin/node service.ts PORT
 import * as restate from "@restatedev/restate-sdk";
 
 const greeter = restate.service({
