@@ -38,4 +38,5 @@ const server = http.createServer((request, response) => {
     },
   );
 });
+server.keepAliveTimeout = 0; // the runner uses a connection again whenever it likes
 server.listen(0, "127.0.0.1", () => console.log(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
