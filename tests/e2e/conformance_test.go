@@ -17,45 +17,102 @@ import (
 const groups = "ingress|errors|services|objects|state|timers|awakeables|run|retries|idempotency|ordering|crash|" +
 	"workflows|signals|combinators|cancellation|protocol|suspension|attach|long"
 
-// The groups of the conformance suite, each case once on each form. The suite starts the server
-// itself, since its crash cases kill it.
-func TestConformance(t *testing.T) {
-	eachForm(t, func(t *testing.T, kind string) {
-		dir := filepath.Join(env.dir, "conformance-"+kind)
-		ok(t, os.MkdirAll(dir, 0o755))
-		command, ingress, admin := serverCommand(t, kind)
-		report := filepath.Join(dir, "report.json")
-		c := exec.CommandContext(t.Context(), env.bins.Path("conformance"),
-			"-ingress", "http://"+ingress, "-admin", "http://"+admin, "-server-dir", dir, "-server-cmd", command,
-			"-run", "^("+groups+")/", "-skip-tags", "sql,admin", "-json", report)
-		out, err := c.CombinedOutput()
-		var results struct {
-			Cases []struct{ Group, Name, Result, Reason, Expected string }
-		}
-		b, readErr := os.ReadFile(report)
-		if readErr == nil {
-			readErr = json.Unmarshal(b, &results)
-		}
-		if readErr != nil {
-			t.Fatalf("no report: %v\nthe suite: %v\n%s", readErr, err, out)
-		}
-		passed := 0
-		for _, r := range results.Cases {
-			if r.Result == "PASS" {
-				passed++
-			} else {
-				t.Errorf("%s %s/%s: %s (expected: %s)", r.Result, r.Group, r.Name, r.Reason, r.Expected)
+// transportGroups are those in which what is between server and handler matters most.
+const transportGroups = "services|objects|awakeables|run|retries|workflows|signals|combinators"
+
+// suiteRun is one run of the suite: which SDK serves its services, and how.
+type suiteRun struct{ sdk, mode, versions, groups string }
+
+func (r suiteRun) name() string { return r.sdk + "-" + r.mode + "-" + r.versions }
+
+func (r suiteRun) setUp() string { return r.mode + " " + r.versions }
+
+// suiteRuns are what CI has time for, or, with -matrix, all of them.
+func suiteRuns(kind string) []suiteRun {
+	if !*matrixFlag {
+		runs := []suiteRun{{"go", "bidi", "5-7", groups}, {"typescript", "bidi", "5-7", groups + "|ts-client"}}
+		if kind == "standalone" { // the transport is the same code in all forms
+			for _, mode := range []string{"request-response", "http1"} {
+				runs = append(runs, suiteRun{"go", mode, "5-7", transportGroups}, suiteRun{"typescript", mode, "5-7", transportGroups})
 			}
 		}
-		t.Logf("%d of %d cases passed", passed, len(results.Cases))
-		if err != nil {
-			t.Errorf("the suite: %v", err)
+		return runs
+	}
+	var runs []suiteRun
+	for _, sdk := range []string{"go", "typescript"} {
+		for _, mode := range []string{"bidi", "request-response", "http1"} {
+			for _, versions := range []string{"5-5", "6-6", "7-7"} {
+				runs = append(runs, suiteRun{sdk, mode, versions, groups + "|ts-client"})
+			}
 		}
-		if t.Failed() {
-			t.Logf("the servers' output is in %s", filepath.Join(dir, "server.log"))
+	}
+	return runs
+}
+
+// The groups of the conformance suite on each form, with both SDKs and over each transport. The suite
+// starts the server itself, since its crash cases kill it.
+func TestConformance(t *testing.T) {
+	eachForm(t, func(t *testing.T, kind string) {
+		for _, r := range suiteRuns(kind) {
+			t.Run(r.name(), func(t *testing.T) {
+				if r.sdk == "typescript" || *matrixFlag {
+					needTypeScript(t)
+				}
+				runSuite(t, kind, r)
+			})
 		}
 	})
 }
+
+// suiteReport is what the suite writes with -json.
+type suiteReport struct {
+	Cases []struct{ Group, Name, Result, Reason, Expected string }
+}
+
+func runSuite(t *testing.T, kind string, r suiteRun) {
+	t.Helper()
+	dir := filepath.Join(env.dir, "conformance-"+kind+"-"+r.name())
+	ok(t, os.MkdirAll(dir, 0o755))
+	command, ingress, admin := serverCommand(t, kind)
+	typescript, err := filepath.Abs("../conformance/typescript")
+	ok(t, err)
+	file := filepath.Join(dir, "report.json")
+	c := exec.CommandContext(t.Context(), env.bins.Path("conformance"),
+		"-sdk", r.sdk, "-mode", r.mode, "-protocol-versions", r.versions, "-typescript", typescript,
+		"-ingress", "http://"+ingress, "-admin", "http://"+admin, "-server-dir", dir, "-server-cmd", command,
+		"-run", "^("+r.groups+")/", "-skip-tags", "sql,admin", "-json", file)
+	c.Env = append(os.Environ(), "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7="+strconv.FormatBool(r.versions == "7-7"))
+	out, err := c.CombinedOutput()
+	var report suiteReport
+	b, readErr := os.ReadFile(file)
+	if readErr == nil {
+		readErr = json.Unmarshal(b, &report)
+	}
+	if readErr != nil {
+		t.Fatalf("no report: %v\nthe suite: %v\n%s", readErr, err, out)
+	}
+	passed := 0
+	for _, c := range report.Cases {
+		switch {
+		case c.Result == "PASS":
+			passed++
+		case c.Result == "SKIP" && r.setUp() != "bidi 5-7": // it says what a case is about that this lacks
+			t.Logf("SKIP %s/%s: %s", c.Group, c.Name, c.Reason)
+		default:
+			t.Errorf("%s %s/%s: %s (expected: %s)", c.Result, c.Group, c.Name, c.Reason, c.Expected)
+		}
+	}
+	t.Logf("%d of %d cases passed", passed, len(report.Cases))
+	if err != nil {
+		t.Errorf("the suite: %v\n%s", err, out[max(0, len(out)-outputTail):])
+	}
+	if t.Failed() {
+		t.Logf("the servers' output is in %s", filepath.Join(dir, "server.log"))
+	}
+}
+
+// outputTail is how many bytes of the suite's output are shown when it fails.
+const outputTail = 3000
 
 // serverCommand is a shell command that runs a form in the foreground, and its two addresses.
 func serverCommand(t *testing.T, kind string) (command, ingress, admin string) {

@@ -18,7 +18,9 @@ import (
 // node is Node 22, as scripts/typescript installs it.
 const node = "../node_modules/.bin/node"
 
-func TestTypeScriptService(t *testing.T) {
+// needTypeScript returns the program, and skips the test without it; in CI that is a failure.
+func needTypeScript(t *testing.T) string {
+	t.Helper()
 	program, err := filepath.Abs(node)
 	ok(t, err)
 	if _, err := os.Stat(program); err != nil {
@@ -27,6 +29,11 @@ func TestTypeScriptService(t *testing.T) {
 		}
 		t.Skip("the TypeScript SDK is not installed: npm is missing, or scripts/typescript did not run (make test runs it)")
 	}
+	return program
+}
+
+func TestTypeScriptService(t *testing.T) {
+	program := needTypeScript(t)
 	onShared(t, func(t *testing.T, c *harness.Client, _ *probe) {
 		service := serveTypeScript(t, program)
 		ok(t, c.Register(t.Context(), service))

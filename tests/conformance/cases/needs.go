@@ -17,6 +17,7 @@ var needs = map[string][]string{
 	"cancellation/reaches-the-callee":     {harness.TagAdmin},
 	"crash/retrying-and-paused":           {harness.TagSQL, harness.TagAdmin},
 	"crash/waiting-invocations":           {harness.TagSQL},
+	"deployments/running-stays-on-old":    {harness.TagSQL},
 	"errors/bad-invocation-id":            {harness.TagAdmin},
 	"idempotency/purge-frees-key":         {harness.TagAdmin},
 	"idempotency/shown":                   {harness.TagSQL},
