@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 
 	restate "github.com/restatedev/sdk-go"
 	"github.com/restatedev/sdk-go/server"
@@ -52,7 +51,7 @@ func goHandler(mode Mode, defs []restate.ServiceDefinition) (http.Handler, error
 // showVersions lets discovery show a smaller range of protocol versions than the SDK has.
 func showVersions(v Versions, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasSuffix(r.URL.Path, "/discover") {
+		if r.URL.Path != "/discover" {
 			h.ServeHTTP(w, r)
 			return
 		}
