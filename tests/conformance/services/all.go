@@ -98,7 +98,7 @@ func Main() []restate.ServiceDefinition {
 		Effects("SuspEffects", restate.WithInactivityTimeout(50*time.Millisecond), restate.WithJournalRetention(time.Hour)),
 		Interpreter("SuspInterpreter", restate.WithInactivityTimeout(50*time.Millisecond)),
 		Proxy("SuspProxy", restate.WithInactivityTimeout(50*time.Millisecond)),
-		Effects("AbortEffects", restate.WithInactivityTimeout(50*time.Millisecond), restate.WithAbortTimeout(100*time.Millisecond)),
+		Effects("AbortEffects", restate.WithInactivityTimeout(50*time.Millisecond), restate.WithAbortTimeout(time.Second)),
 	}
 }
 

@@ -1,8 +1,10 @@
 package services
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"reprise/tests/conformance/probe"
@@ -238,22 +240,23 @@ func Timers(name string, opts ...restate.ServiceDefinitionOption) restate.Servic
 			}
 			return len(in.Ms), nil
 		})).
-		// order starts all timers at once and answers the durations in the order they fired.
+		// order starts all timers at once and answers the durations in the order they fired. Of those that
+		// fire between two looks an SDK tells the first of its list, so the list is by length.
 		Handler("order", restate.NewServiceHandler(func(ctx restate.Context, in Timed) ([]int, error) {
-			futs := make([]restate.Future, len(in.Ms))
-			for i, ms := range in.Ms {
-				futs[i] = restate.After(ctx, time.Duration(ms)*time.Millisecond)
+			ms := map[restate.Future]int{}
+			var futs []restate.Future
+			for _, m := range in.Ms {
+				f := restate.After(ctx, time.Duration(m)*time.Millisecond)
+				ms[f] = m
+				futs = append(futs, f)
 			}
+			slices.SortFunc(futs, func(a, b restate.Future) int { return cmp.Compare(ms[a], ms[b]) })
 			var out []int
 			for f, err := range restate.Wait(ctx, futs...) {
 				if err != nil {
 					return nil, err
 				}
-				for i := range futs {
-					if futs[i] == f {
-						out = append(out, in.Ms[i])
-					}
-				}
+				out = append(out, ms[f])
 			}
 			return out, nil
 		})).

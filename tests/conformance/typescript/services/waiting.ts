@@ -163,9 +163,11 @@ export const Timers = (_name: string) => ({
     return input.ms.length;
   },
 
-  // order starts all timers at once and answers the durations in the order they fired.
+  // order starts all timers at once and answers the durations in the order they fired. Of those that
+  // fire between two looks a race tells the first of its list, so the list is by length.
   order: async (ctx: Context, input: { ms: number[] }) => {
     let left = input.ms.map((ms) => ({ ms, timer: ctx.sleep(ms).map(() => ms) }));
+    left.sort((a, b) => a.ms - b.ms);
     const fired: number[] = [];
     while (left.length > 0) {
       const ms = await restate.RestatePromise.race(left.map((l) => l.timer));
