@@ -20,8 +20,8 @@
 //	40     8    sequence in that epoch, without gaps
 //	48     8    time of the proposal, Unix milliseconds
 //	56     8    incarnation of the invocation it is about, 0 = any
-//	64     8    activation it belongs to (Step, Pause, Fail)
-//	72     4    attempt that sent it (Step, Pause, Fail)
+//	64     8    activation it belongs to (Step, Pause, Fail, Event)
+//	72     4    attempt that sent it (Step, Pause, Fail, Event)
 //	76     4    length of the facts
 //	80     8    sequence from the source, without gaps (0: not from another partition)
 //	88     2    source partition

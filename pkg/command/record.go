@@ -25,6 +25,16 @@ const (
 	Pause          Kind = 9  // retries are exhausted; facts PauseFacts
 	Fail           Kind = 10 // end the invocation with a failure; facts FailFacts
 	Attach         Kind = 11 // an invocation of another partition asks for the result of this one; facts AttachFacts
+	Cancel         Kind = 16 // ask the invocation to end; one that has not begun ends at once
+	Kill           Kind = 17 // end the invocation now, and those that it called
+	Hold           Kind = 18 // an operator wants the invocation paused
+	Resume         Kind = 19 // go on with a paused invocation, or try again now; facts ResumeFacts
+	Restart        Kind = 20 // repeat a completed invocation as a new one; facts RestartFacts
+	Purge          Kind = 21 // forget a completed invocation
+	PurgeJournal   Kind = 22 // forget its journal
+	PatchState     Kind = 23 // replace the user state of a key; facts PatchStateFacts
+	Expire         Kind = 24 // forget what was kept long enough; facts ExpireFacts
+	Event          Kind = 25 // an attempt failed and is tried again; facts EventFacts
 )
 
 // HeaderSize is the length of a record's header.

@@ -31,7 +31,19 @@ const (
 	OutcomePreviouslyAccepted OutcomeStatus = 2 // the id existed already
 	OutcomeCompleted          OutcomeStatus = 3 // Result is set
 	OutcomePending            OutcomeStatus = 4 // exists, has not completed (WantNow)
-	OutcomeNotFound           OutcomeStatus = 5 // no such invocation (Read, Signal)
+	OutcomeNotFound           OutcomeStatus = 5 // no such invocation (Read, Signal, what operators do)
+
+	// Of what operators do; OutcomeAccepted says that it was done at once.
+
+	OutcomeUnderWay         OutcomeStatus = 10 // it was asked for and will follow
+	OutcomeAlreadyCompleted OutcomeStatus = 11
+	OutcomeNotCompleted     OutcomeStatus = 12 // running, suspended or paused
+	OutcomeNotStarted       OutcomeStatus = 13 // scheduled or inboxed
+	OutcomeDeploymentFixed  OutcomeStatus = 14 // the deployment cannot be changed now
+	OutcomeProtocolMismatch OutcomeStatus = 15 // the deployment does not speak the version that the journal has
+	OutcomeNotRestartable   OutcomeStatus = 16 // of that kind of invocation
+	OutcomeJournalGone      OutcomeStatus = 17
+	OutcomeBadPrefix        OutcomeStatus = 18 // a part of the journal that nothing can begin with
 )
 
 // Outcome answers a Request. It is immutable.

@@ -31,6 +31,13 @@ func (i *Invocation) Exclusive() bool {
 		t.GetHandlerType() == storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE
 }
 
+// Hidden tells whether the invocation has completed and nothing of it is to be kept. Such a row may stay for
+// a while, for the request that created it may be sent again and must find its answer; to everybody else
+// it is not there.
+func (i *Invocation) Hidden() bool {
+	return i.Row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED && i.Row.CompletionRetentionMs <= 0
+}
+
 // Started tells whether the invocation has begun and not ended: it holds its lock, if it needs one.
 func (i *Invocation) Started() bool {
 	switch i.Row.Status {

@@ -31,3 +31,23 @@ func TestWhatATargetImplies(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatAStatusImplies(t *testing.T) {
+	for status, want := range map[storedv1.InvocationStatus]struct{ started, hidden bool }{
+		storedv1.InvocationStatus_INVOCATION_STATUS_SCHEDULED: {false, false},
+		storedv1.InvocationStatus_INVOCATION_STATUS_INBOXED:   {false, false},
+		storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED:   {true, false},
+		storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED: {true, false},
+		storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED:    {true, false},
+		storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED: {false, true},
+	} {
+		var i invocation.Invocation
+		i.Row.Status = status
+		if i.Started() != want.started || i.Hidden() != want.hidden {
+			t.Errorf("%s: started=%t hidden=%t", status, i.Started(), i.Hidden())
+		}
+		if i.Row.CompletionRetentionMs = 1; i.Hidden() {
+			t.Errorf("%s with retention is hidden", status)
+		}
+	}
+}

@@ -12,10 +12,18 @@ func (a *application) schedule(inv *invocation.Invocation, input []byte) error {
 	inv.Row.Status = storedv1.InvocationStatus_INVOCATION_STATUS_SCHEDULED
 	inv.Row.Input = input
 	inv.Row.ModifiedAtMs = a.now
-	if err := a.putTimer(Timer{Due: inv.Row.ExecuteAtMs, ID: inv.ID, Incarnation: inv.Row.Incarnation, Kind: TimerStart}); err != nil {
+	if err := a.putTimer(startTimer(inv)); err != nil {
 		return err
 	}
 	return a.st.PutInvocation(inv)
+}
+
+func startTimer(inv *invocation.Invocation) Timer {
+	return Timer{Due: inv.Row.ExecuteAtMs, ID: inv.ID, Incarnation: inv.Row.Incarnation, Kind: TimerStart}
+}
+
+func sleepTimer(inv *invocation.Invocation, due int64, completion uint32) Timer {
+	return Timer{Due: due, ID: inv.ID, Incarnation: inv.Row.Incarnation, Kind: TimerSleep, Index: completion}
 }
 
 func (a *application) putTimer(t Timer) error {
@@ -26,14 +34,14 @@ func (a *application) putTimer(t Timer) error {
 	return nil
 }
 
-// queuedPerRecord bounds, with room to spare, how many invocations one record puts into queues.
+// queuedPerRecord bounds, with room to spare, how many entries one record puts into queues.
 const queuedPerRecord = 1 << 16
 
 // admit starts an invocation whose time has come, or has it wait for the lock of its key.
 func (a *application) admit(inv *invocation.Invocation, input []byte) error {
 	if inv.Exclusive() {
-		position := a.lsn()*queuedPerRecord + a.queued
-		stage, err := queue.Enter(a.st, queueOf(inv), position, inv.ID)
+		position := a.position()
+		stage, err := queue.Enter(a.st, queueOf(inv), queue.Entry{Position: position, ID: inv.ID})
 		if err != nil {
 			return err
 		}
@@ -48,6 +56,9 @@ func (a *application) admit(inv *invocation.Invocation, input []byte) error {
 	}
 	return a.begin(inv, input)
 }
+
+// position is where the next entry of this record stands in a queue.
+func (a *application) position() uint64 { return a.lsn()*queuedPerRecord + a.queued }
 
 func queueOf(inv *invocation.Invocation) queue.Name {
 	return queue.Name{Service: inv.Row.Target.GetService(), Key: inv.Row.Target.GetKey()}
@@ -81,6 +92,7 @@ func (a *application) activate(inv *invocation.Invocation) error {
 	inv.Row.Activation = a.lsn()
 	inv.Row.Awaiting = nil
 	inv.Row.Failure = nil
+	inv.Row.Pausing = false
 	inv.Row.ModifiedAtMs = a.now
 	a.emit(Effect{Kind: EffectStart, ID: inv.ID, Inv: inv, Activation: a.rec.LSN})
 	return a.st.PutInvocation(inv)
@@ -92,5 +104,6 @@ func (a *application) deactivate(inv *invocation.Invocation, next storedv1.Invoc
 		a.emit(Effect{Kind: EffectStop, ID: inv.ID, Activation: activationOf(&inv.Row)})
 	}
 	inv.Row.Status = next
+	inv.Row.Pausing = false
 	inv.Row.ModifiedAtMs = a.now
 }

@@ -85,7 +85,7 @@ type application struct {
 
 	step   step   // while the frames of a Step are applied
 	chain  chain  // what was done in place for others
-	queued uint64 // invocations put into queues by this record
+	queued uint64 // entries put into queues by this record
 }
 
 func (a *application) apply() error {
@@ -112,6 +112,34 @@ func (a *application) apply() error {
 		return a.applyPause()
 	case command.Fail:
 		return a.applyFail()
+	case command.Event:
+		return a.applyEvent()
+	default:
+		return a.applyOperation()
+	}
+}
+
+// applyOperation does what people ask for, and what follows from time.
+func (a *application) applyOperation() error {
+	switch a.rec.Kind {
+	case command.Cancel:
+		return a.applyCancel()
+	case command.Kill:
+		return a.applyKill()
+	case command.Hold:
+		return a.applyHold()
+	case command.Resume:
+		return a.applyResume()
+	case command.Restart:
+		return a.applyRestart()
+	case command.Purge:
+		return a.applyPurge()
+	case command.PurgeJournal:
+		return a.applyPurgeJournal()
+	case command.PatchState:
+		return a.applyPatchState()
+	case command.Expire:
+		return a.applyExpire()
 	default:
 		return errs.Newf(errs.Unsupported, "unknown command %d at %d", a.rec.Kind, a.rec.LSN)
 	}

@@ -26,9 +26,19 @@ func (a *application) applyFire() error {
 		return err
 	case TimerStart:
 		return a.startScheduled(t)
+	case TimerForget:
+		return a.forgetHidden(t)
 	default:
 		return errs.Newf(errs.Unsupported, "unknown timer kind %d at %d", t.Kind, a.rec.LSN)
 	}
+}
+
+func (a *application) forgetHidden(t Timer) error {
+	inv, err := a.st.Invocation(t.ID)
+	if err != nil || inv == nil || inv.Row.Incarnation != t.Incarnation || !inv.Hidden() {
+		return err
+	}
+	return a.forget(inv)
 }
 
 func (a *application) startScheduled(t Timer) error {

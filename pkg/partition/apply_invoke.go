@@ -42,6 +42,12 @@ func (a *application) invoke(c creation) (*command.Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
+	if inv != nil && inv.Hidden() && !repeats(inv, c.facts) {
+		if err := a.forget(inv); err != nil {
+			return nil, err
+		}
+		inv = nil
+	}
 	if inv != nil {
 		return a.join(inv, c.facts)
 	}
@@ -86,10 +92,16 @@ const (
 	workflowTakenCode = 409
 )
 
+// repeats tells whether a request is the one that created the invocation, sent again. A request with an id
+// that the ingress made up says nothing more of itself: nobody else can have that id.
+func repeats(inv *invocation.Invocation, facts *storedv1.InvokeFacts) bool {
+	return bytes.Equal(facts.Request, inv.Row.Request) && len(facts.CallerId) == 0 && fromOutside(&inv.Row)
+}
+
 // join answers a request for an invocation that is there.
 func (a *application) join(inv *invocation.Invocation, facts *storedv1.InvokeFacts) (*command.Outcome, error) {
 	outcome := known(inv)
-	if len(facts.Request) > 0 && bytes.Equal(facts.Request, inv.Row.Request) {
+	if len(facts.Request) > 0 && repeats(inv, facts) {
 		return repeated(outcome), nil
 	}
 	outcome.Workflow = facts.Target.GetHandlerType() == storedv1.HandlerType_HANDLER_TYPE_WORKFLOW

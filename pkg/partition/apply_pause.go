@@ -5,7 +5,8 @@ import (
 	"reprise/pkg/invocation"
 )
 
-// applyPause ends an activation whose attempts failed too often: the invocation waits for an operator.
+// applyPause ends an activation whose attempts failed too often, or that an operator wants to stand still: the
+// invocation waits for an operator.
 func (a *application) applyPause() error {
 	var c storedv1.PauseFacts
 	if err := c.UnmarshalVT(a.rec.Facts); err != nil {
@@ -21,6 +22,9 @@ func (a *application) applyPause() error {
 func (a *application) pause(inv *invocation.Invocation, why *storedv1.AttemptFailure) error {
 	a.deactivate(inv, storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED)
 	inv.Row.Failure = why
+	if err := a.record(inv, storedv1.JournalEventType_JOURNAL_EVENT_TYPE_PAUSED, why); err != nil {
+		return err
+	}
 	return a.st.PutInvocation(inv)
 }
 

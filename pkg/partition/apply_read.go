@@ -17,7 +17,7 @@ func (a *application) applyRead() error {
 
 // Lookup is the answer to who asks about an invocation; nil is one that does not exist.
 func Lookup(inv *invocation.Invocation) *command.Outcome {
-	if inv == nil {
+	if inv == nil || inv.Hidden() {
 		return &command.Outcome{Status: command.OutcomeNotFound}
 	}
 	return known(inv)

@@ -241,7 +241,7 @@ func (a *application) applySleep(f serviceproto.Frame) error {
 		return nil
 	}
 	inv := a.step.inv
-	return a.putTimer(Timer{Due: due, ID: inv.ID, Incarnation: inv.Row.Incarnation, Kind: TimerSleep, Index: completion})
+	return a.putTimer(sleepTimer(inv, due, completion))
 }
 
 // applyCall creates the callee, here or at the partition of its key, with what the proposer resolved.
@@ -316,6 +316,9 @@ func (a *application) suspend(payload []byte) error {
 	await, err := serviceproto.ParseSuspension(payload, inv.Row.Pin.GetProtocolVersion())
 	if err != nil {
 		return err
+	}
+	if inv.Row.Pausing {
+		return a.pause(inv, nil)
 	}
 	if a.satisfied(await) {
 		a.emit(Effect{Kind: EffectStop, ID: inv.ID, Activation: a.rec.Activation})

@@ -4,6 +4,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
+	"reprise/pkg/id"
 	"reprise/pkg/invocation"
 	"reprise/pkg/queue"
 )
@@ -31,38 +32,71 @@ func (a *application) complete(inv *invocation.Invocation, result *storedv1.Resu
 	if !held {
 		return nil
 	}
-	return a.passLock(inv)
+	return a.passLock(queueOf(inv), inv.ID)
 }
 
 // retain keeps the row and the journal for as long as was asked, else drops them.
 func (a *application) retain(inv *invocation.Invocation) error {
 	row := &inv.Row
-	// A request that came from outside may be sent again for a while: then it must find its answer.
-	keepRow := row.CompletionRetentionMs > 0 || len(row.CallerId) == 0
-	keepJournal := keepRow && row.JournalRetentionMs > 0
 	index, err := a.st.Journal(inv)
 	if err != nil {
 		return err
 	}
-	if keepJournal {
-		row.JournalEntries = index.Entries
-	} else if err := a.st.DropJournal(inv); err != nil {
-		return err
-	}
+	row.JournalEntries = index.Entries
 	inv.Input = nil
-	if keepRow {
+	if row.CompletionRetentionMs <= 0 || row.JournalRetentionMs <= 0 {
+		if err := a.dropJournal(inv); err != nil {
+			return err
+		}
+	}
+	if !inv.Hidden() {
 		return a.st.PutInvocation(inv)
 	}
 	if err := a.dropWorkflow(inv); err != nil {
 		return err
 	}
+	if !fromOutside(row) {
+		return a.st.DeleteInvocation(inv)
+	}
+	if err := a.putTimer(forgetTimer(inv)); err != nil {
+		return err
+	}
+	return a.st.PutInvocation(inv)
+}
+
+// repeatMs is how long a completed invocation whose request came from outside stays at least: the ingress
+// sends a request again whose answer was lost, and must not execute it twice. Part of the apply version.
+const repeatMs = 10 * 60 * 1000
+
+// fromOutside tells whether no invocation called this one.
+func fromOutside(row *storedv1.Invocation) bool { return len(row.CallerId) == 0 }
+
+func forgetTimer(inv *invocation.Invocation) Timer {
+	return Timer{Due: inv.Row.CompletedAtMs + repeatMs, ID: inv.ID, Incarnation: inv.Row.Incarnation, Kind: TimerForget}
+}
+
+// forget drops all that is kept of a completed invocation, and what belongs to the key of a workflow.
+func (a *application) forget(inv *invocation.Invocation) error {
+	if inv.Hidden() && fromOutside(&inv.Row) {
+		if err := a.st.DeleteTimer(forgetTimer(inv)); err != nil {
+			return err
+		}
+	}
+	if err := a.dropJournal(inv); err != nil {
+		return err
+	}
+	if !inv.Hidden() { // else it went when it was hidden
+		if err := a.dropWorkflow(inv); err != nil {
+			return err
+		}
+	}
 	return a.st.DeleteInvocation(inv)
 }
 
-// dropWorkflow drops what belongs to the key of a workflow whose run is forgotten.
+// dropWorkflow drops what belongs to the key of a workflow whose run is forgotten, if it ever began.
 func (a *application) dropWorkflow(inv *invocation.Invocation) error {
 	t := inv.Row.Target
-	if t.GetHandlerType() != storedv1.HandlerType_HANDLER_TYPE_WORKFLOW {
+	if t.GetHandlerType() != storedv1.HandlerType_HANDLER_TYPE_WORKFLOW || inv.Row.Activation == 0 {
 		return nil
 	}
 	if err := a.st.ClearPromises(t.GetService(), t.GetKey()); err != nil {
@@ -71,18 +105,41 @@ func (a *application) dropWorkflow(inv *invocation.Invocation) error {
 	return a.st.ClearAllUserState(t.GetService(), t.GetKey())
 }
 
-// passLock starts the first that waits for the lock that inv held.
-func (a *application) passLock(inv *invocation.Invocation) error {
-	next, found, err := queue.Leave(a.st, queueOf(inv), inv.ID)
-	if err != nil || !found {
+// dropJournal drops the journal of a completed invocation with what happened beside it; the caller puts the row.
+func (a *application) dropJournal(inv *invocation.Invocation) error {
+	if err := a.dropEvents(inv); err != nil || inv.Row.JournalEntries == 0 {
 		return err
 	}
-	waiting, err := a.st.Invocation(next)
+	err := a.st.DropJournal(inv)
+	inv.Row.JournalEntries = 0
+	return err
+}
+
+// passLock gives the lock of a key that holder had to who waits first. Changes of state are made when it is
+// their turn, until it is that of an invocation.
+func (a *application) passLock(q queue.Name, holder id.Invocation) error {
+	for {
+		next, found, err := queue.Leave(a.st, q, holder)
+		if err != nil || !found {
+			return err
+		}
+		if !next.IsChange() {
+			return a.beginQueued(next.ID)
+		}
+		if err := a.takeChange(q, next.Position); err != nil {
+			return err
+		}
+		holder = next.ID
+	}
+}
+
+func (a *application) beginQueued(i id.Invocation) error {
+	inv, err := a.st.Invocation(i)
 	if err != nil {
 		return err
 	}
-	if waiting == nil || waiting.Row.Status != storedv1.InvocationStatus_INVOCATION_STATUS_INBOXED {
-		return errs.Newf(errs.Corrupt, "%s waits for a lock without a row that says so", next)
+	if inv == nil || inv.Row.Status != storedv1.InvocationStatus_INVOCATION_STATUS_INBOXED {
+		return errs.Newf(errs.Corrupt, "%s waits for a lock without a row that says so", i)
 	}
-	return a.begin(waiting, waiting.Row.Input)
+	return a.begin(inv, inv.Row.Input)
 }

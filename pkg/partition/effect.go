@@ -33,6 +33,12 @@ const (
 	EffectOutbox EffectKind = 8
 	// EffectLead: an Announce was applied: Epoch leads now.
 	EffectLead EffectKind = 9
+
+	// EffectHold: the activation Activation is to be paused: its attempt sends no more and is given the time
+	// to end; then, or at once if there is none, a Pause is proposed.
+	EffectHold EffectKind = 15
+	// EffectRetry: the activation Activation is not to wait for its next attempt any longer.
+	EffectRetry EffectKind = 16
 )
 
 // Effect is one hint. Which fields are set depends on the kind.

@@ -1,6 +1,7 @@
 package partition_test
 
 import (
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -231,7 +232,9 @@ func (w *world) command(t *testing.T, a args) (h command.Header, facts command.F
 			facts = nil
 		}
 	case "fire":
-		kind := map[string]partition.TimerKind{"sleep": partition.TimerSleep, "start": partition.TimerStart}[a.str("kind", "sleep")]
+		kind := map[string]partition.TimerKind{
+			"sleep": partition.TimerSleep, "start": partition.TimerStart, "forget": partition.TimerForget,
+		}[a.str("kind", "sleep")]
 		h.Kind = command.Fire
 		facts = &storedv1.TimerFacts{DueMs: a.num("due", 0), Kind: uint32(kind), Index: uint32(a.num("index", 0))}
 	case "respond", "signal":
@@ -257,9 +260,61 @@ func (w *world) command(t *testing.T, a args) (h command.Header, facts command.F
 	case "unknown":
 		h.Kind = 200
 	default:
-		t.Fatalf("unknown command %s", a.d.Cmd)
+		h.Kind, facts = w.operation(t, a, &h)
 	}
 	return h, facts, frames
+}
+
+var operations = map[string]command.Kind{
+	"cancel": command.Cancel, "kill": command.Kill, "hold": command.Hold, "resume": command.Resume, "restart-as-new": command.Restart,
+	"purge": command.Purge, "purge-journal": command.PurgeJournal, "patch-state": command.PatchState, "expire": command.Expire, "event": command.Event,
+}
+
+// operation makes what people ask for, and what follows from time.
+func (w *world) operation(t *testing.T, a args, h *command.Header) (kind command.Kind, facts command.Facts) {
+	kind = operations[a.d.Cmd]
+	var choice *storedv1.Choice
+	if a.has("deployment") {
+		choice = &storedv1.Choice{
+			Deployment:         []byte(fmt.Sprintf("%-16s", a.str("deployment", ""))),
+			MinProtocolVersion: uint32(a.num("min", 5)), MaxProtocolVersion: uint32(a.num("max", 6)),
+		}
+	}
+	switch kind {
+	case command.Resume:
+		facts = &storedv1.ResumeFacts{Deployment: choice}
+	case command.Restart:
+		i := w.id(a.str("as", "again"))
+		copy(i[:8], h.ID[:8])
+		w.names[i] = a.str("as", "again")
+		facts = &storedv1.RestartFacts{Id: i[:], From: uint32(a.num("from", 0)), Deployment: choice, Keep: a.has("keep")}
+	case command.PatchState:
+		f := &storedv1.PatchStateFacts{}
+		f.Service, f.Key, _ = strings.Cut(a.first(), "/")
+		h.ID = id.NewInvocation(id.Hash(f.Key), [16]byte{})
+		if a.has("version") {
+			v := a.str("version", "")
+			f.Version = &v
+		}
+		for line := range strings.Lines(a.d.Input) {
+			name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+			f.Entries = append(f.Entries, &storedv1.StateEntry{Name: []byte(name), Value: []byte(value)})
+		}
+		facts = f
+	case command.Expire:
+		f := &storedv1.ExpireFacts{}
+		for _, arg := range a.d.CmdArgs {
+			if inv, _ := w.st.Invocation(w.id(arg.Key)); inv != nil && arg.Key != "time" {
+				f.Lives = append(f.Lives, partition.LifeOf(inv))
+			}
+		}
+		h.ID, facts = id.Invocation{}, f
+	case command.Event:
+		facts = &storedv1.EventFacts{Failure: &storedv1.AttemptFailure{Code: uint32(a.num("code", 500)), Message: a.str("message", "boom"), DocCode: "RT0007"}}
+	case 0:
+		t.Fatalf("unknown command %s", a.d.Cmd)
+	}
+	return kind, facts
 }
 
 // frames reads one frame from each line: name, then words. "call" and "send" take what Apply needs of the callee.
@@ -381,6 +436,8 @@ func (w *world) frames(t *testing.T, input string, facts *storedv1.StepFacts) (f
 			frame = serviceproto.AppendVoid(nil, serviceproto.TypeGetInvocationOutputCompletion, num(1))
 		case "cancel-signal":
 			frame = serviceproto.AppendSignalVoid(nil, serviceproto.SignalCancel)
+		case "suspend-only": // without an eye on cancellation
+			frame = partitiontest.Suspension([]uint32{num(1)}, nil)
 		case "call-done":
 			frame = serviceproto.AppendValue(nil, serviceproto.TypeCallCompletion, num(1), []byte(f[2]))
 		case "signal":
@@ -415,7 +472,7 @@ func (w *world) rows(a args) string {
 		})
 	}
 	for line := range strings.Lines(w.st.Dump()) {
-		for _, kind := range []string{"lock", "queue", "state", "promise", "timer", "outbox", "source"} {
+		for _, kind := range []string{"lock", "queue", "change", "event", "state", "promise", "timer", "outbox", "source"} {
 			if strings.HasPrefix(line, kind+" ") {
 				out = append(out, w.rename(strings.TrimSuffix(line, "\n")))
 			}
@@ -432,15 +489,22 @@ func (w *world) rows(a args) string {
 }
 
 func (w *world) rename(line string) string {
+	line = strings.ReplaceAll(line, fmt.Sprintf("%x", make([]byte, 24)), "change")
 	for i, name := range w.names {
 		line = strings.ReplaceAll(strings.ReplaceAll(line, i.String(), name), fmt.Sprintf("%x", i[:]), name)
 	}
 	at := strings.Index(line, " = ")
 	switch {
-	case strings.HasPrefix(line, "outbox ") && at > 0:
+	case (strings.HasPrefix(line, "outbox ") || strings.HasPrefix(line, "change ") && strings.Contains(line, "position")) && at > 0:
 		return line[:at]
 	case strings.HasPrefix(line, "promise ") && at > 0:
 		return w.promiseRow(line[:at])
+	case strings.HasPrefix(line, "event ") && at > 0:
+		b, err := hex.DecodeString(line[at+3:])
+		e := &storedv1.JournalEvent{}
+		if err == nil && e.UnmarshalVT(b) == nil {
+			line = fmt.Sprintf("%s = %s after %d: %d %q", line[:at], strings.TrimPrefix(e.Type.String(), "JOURNAL_EVENT_TYPE_"), e.AfterEntry, e.Failure.GetCode(), e.Failure.GetMessage())
+		}
 	case strings.HasPrefix(line, "lock "): // the holder, and in 8 hex digits how many wait
 		waiting, err := strconv.ParseUint(line[len(line)-8:], 16, 32)
 		if err == nil {
@@ -479,6 +543,15 @@ func (w *world) invocationRow(name string, r *storedv1.Invocation) string {
 	}
 	if r.Pin != nil {
 		line += fmt.Sprintf(" pin=%d", r.Pin.ProtocolVersion)
+		if d := strings.TrimSpace(strings.Trim(string(r.Pin.Deployment), "\x00")); d != "" {
+			line += " at " + d
+		}
+	}
+	if r.Pausing {
+		line += " pausing"
+	}
+	if r.RestartedFrom != nil {
+		line += " restarted-from=" + w.name(id.Invocation(r.RestartedFrom))
 	}
 	if r.Result != nil {
 		line += " result=" + printResult(r.Result) + fmt.Sprintf(" entries=%d", r.JournalEntries)
@@ -566,6 +639,10 @@ func (w *world) print(effects []partition.Effect) string {
 			}
 			fmt.Fprintf(&b, "outbox %d/%d kind=%d %s life=%d source=%d/%d %s",
 				e.Target, e.Seq, rec.Kind, w.name(rec.ID), rec.Incarnation, rec.Source, rec.SourceSeq, w.printFrames(rec.Body))
+		case partition.EffectHold:
+			fmt.Fprintf(&b, "hold %s activation=%d", w.name(e.ID), e.Activation)
+		case partition.EffectRetry:
+			fmt.Fprintf(&b, "retry %s activation=%d", w.name(e.ID), e.Activation)
 		case partition.EffectLead:
 			fmt.Fprintf(&b, "lead epoch=%d", e.Epoch)
 		}
@@ -577,6 +654,9 @@ func (w *world) print(effects []partition.Effect) string {
 var outcomes = map[command.OutcomeStatus]string{
 	command.OutcomeAccepted: "accepted", command.OutcomePreviouslyAccepted: "previously-accepted", command.OutcomeCompleted: "completed",
 	command.OutcomePending: "pending", command.OutcomeNotFound: "not-found",
+	command.OutcomeUnderWay: "under-way", command.OutcomeAlreadyCompleted: "already-completed", command.OutcomeNotCompleted: "not-completed",
+	command.OutcomeNotStarted: "not-started", command.OutcomeDeploymentFixed: "deployment-fixed", command.OutcomeProtocolMismatch: "protocol-mismatch",
+	command.OutcomeNotRestartable: "not-restartable", command.OutcomeJournalGone: "journal-gone", command.OutcomeBadPrefix: "bad-prefix",
 }
 
 func printOutcome(o *command.Outcome) string {

@@ -31,6 +31,11 @@ type State interface {
 	// DropJournal deletes all rows of the journal.
 	DropJournal(inv *invocation.Invocation) error
 
+	// What happened beside the journal, numbered from 0; nil if there is none with the number.
+	PutEvent(inv *invocation.Invocation, number uint32, e *storedv1.JournalEvent) error
+	Event(inv *invocation.Invocation, number uint32) (*storedv1.JournalEvent, error)
+	DeleteEvent(inv *invocation.Invocation, number uint32) error
+
 	// User state of an object or workflow key. A value returned is copied.
 	UserState(service, key string, name []byte) (value []byte, found bool, err error)
 	UserStateNames(service, key string) ([][]byte, error) // in byte order, copied
@@ -55,10 +60,14 @@ type State interface {
 	Lock(service, key string) (l queue.Lock, taken bool, err error)
 	SetLock(service, key string, l queue.Lock) error
 	ClearLock(service, key string) error
-	Enqueue(service, key string, position uint64, i id.Invocation) error
-	// FirstQueued returns the waiting invocation with the lowest position.
-	FirstQueued(service, key string) (position uint64, i id.Invocation, found bool, err error)
+	Enqueue(service, key string, e queue.Entry) error
+	// FirstQueued returns the waiting entry with the lowest position.
+	FirstQueued(service, key string) (e queue.Entry, found bool, err error)
 	Dequeue(service, key string, position uint64) error
+	// PutChange stores the change of state that waits at a position; Change returns it, or nil.
+	PutChange(service, key string, position uint64, c *storedv1.PatchStateFacts) error
+	Change(service, key string, position uint64) (*storedv1.PatchStateFacts, error)
+	DeleteChange(service, key string, position uint64) error
 
 	PutTimer(t Timer) error
 	DeleteTimer(t Timer) error
@@ -87,6 +96,8 @@ type TimerKind uint8
 const (
 	TimerSleep TimerKind = 1 // completes the sleep with completion id Index
 	TimerStart TimerKind = 2 // starts a scheduled invocation
+	// TimerForget forgets a completed invocation that only a repetition of its request may still see.
+	TimerForget TimerKind = 3
 )
 
 // Timer is the key of a timer row, in this order.

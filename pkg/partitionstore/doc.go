@@ -24,7 +24,7 @@
 //	0x03  incarnation:u64 unique:16 key:8 first:u32                    journal row     apply, replay
 //	0x04  incarnation:u64 unique:16 key:8                              empty           index of rows not completed
 //	0x05  service:str key:str                                          invocation:24 waiting:u32   apply: who holds the lock, how many wait
-//	0x06  service:str key:str position:u64                             invocation:24   apply: who waits for it
+//	0x06  service:str key:str position:u64                             invocation:24   apply: who waits for it; zeros: a change
 //	0x07  service:str key:str name:bytes                               user state      apply, start of attempts
 //	0x08  dueMillis:u64 unique:16 key:8 incarnation:u64 kind:u8 index:u32  empty       timer scan
 //	0x09  target:u16 seq:u64                                           record          shuffle
@@ -32,6 +32,8 @@
 //	0x0b  source:u16                                                   u64             last seq taken
 //	0x0c  service:str key:str name:str                                 Promise         apply: durable promises of a workflow key
 //	0x0c  service:str key:str name:str number:u64                      Sink            apply: who waits for one
+//	0x0d  incarnation:u64 unique:16 key:8 number:u32                   JournalEvent    apply, people
+//	0x0e  service:str key:str position:u64                             PatchStateFacts apply: the change that waits there
 //
 // Rows of a journal begin with the LSN that created the invocation, so that what is written together
 // lies together, at the end of the table, although ids may be hashes. docs/formats/partitionstore.md

@@ -23,6 +23,8 @@ const (
 	kindOutboxSeq  = 0x0a
 	kindSource     = 0x0b
 	kindPromise    = 0x0c
+	kindEvent      = 0x0d
+	kindChange     = 0x0e
 )
 
 // Lengths of fixed-width keys.
@@ -131,7 +133,26 @@ func appendQueueKey(dst []byte, service, key string, position uint64) []byte {
 	return keyenc.AppendUint64(appendQueuePrefix(dst, service, key), position)
 }
 
-// queuePosition decodes the end of a queue key.
+func appendChangeKey(dst []byte, service, key string, position uint64) []byte {
+	return keyenc.AppendUint64(appendObject(dst, kindChange, service, key), position)
+}
+
+func appendEventPrefix(dst []byte, l life) []byte {
+	return appendID(keyenc.AppendUint64(append(dst, kindEvent), l.incarnation), l.id)
+}
+
+func appendEventKey(dst []byte, l life, number uint32) []byte {
+	return keyenc.AppendUint32(appendEventPrefix(dst, l), number)
+}
+
+func parseEventKey(k []byte) (l life, number uint32, ok bool) {
+	if l, ok = cutLife(k, kindEvent, journalKeyLen); !ok {
+		return l, 0, false
+	}
+	return l, binary.BigEndian.Uint32(k[lifeKeyLen:]), true
+}
+
+// queuePosition decodes the end of the key of a queue or a change.
 func queuePosition(k []byte) (uint64, bool) {
 	if len(k) < 8 {
 		return 0, false
@@ -251,6 +272,10 @@ func KeyString(k []byte) string {
 		if target, seq, ok := parseOutboxKey(k); ok {
 			return fmt.Sprintf("outbox %d/%d", target, seq)
 		}
+	case kindEvent:
+		if l, number, ok := parseEventKey(k); ok {
+			return fmt.Sprintf("event %s@%d/%d", l.id, l.incarnation, number)
+		}
 	case kindOutboxSeq, kindSource:
 		if peer, ok := parsePeerKey(k); ok {
 			return fmt.Sprintf("%s %d", map[byte]string{kindOutboxSeq: "outbox-seq", kindSource: "source"}[k[0]], peer)
@@ -274,6 +299,8 @@ func objectKeyString(k []byte) string {
 		return fmt.Sprintf("lock %s/%q", service, key)
 	case ok && k[0] == kindQueue && len(rest) == 8:
 		return fmt.Sprintf("queue %s/%q position=%d", service, key, binary.BigEndian.Uint64(rest))
+	case ok && k[0] == kindChange && len(rest) == 8:
+		return fmt.Sprintf("change %s/%q position=%d", service, key, binary.BigEndian.Uint64(rest))
 	case ok && k[0] == kindUserState:
 		return fmt.Sprintf("state %s/%q %q", service, key, rest)
 	default:

@@ -41,6 +41,8 @@ func TestGoldenKeys(t *testing.T) {
 		{"timer", "080000000000000304" + idHex + "0000000000000005" + "02" + "00000006", "timer 772 " + i.String() + "@5 kind=2 index=6", appendTimerKey(nil, timer)},
 		{"outbox", "090102" + "0000000000000003", "outbox 258/3", appendOutboxKey(nil, 258, 3)},
 		{"outbox-seq", "0a0102", "outbox-seq 258", appendPeerKey(nil, kindOutboxSeq, 258)},
+		{"event", "0d0000000000000102" + idHex + "00000007", "event " + i.String() + "@258/7", appendEventKey(nil, j, 7)},
+		{"change", "0e530001" + "6b0001" + "0000000000000009", `change S/"k" position=9`, appendChangeKey(nil, "S", "k", 9)},
 		{"source", "0b0102", "source 258", appendPeerKey(nil, kindSource, 258)},
 		{"promise", "0c570001" + "6b0001" + "700001", `promise W/"k" "p"`, appendPromiseKey(nil, partition.Promise{Service: "W", Key: "k", Name: "p"})},
 		{
@@ -58,7 +60,7 @@ func TestGoldenKeys(t *testing.T) {
 }
 
 func TestMalformedKeys(t *testing.T) {
-	for _, text := range []string{"02", "03ff", "04", "0553", "06530001", "08", "09", "0a", "0b01", "0c57", "0c5700016b000170000100", "ff", "0553000161000162"} {
+	for _, text := range []string{"02", "03ff", "04", "0553", "06530001", "08", "09", "0a", "0b01", "0c57", "0c5700016b000170000100", "0d", "0e53", "ff", "0553000161000162"} {
 		k, err := hex.DecodeString(text)
 		if err != nil {
 			t.Fatal(err)
@@ -110,6 +112,11 @@ func TestKeysRoundTripAndOrder(t *testing.T) {
 		if j, ok := parseActiveKey(appendActiveKey(nil, a)); !ok || j != a {
 			t.Fatalf("%v became %v", a, j)
 		}
+		if j, n, ok := parseEventKey(appendEventKey(nil, a, first)); !ok || j != a || n != first {
+			t.Fatalf("event %v %d became %v %d", a, first, j, n)
+		}
+		checkOrder(t, appendEventKey(nil, a, first), appendEventKey(nil, b, second),
+			cmp.Or(cmp.Compare(a.incarnation, b.incarnation), compareIDs(a.id, b.id), cmp.Compare(first, second)))
 		if i, ok := parseInvocationKey(appendInvocationKey(nil, a.id)); !ok || i != a.id {
 			t.Fatalf("%v became %v", a.id, i)
 		}
@@ -154,8 +161,10 @@ func TestKeysRoundTripAndOrder(t *testing.T) {
 			t.Fatalf("%q %d became %q %d", promise, number, got, n)
 		}
 		position := rapid.Uint64().Draw(t, "position")
-		if got, ok := queuePosition(appendQueueKey(nil, service, key, position)); !ok || got != position {
-			t.Fatalf("position %d became %d", position, got)
+		for _, k := range [][]byte{appendQueueKey(nil, service, key, position), appendChangeKey(nil, service, key, position)} {
+			if got, ok := queuePosition(k); !ok || got != position {
+				t.Fatalf("position %d became %d", position, got)
+			}
 		}
 	}))
 }

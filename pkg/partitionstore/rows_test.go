@@ -64,6 +64,16 @@ func (l *log) step(i id.Invocation, frames ...[]byte) {
 	}, &storedv1.StepFacts{Pin: &storedv1.Pin{Deployment: make([]byte, 16), ProtocolVersion: 6}}, frames...)
 }
 
+func (l *log) event(i id.Invocation, message string) {
+	inv, err := l.s.Invocation(i)
+	if err != nil || inv == nil {
+		l.t.Fatalf("invocation %s: %v, %v", i, inv, err)
+	}
+	l.do(command.Header{
+		Kind: command.Event, ID: i, Incarnation: lsn.LSN(inv.Row.Incarnation), Activation: lsn.LSN(inv.Row.Activation), Attempt: 1,
+	}, &storedv1.EventFacts{Failure: &storedv1.AttemptFailure{Message: message}})
+}
+
 var counter = &storedv1.Target{
 	Service: "Counter", Handler: "add", Key: "k",
 	ServiceType: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, HandlerType: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE,
@@ -441,5 +451,69 @@ func TestPromises(t *testing.T) {
 	}
 	if want := "{W k new} false, {W kk a} true, {W kk many} false"; strings.Join(got, ", ") != want {
 		t.Fatalf("%s, not %s", strings.Join(got, ", "), want)
+	}
+}
+
+// A walk over what completed tells of all that did, whatever journals lie between, and of nothing else.
+func TestCompletedRows(t *testing.T) {
+	s := open(t, smallConfig(), vfs.NewMem(), newShared(t))
+	defer func() { _ = s.Close() }()
+	l := newLog(t, s)
+	var want []id.Invocation
+	for n := range 6 {
+		i := l.invoke(n, &storedv1.Target{Service: "S", ServiceType: storedv1.ServiceType_SERVICE_TYPE_SERVICE})
+		for range n {
+			l.step(i, partitiontest.Run(uint32(n)))
+		}
+		if n%2 == 0 {
+			l.step(i, partitiontest.Output("o"), partitiontest.End())
+			want = append(want, i)
+		}
+	}
+	snap, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = snap.Close() }()
+	rows := snap.Completed()
+	defer func() { _ = rows.Close() }()
+	for _, i := range want {
+		if inv, err := rows.Next(); err != nil || inv.ID != i {
+			t.Fatalf("next is %v, %v, not %s", inv, err, i)
+		}
+	}
+	if inv, err := rows.Next(); !errors.Is(err, io.EOF) {
+		t.Fatalf("one more: %v, %v", inv, err)
+	}
+}
+
+func TestEventRows(t *testing.T) {
+	s := open(t, smallConfig(), vfs.NewMem(), newShared(t))
+	defer func() { _ = s.Close() }()
+	l := newLog(t, s)
+	i, other := l.invoke(1, counter), l.invoke(2, &storedv1.Target{Service: "S", ServiceType: storedv1.ServiceType_SERVICE_TYPE_SERVICE})
+	for _, message := range []string{"a", "b"} {
+		l.event(i, message)
+		l.event(other, "x")
+	}
+	inv, err := s.Invocation(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = snap.Close() }()
+	rows := snap.Events(inv)
+	defer func() { _ = rows.Close() }()
+	for n, message := range []string{"a", "b"} {
+		number, e, err := rows.Next()
+		if err != nil || int(number) != n || e.Failure.GetMessage() != message || e.AppendedAtMs != 1000 {
+			t.Fatalf("event %d is %d: %v, %v", n, number, e, err)
+		}
+	}
+	if _, e, err := rows.Next(); !errors.Is(err, io.EOF) {
+		t.Fatalf("one more: %v, %v", e, err)
 	}
 }

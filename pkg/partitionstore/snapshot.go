@@ -1,6 +1,7 @@
 package partitionstore
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -10,6 +11,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
 	"reprise/pkg/journal"
+	"reprise/pkg/keyenc"
 	"reprise/pkg/partition"
 	"reprise/pkg/serviceproto"
 )
@@ -41,6 +43,7 @@ type rows struct {
 	it      *pebble.Iterator
 	err     error
 	started bool
+	seek    []byte // where the next step goes, if set
 }
 
 func newRows(r pebble.Reader, lower, prefix []byte) rows {
@@ -59,6 +62,10 @@ func (r *rows) next() (key, value []byte, err error) {
 	if !r.started {
 		r.started, step = true, r.it.First
 	}
+	if r.seek != nil {
+		to := r.seek
+		r.seek, step = nil, func() bool { return r.it.SeekGE(to) }
+	}
 	if !step() {
 		if err := r.it.Error(); err != nil {
 			return nil, nil, err
@@ -68,6 +75,9 @@ func (r *rows) next() (key, value []byte, err error) {
 	value, err = r.it.ValueAndErr()
 	return r.it.Key(), value, err
 }
+
+// skipTo has the next step go to the first row at or after key.
+func (r *rows) skipTo(key []byte) { r.seek = key }
 
 // Close ends the walk.
 func (r *rows) Close() error {
@@ -103,6 +113,65 @@ func (r *JournalRows) Next() (journal.Row, error) {
 		return journal.Row{}, malformed(k)
 	}
 	return journal.ParseRow(first, v)
+}
+
+// EventRows walks what happened beside a journal.
+type EventRows struct{ rows }
+
+// Events walks the events of inv's life, oldest first.
+func (s *Snapshot) Events(inv *invocation.Invocation) *EventRows {
+	prefix := appendEventPrefix(nil, lifeOf(inv))
+	return &EventRows{newRows(s.snap, prefix, prefix)}
+}
+
+// Next returns the next event and its number; io.EOF after the last one.
+func (r *EventRows) Next() (number uint32, e *storedv1.JournalEvent, err error) {
+	k, v, err := r.next()
+	if err != nil {
+		return 0, nil, err
+	}
+	_, number, ok := parseEventKey(k)
+	if !ok {
+		return 0, nil, malformed(k)
+	}
+	e = &storedv1.JournalEvent{}
+	if err := e.UnmarshalVT(v); err != nil {
+		return 0, nil, errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(k), err))
+	}
+	return number, e, nil
+}
+
+// CompletedRows walks the invocations that completed, without reading their journals.
+type CompletedRows struct{ rows }
+
+// Completed walks the completed invocations in the order of their creation.
+func (s *Snapshot) Completed() *CompletedRows {
+	return &CompletedRows{newRows(s.snap, []byte{kindLife}, []byte{kindLife})}
+}
+
+// Next returns the next one; io.EOF after the last one.
+func (r *CompletedRows) Next() (*invocation.Invocation, error) {
+	for {
+		k, v, err := r.next()
+		if err != nil {
+			return nil, err
+		}
+		l, ok := parseLifeKey(k)
+		if !ok { // its journal is in the way
+			if l, _, ok = parseJournalKey(k); !ok {
+				return nil, malformed(k)
+			}
+			r.skipTo(keyenc.PrefixEnd(appendLifeKey(nil, l)))
+			continue
+		}
+		inv, err := decodeInvocation(l, v)
+		if err != nil {
+			return nil, err
+		}
+		if completed(inv) {
+			return inv, nil
+		}
+	}
 }
 
 // StateEntry is one entry of the user state of an object.

@@ -308,16 +308,20 @@ const pointDeletesMax = 64
 
 // DropJournal implements partition.State.
 func (v *View) DropJournal(inv *invocation.Invocation) error {
-	index, err := v.s.Journal(inv)
-	if err != nil {
-		return err
+	entries := inv.Row.JournalEntries // of one that completed, it is not worth reading
+	if inv.Journal != nil || entries == 0 {
+		index, err := v.s.Journal(inv)
+		if err != nil {
+			return err
+		}
+		entries = index.Entries
 	}
 	j := lifeOf(inv)
-	if index.Entries > pointDeletesMax {
+	if entries > pointDeletesMax {
 		from := appendJournalKey(nil, j, 0)
-		return v.rows.DeleteRange(from, appendJournalKey(nil, j, index.Entries), nil)
+		return v.rows.DeleteRange(from, appendJournalKey(nil, j, entries), nil)
 	}
-	for first := range index.Entries { // not every entry begins a row
+	for first := range entries { // not every entry begins a row
 		if err := v.delete(appendJournalKey(v.key[:0], j, first)); err != nil {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
+	"reprise/pkg/invocation"
 	"reprise/pkg/keyenc"
 	"reprise/pkg/partition"
 	"reprise/pkg/queue"
@@ -160,23 +161,23 @@ func (v *View) ClearLock(service, key string) error {
 }
 
 // Enqueue implements partition.State.
-func (v *View) Enqueue(service, key string, position uint64, i id.Invocation) error {
-	v.key = appendQueueKey(v.key[:0], service, key, position)
-	return v.writer().Set(v.key, i[:], nil)
+func (v *View) Enqueue(service, key string, e queue.Entry) error {
+	v.key = appendQueueKey(v.key[:0], service, key, e.Position)
+	return v.writer().Set(v.key, e.ID[:], nil)
 }
 
 // FirstQueued implements partition.State.
-func (v *View) FirstQueued(service, key string) (position uint64, i id.Invocation, found bool, err error) {
+func (v *View) FirstQueued(service, key string) (e queue.Entry, found bool, err error) {
 	err = scan(v.reader(), appendQueuePrefix(nil, service, key), func(k, value []byte) error {
 		p, ok := queuePosition(k)
-		if !ok || len(value) != len(i) {
+		if !ok || len(value) != len(e.ID) {
 			return malformed(k)
 		}
-		position, found = p, true
-		copy(i[:], value)
+		e.Position, found = p, true
+		copy(e.ID[:], value)
 		return errStopScan
 	})
-	return position, i, found, err
+	return e, found, err
 }
 
 // Dequeue implements partition.State.
@@ -215,6 +216,46 @@ func decodeMessage(key []byte, m message, value []byte) error {
 		return errs.With(errs.Corrupt, fmt.Errorf("%s: %w", KeyString(key), err))
 	}
 	return nil
+}
+
+// PutChange implements partition.State.
+func (v *View) PutChange(service, key string, position uint64, c *storedv1.PatchStateFacts) error {
+	return v.putMessage(appendChangeKey(v.key[:0], service, key, position), c)
+}
+
+// Change implements partition.State.
+func (v *View) Change(service, key string, position uint64) (*storedv1.PatchStateFacts, error) {
+	c := &storedv1.PatchStateFacts{}
+	if found, err := v.getMessage(appendChangeKey(v.key[:0], service, key, position), c); err != nil || !found {
+		return nil, err
+	}
+	return c, nil
+}
+
+// DeleteChange implements partition.State.
+func (v *View) DeleteChange(service, key string, position uint64) error {
+	v.key = appendChangeKey(v.key[:0], service, key, position)
+	return v.writer().Delete(v.key, nil)
+}
+
+// PutEvent implements partition.State.
+func (v *View) PutEvent(inv *invocation.Invocation, number uint32, e *storedv1.JournalEvent) error {
+	return v.putMessage(appendEventKey(v.key[:0], lifeOf(inv), number), e)
+}
+
+// Event implements partition.State.
+func (v *View) Event(inv *invocation.Invocation, number uint32) (*storedv1.JournalEvent, error) {
+	e := &storedv1.JournalEvent{}
+	if found, err := v.getMessage(appendEventKey(v.key[:0], lifeOf(inv), number), e); err != nil || !found {
+		return nil, err
+	}
+	return e, nil
+}
+
+// DeleteEvent implements partition.State.
+func (v *View) DeleteEvent(inv *invocation.Invocation, number uint32) error {
+	v.key = appendEventKey(v.key[:0], lifeOf(inv), number)
+	return v.writer().Delete(v.key, nil)
 }
 
 // PutTimer implements partition.State.

@@ -20,6 +20,16 @@ const (
 	Waiting Stage = 2
 )
 
+// Entry is somebody in a queue at a position: an invocation, or a change of user state, which has the
+// zero ID, and leaves as soon as its turn has come.
+type Entry struct {
+	Position uint64
+	ID       id.Invocation
+}
+
+// IsChange tells whether the entry is a change of user state.
+func (e Entry) IsChange() bool { return e.ID == id.Invocation{} }
+
 // Lock is the head of a queue: who runs, and how many wait. A queue in which nobody runs has none.
 type Lock struct {
 	Holder  id.Invocation
@@ -31,29 +41,30 @@ type Rows interface {
 	Lock(service, key string) (Lock, bool, error)
 	SetLock(service, key string, l Lock) error
 	ClearLock(service, key string) error
-	Enqueue(service, key string, position uint64, i id.Invocation) error
-	FirstQueued(service, key string) (position uint64, i id.Invocation, found bool, err error)
+	Enqueue(service, key string, e Entry) error
+	// FirstQueued returns the entry with the lowest position.
+	FirstQueued(service, key string) (e Entry, found bool, err error)
 	Dequeue(service, key string, position uint64) error
 }
 
-// Enter lets i run if nobody does, else has it wait at position. Positions grow with each call for a queue.
-func Enter(rows Rows, q Name, position uint64, i id.Invocation) (Stage, error) {
+// Enter lets e run if nobody does, else has it wait at its position. Positions grow with each call for a queue.
+func Enter(rows Rows, q Name, e Entry) (Stage, error) {
 	lock, taken, err := rows.Lock(q.Service, q.Key)
 	if err != nil {
 		return 0, err
 	}
 	if !taken {
-		return Running, rows.SetLock(q.Service, q.Key, Lock{Holder: i})
+		return Running, rows.SetLock(q.Service, q.Key, Lock{Holder: e.ID})
 	}
 	lock.Waiting++
 	if err := rows.SetLock(q.Service, q.Key, lock); err != nil {
 		return 0, err
 	}
-	return Waiting, rows.Enqueue(q.Service, q.Key, position, i)
+	return Waiting, rows.Enqueue(q.Service, q.Key, e)
 }
 
 // Leave ends the turn of i, which runs, and returns who runs next, if anyone waits.
-func Leave(rows Rows, q Name, i id.Invocation) (next id.Invocation, found bool, err error) {
+func Leave(rows Rows, q Name, i id.Invocation) (next Entry, found bool, err error) {
 	lock, taken, err := rows.Lock(q.Service, q.Key)
 	if err != nil {
 		return next, false, err
@@ -64,17 +75,17 @@ func Leave(rows Rows, q Name, i id.Invocation) (next id.Invocation, found bool, 
 	if lock.Waiting == 0 {
 		return next, false, rows.ClearLock(q.Service, q.Key)
 	}
-	position, next, found, err := rows.FirstQueued(q.Service, q.Key)
+	next, found, err = rows.FirstQueued(q.Service, q.Key)
 	if err != nil {
 		return next, false, err
 	}
 	if !found {
 		return next, false, errs.Newf(errs.Corrupt, "%d wait in the queue of %s %q, and none is there", lock.Waiting, q.Service, q.Key)
 	}
-	if err := rows.Dequeue(q.Service, q.Key, position); err != nil {
+	if err := rows.Dequeue(q.Service, q.Key, next.Position); err != nil {
 		return next, false, err
 	}
-	return next, true, rows.SetLock(q.Service, q.Key, Lock{Holder: next, Waiting: lock.Waiting - 1})
+	return next, true, rows.SetLock(q.Service, q.Key, Lock{Holder: next.ID, Waiting: lock.Waiting - 1})
 }
 
 // Remove takes who waits at position out of the queue.

@@ -25,7 +25,7 @@ func TestQueueOrder(t *testing.T) {
 			if rapid.Bool().Draw(t, "enter") || len(line) == 0 {
 				position++
 				i := id.NewInvocation(1, [16]byte{byte(n + 1)})
-				stage, err := queue.Enter(rows, name, position, i)
+				stage, err := queue.Enter(rows, name, queue.Entry{Position: position, ID: i})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -49,8 +49,8 @@ func TestQueueOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 			line = line[1:]
-			if found != (len(line) > 0) || found && next != line[0] {
-				t.Fatalf("next is %s %t, the line is %v", next, found, line)
+			if found != (len(line) > 0) || found && next.ID != line[0] {
+				t.Fatalf("next is %v %t, the line is %v", next, found, line)
 			}
 		}
 		if _, _, err := queue.Leave(rows, name, id.Invocation{}); !errs.Is(err, errs.Corrupt) {

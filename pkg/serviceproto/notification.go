@@ -2,6 +2,8 @@ package serviceproto
 
 import (
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"reprise/pkg/id"
 )
 
 // Notification is what the engine needs to know of a notification frame.
@@ -36,6 +38,46 @@ func ScanNotification(f Frame) (Notification, error) {
 		return Notification{}, violation("%s is not a notification", f.Type)
 	}
 	return n, r.err(f.Type)
+}
+
+// ParseInvocationID decodes the payload of a CallInvocationIDCompletion.
+func ParseInvocationID(payload []byte) (i id.Invocation, completionID uint32, err error) {
+	var text []byte
+	r := reader{b: payload}
+	for r.next() {
+		switch r.num {
+		case 1:
+			completionID = r.uint32()
+		case 16:
+			text = r.text()
+		default:
+		}
+	}
+	if err := r.err(TypeCallInvocationIDCompletion); err != nil {
+		return i, 0, err
+	}
+	if i, err = id.ParseInvocation(string(text)); err != nil {
+		return i, 0, violation("%s: %v", TypeCallInvocationIDCompletion, err)
+	}
+	return i, completionID, nil
+}
+
+// ResultCompletion returns the id of the completion that a command takes its result from; false if it
+// has none.
+func ResultCompletion(f Frame) (completionID uint32, ok bool, err error) {
+	switch f.Type {
+	case TypeGetLazyState, TypeGetLazyStateKeys, TypeGetPromise, TypePeekPromise, TypeCompletePromise, TypeSleep, TypeCall, TypeRun,
+		TypeAttachInvocation, TypeGetInvocationOutput:
+	default:
+		return 0, false, nil
+	}
+	r := reader{b: f.Payload}
+	for r.next() {
+		if r.num == 11 {
+			completionID = r.uint32()
+		}
+	}
+	return completionID, true, r.err(f.Type)
 }
 
 // RunCompletion checks a ProposeRunCompletion payload and appends the notification frame that is made

@@ -385,3 +385,42 @@ func TestParseAttach(t *testing.T) {
 func idempotentAttach(target *servicev1.IdempotentRequestTarget) *servicev1.AttachInvocationCommand {
 	return &servicev1.AttachInvocationCommand{Target: &servicev1.AttachInvocationCommand_IdempotentRequestTarget{IdempotentRequestTarget: target}}
 }
+
+func TestParseInvocationID(t *testing.T) {
+	want, err := id.ParseInvocation(seedID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, _, _, err := NextFrame(AppendInvocationID(nil, 3, seedID), 1<<20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, completion, err := ParseInvocationID(f.Payload); err != nil || got != want || completion != 3 {
+		t.Errorf("%s %d, %v", got, completion, err)
+	}
+	for _, bad := range [][]byte{{0x08}, AppendInvocationID(nil, 3, "inv_1")[8:]} {
+		if got, _, err := ParseInvocationID(bad); docOf(t, err) != "RT0012" {
+			t.Errorf("%x: %s", bad, got)
+		}
+	}
+}
+
+func TestResultCompletion(t *testing.T) {
+	for _, c := range []struct {
+		t    Type
+		hex  string
+		want uint32
+		ok   bool
+	}{
+		{TypeSleep, "5805", 5, true}, {TypeRun, "5807", 7, true}, {TypeCall, "50015802", 2, true}, {TypeGetLazyState, "0a016b5803", 3, true},
+		{TypeOneWayCall, "5001", 0, false}, {TypeSetState, "0a016b", 0, false}, {TypeOutput, "7200", 0, false},
+	} {
+		got, ok, err := ResultCompletion(hexFrame(t, c.t, c.hex))
+		if err != nil || got != c.want || ok != c.ok {
+			t.Errorf("%s: %d %t, %v", c.t, got, ok, err)
+		}
+	}
+	if _, _, err := ResultCompletion(hexFrame(t, TypeSleep, "58")); docOf(t, err) != "RT0012" {
+		t.Error("a malformed command has a result")
+	}
+}

@@ -1060,6 +1060,9 @@ type Invocation struct {
 	Input                 []byte                 `protobuf:"bytes,22,opt,name=input,proto3" json:"input,omitempty"`                                          // while scheduled or inboxed: the Input frame, not yet a journal row
 	JournalEntries        uint32                 `protobuf:"varint,23,opt,name=journal_entries,json=journalEntries,proto3" json:"journal_entries,omitempty"` // when completed: how many entries the journal has (0 = dropped)
 	Request               []byte                 `protobuf:"bytes,24,opt,name=request,proto3" json:"request,omitempty"`                                      // of InvokeFacts
+	Pausing               bool                   `protobuf:"varint,30,opt,name=pausing,proto3" json:"pausing,omitempty"`                                     // while invoked: what its attempt comes to next is a pause, not a wait or a retry
+	RestartedFrom         []byte                 `protobuf:"bytes,31,opt,name=restarted_from,json=restartedFrom,proto3" json:"restarted_from,omitempty"`     // 24 bytes: the invocation that it is a repetition of, if any
+	Events                uint32                 `protobuf:"varint,32,opt,name=events,proto3" json:"events,omitempty"`                                       // how many journal events there ever were: the number of the next one
 	unknownFields         protoimpl.UnknownFields
 	sizeCache             protoimpl.SizeCache
 }
@@ -1260,6 +1263,27 @@ func (x *Invocation) GetRequest() []byte {
 		return x.Request
 	}
 	return nil
+}
+
+func (x *Invocation) GetPausing() bool {
+	if x != nil {
+		return x.Pausing
+	}
+	return false
+}
+
+func (x *Invocation) GetRestartedFrom() []byte {
+	if x != nil {
+		return x.RestartedFrom
+	}
+	return nil
+}
+
+func (x *Invocation) GetEvents() uint32 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
 }
 
 // Announcement is the facts of an Announce record.
@@ -1762,7 +1786,7 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\x14related_command_type\x18\a \x01(\rH\x02R\x12relatedCommandType\x88\x01\x01B\x18\n" +
 	"\x16_related_command_indexB\x17\n" +
 	"\x15_related_command_nameB\x17\n" +
-	"\x15_related_command_type\"\xce\a\n" +
+	"\x15_related_command_type\"\xa7\b\n" +
 	"\n" +
 	"Invocation\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x04R\vincarnation\x123\n" +
@@ -1792,7 +1816,10 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\x0equeue_position\x18\x15 \x01(\x04R\rqueuePosition\x12\x14\n" +
 	"\x05input\x18\x16 \x01(\fR\x05input\x12'\n" +
 	"\x0fjournal_entries\x18\x17 \x01(\rR\x0ejournalEntries\x12\x18\n" +
-	"\arequest\x18\x18 \x01(\fR\arequestB\x12\n" +
+	"\arequest\x18\x18 \x01(\fR\arequest\x12\x18\n" +
+	"\apausing\x18\x1e \x01(\bR\apausing\x12%\n" +
+	"\x0erestarted_from\x18\x1f \x01(\fR\rrestartedFrom\x12\x16\n" +
+	"\x06events\x18  \x01(\rR\x06eventsB\x12\n" +
 	"\x10_idempotency_key\"\x94\x01\n" +
 	"\fAnnouncement\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x1e\n" +

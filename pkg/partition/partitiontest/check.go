@@ -6,6 +6,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
+	"reprise/pkg/partition"
 	"reprise/pkg/serviceproto"
 )
 
@@ -17,13 +18,16 @@ func (s *State) Check() error {
 			return fmt.Errorf("%s: %w", inv.ID, err)
 		}
 	}
+	if err := s.checkNoOrphans(); err != nil {
+		return err
+	}
 	for o, lock := range s.locks {
 		holder := lock.Holder
 		if n := len(s.queues[o]); n != int(lock.Waiting) {
 			return fmt.Errorf("the lock of %v says that %d wait, %d do", o, lock.Waiting, n)
 		}
 		inv := s.rows[holder]
-		if inv == nil || !inv.Exclusive() || !running(inv) || lockOf(inv) != o {
+		if inv == nil || !inv.Exclusive() || !inv.Started() || lockOf(inv) != o {
 			return fmt.Errorf("lock of %v is held by %s, which does not run", o, holder)
 		}
 	}
@@ -42,8 +46,14 @@ func (s *State) Check() error {
 			return fmt.Errorf("%d wait for the lock of %v, which is free", len(q), o)
 		}
 		for _, e := range q {
-			if inv := s.rows[e.id]; inv == nil || inv.Row.QueuePosition != e.position || lockOf(inv) != o {
-				return fmt.Errorf("%s waits for %v without a row that says so", e.id, o)
+			if _, ok := s.changes[changeAt{o, e.Position}]; ok != e.IsChange() {
+				return fmt.Errorf("entry %d of the queue of %v is a change: %t, and one is there: %t", e.Position, o, e.IsChange(), ok)
+			}
+			if e.IsChange() {
+				continue
+			}
+			if inv := s.rows[e.ID]; inv == nil || inv.Row.QueuePosition != e.Position || lockOf(inv) != o {
+				return fmt.Errorf("%s waits for %v without a row that says so", e.ID, o)
 			}
 		}
 	}
@@ -54,19 +64,9 @@ func lockOf(inv *invocation.Invocation) object {
 	return object{inv.Row.Target.GetService(), inv.Row.Target.GetKey()}
 }
 
-func running(inv *invocation.Invocation) bool {
-	switch inv.Row.Status {
-	case storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED, storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED,
-		storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED:
-		return true
-	default:
-		return false
-	}
-}
-
 func (s *State) checkInvocation(inv *invocation.Invocation) error {
 	row := &inv.Row
-	if inv.Exclusive() && running(inv) && s.locks[lockOf(inv)].Holder != inv.ID {
+	if inv.Exclusive() && inv.Started() && s.locks[lockOf(inv)].Holder != inv.ID {
 		return fmt.Errorf("it runs without its lock")
 	}
 	next := uint32(0)
@@ -92,7 +92,7 @@ func (s *State) checkInvocation(inv *invocation.Invocation) error {
 		return fmt.Errorf("it is scheduled without a timer")
 	case storedv1.InvocationStatus_INVOCATION_STATUS_INBOXED:
 		for _, e := range s.queues[lockOf(inv)] {
-			if e.id == inv.ID {
+			if e.ID == inv.ID {
 				return nil
 			}
 		}
@@ -112,6 +112,52 @@ func (s *State) checkInvocation(inv *invocation.Invocation) error {
 	case storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED:
 		if row.Result == nil || len(row.Sinks) > 0 {
 			return fmt.Errorf("it completed without a result, or with callers not answered")
+		}
+		return s.checkKept(inv)
+	}
+	return nil
+}
+
+// checkKept looks after what is kept of an invocation that completed.
+func (s *State) checkKept(inv *invocation.Invocation) error {
+	row := &inv.Row
+	kept := uint32(0)
+	for _, r := range s.journals[lifeOf(inv)] {
+		kept += r.Entries
+	}
+	if kept != row.JournalEntries {
+		return fmt.Errorf("its row says %d entries of its journal are kept, %d are", row.JournalEntries, kept)
+	}
+	if !inv.Hidden() {
+		return nil
+	}
+	for t := range s.timers {
+		if t.ID == inv.ID && t.Incarnation == row.Incarnation && t.Kind == partition.TimerForget {
+			return nil
+		}
+	}
+	return fmt.Errorf("it is hidden, and nothing would ever forget it")
+}
+
+// checkNoOrphans finds rows that belong to a life that is not there.
+func (s *State) checkNoOrphans() error {
+	lives := map[life]bool{}
+	for _, inv := range s.rows {
+		lives[lifeOf(inv)] = true
+	}
+	for l := range s.journals {
+		if !lives[l] {
+			return fmt.Errorf("the journal of %s@%d is left", l.id, l.incarnation)
+		}
+	}
+	for l, events := range s.events {
+		if !lives[l] && len(events) > 0 {
+			return fmt.Errorf("events of %s@%d are left", l.id, l.incarnation)
+		}
+	}
+	for t := range s.timers {
+		if t.Kind != partition.TimerSleep && !lives[life{t.ID, t.Incarnation}] {
+			return fmt.Errorf("timer %d of %s@%d is left", t.Kind, t.ID, t.Incarnation)
 		}
 	}
 	return nil

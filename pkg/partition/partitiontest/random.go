@@ -53,7 +53,7 @@ func (r *Random) Next() []byte {
 	meta := r.st.Meta()
 	at := lsn.LSN(meta.Applied + 1)
 	r.time += int64(r.draw(50))
-	kind := r.draw(40)
+	kind := r.draw(56)
 	if meta.Epoch == 0 || kind == 0 {
 		return r.announce(at)
 	}
@@ -147,9 +147,62 @@ func (r *Random) command(kind int) (h command.Header, facts command.Facts, frame
 		}, nil
 	case kind < 38:
 		return command.Header{Kind: command.Read, ID: r.near()}, nil, nil
-	default:
+	case kind < 40:
 		return r.giveUp(kind)
+	default:
+		return r.operation(kind)
 	}
+}
+
+// operation is what people ask for, of any invocation in any status, and what follows from time.
+func (r *Random) operation(kind int) (h command.Header, facts command.Facts, frames [][]byte) {
+	h.ID = r.near()
+	switch kind {
+	case 40, 41, 42:
+		h.Kind = command.Cancel
+	case 43, 44:
+		h.Kind = command.Kill
+	case 45, 46:
+		h.Kind = command.Hold
+	case 47, 48:
+		f := &storedv1.ResumeFacts{}
+		if r.draw(2) == 0 {
+			f.Deployment = &storedv1.Choice{Deployment: make([]byte, 16), MinProtocolVersion: uint32(5 + r.draw(2)), MaxProtocolVersion: 6}
+		}
+		h.Kind, facts = command.Resume, f
+	case 49:
+		next := h.ID
+		next[len(next)-1] = byte(r.draw(2))
+		h.Kind, facts = command.Restart, &storedv1.RestartFacts{Id: next[:], From: uint32(r.draw(4)), Keep: r.draw(2) == 0}
+	case 50:
+		h.Kind = command.Purge
+	case 51:
+		h.Kind = command.PurgeJournal
+	case 52, 53:
+		key := fmt.Sprint("k", r.draw(2))
+		h.ID, h.Kind = id.NewInvocation(id.Hash(key), [16]byte{}), command.PatchState
+		f := &storedv1.PatchStateFacts{Service: "Object", Key: key}
+		if r.draw(2) == 0 {
+			f.Entries = []*storedv1.StateEntry{{Name: []byte("patched"), Value: []byte{byte(r.draw(3))}}}
+		}
+		facts = f
+	case 54:
+		f := &storedv1.ExpireFacts{}
+		for range r.draw(4) {
+			if inv := r.some(storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED); inv != nil {
+				f.Lives = append(f.Lives, partition.LifeOf(inv))
+			}
+		}
+		r.time += int64(r.draw(2)) * 400_000
+		h.ID, h.Kind, facts = id.Invocation{}, command.Expire, f
+	default:
+		inv := r.some(storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED)
+		if inv != nil {
+			h = r.attempt(inv)
+		}
+		h.Kind, facts = command.Event, &storedv1.EventFacts{Failure: &storedv1.AttemptFailure{Code: 500, Message: fmt.Sprint(r.draw(2))}}
+	}
+	return h, facts, nil
 }
 
 func (r *Random) facts() *storedv1.InvokeFacts {

@@ -29,9 +29,9 @@ type life struct {
 	incarnation uint64
 }
 
-type queued struct {
+type changeAt struct {
+	object
 	position uint64
-	id       id.Invocation
 }
 
 // State keeps rows in maps. It has no batches: what is put is there.
@@ -43,7 +43,9 @@ type State struct {
 	promises map[partition.Promise]*storedv1.Promise
 	waiters  map[partition.Promise]map[uint64]*storedv1.Sink
 	locks    map[object]queue.Lock
-	queues   map[object][]queued
+	queues   map[object][]queue.Entry
+	changes  map[changeAt][]byte
+	events   map[life]map[uint32][]byte
 	timers   map[partition.Timer]struct{}
 	seqs     map[id.Partition]uint64
 	outbox   map[id.Partition]map[uint64][]byte
@@ -54,7 +56,7 @@ type State struct {
 func New() *State {
 	return &State{
 		meta: &storedv1.Meta{}, rows: map[id.Invocation]*invocation.Invocation{}, journals: map[life][]journal.Row{},
-		user: map[object]map[string][]byte{}, promises: map[partition.Promise]*storedv1.Promise{}, waiters: map[partition.Promise]map[uint64]*storedv1.Sink{}, locks: map[object]queue.Lock{}, queues: map[object][]queued{},
+		user: map[object]map[string][]byte{}, promises: map[partition.Promise]*storedv1.Promise{}, waiters: map[partition.Promise]map[uint64]*storedv1.Sink{}, locks: map[object]queue.Lock{}, queues: map[object][]queue.Entry{}, changes: map[changeAt][]byte{}, events: map[life]map[uint32][]byte{},
 		timers: map[partition.Timer]struct{}{}, seqs: map[id.Partition]uint64{}, outbox: map[id.Partition]map[uint64][]byte{},
 		sources: map[id.Partition]uint64{},
 	}
@@ -91,6 +93,10 @@ func (s *State) Clone() *State {
 	for p, rows := range s.outbox {
 		c.outbox[p] = maps.Clone(rows)
 	}
+	for l, events := range s.events {
+		c.events[l] = maps.Clone(events)
+	}
+	c.changes = maps.Clone(s.changes)
 	c.locks, c.timers = maps.Clone(s.locks), maps.Clone(s.timers)
 	c.seqs, c.sources = maps.Clone(s.seqs), maps.Clone(s.sources)
 	return c
@@ -242,24 +248,66 @@ func (s *State) ClearLock(service, key string) error {
 	return nil
 }
 
-func (s *State) Enqueue(service, key string, position uint64, i id.Invocation) error {
+func (s *State) Enqueue(service, key string, e queue.Entry) error {
 	o := object{service, key}
-	s.queues[o] = append(s.queues[o], queued{position, i})
-	slices.SortFunc(s.queues[o], func(a, b queued) int { return cmp.Compare(a.position, b.position) })
+	s.queues[o] = append(s.queues[o], e)
+	slices.SortFunc(s.queues[o], func(a, b queue.Entry) int { return cmp.Compare(a.Position, b.Position) })
 	return nil
 }
 
-func (s *State) FirstQueued(service, key string) (uint64, id.Invocation, bool, error) {
+func (s *State) FirstQueued(service, key string) (e queue.Entry, found bool, err error) {
 	q := s.queues[object{service, key}]
 	if len(q) == 0 {
-		return 0, id.Invocation{}, false, nil
+		return e, false, nil
 	}
-	return q[0].position, q[0].id, true, nil
+	return q[0], true, nil
+}
+
+func (s *State) PutChange(service, key string, position uint64, c *storedv1.PatchStateFacts) (err error) {
+	s.changes[changeAt{object{service, key}, position}], err = c.MarshalVT()
+	return err
+}
+
+func (s *State) Change(service, key string, position uint64) (*storedv1.PatchStateFacts, error) {
+	b, ok := s.changes[changeAt{object{service, key}, position}]
+	if !ok {
+		return nil, nil
+	}
+	c := &storedv1.PatchStateFacts{}
+	return c, c.UnmarshalVT(b)
+}
+
+func (s *State) DeleteChange(service, key string, position uint64) error {
+	delete(s.changes, changeAt{object{service, key}, position})
+	return nil
+}
+
+func (s *State) PutEvent(inv *invocation.Invocation, number uint32, e *storedv1.JournalEvent) (err error) {
+	l := lifeOf(inv)
+	if s.events[l] == nil {
+		s.events[l] = map[uint32][]byte{}
+	}
+	s.events[l][number], err = e.MarshalVT()
+	return err
+}
+
+func (s *State) Event(inv *invocation.Invocation, number uint32) (*storedv1.JournalEvent, error) {
+	b, ok := s.events[lifeOf(inv)][number]
+	if !ok {
+		return nil, nil
+	}
+	e := &storedv1.JournalEvent{}
+	return e, e.UnmarshalVT(b)
+}
+
+func (s *State) DeleteEvent(inv *invocation.Invocation, number uint32) error {
+	delete(s.events[lifeOf(inv)], number)
+	return nil
 }
 
 func (s *State) Dequeue(service, key string, position uint64) error {
 	o := object{service, key}
-	s.queues[o] = slices.DeleteFunc(s.queues[o], func(q queued) bool { return q.position == position })
+	s.queues[o] = slices.DeleteFunc(s.queues[o], func(e queue.Entry) bool { return e.Position == position })
 	return nil
 }
 
@@ -373,7 +421,15 @@ func (s *State) Dump() string {
 	}
 	for o, q := range s.queues {
 		for _, e := range q {
-			lines = append(lines, fmt.Sprintf("queue %s/%q position=%d = %x", o.service, o.key, e.position, e.id[:]))
+			lines = append(lines, fmt.Sprintf("queue %s/%q position=%d = %x", o.service, o.key, e.Position, e.ID[:]))
+		}
+	}
+	for at, c := range s.changes {
+		lines = append(lines, fmt.Sprintf("change %s/%q position=%d = %x", at.service, at.key, at.position, c))
+	}
+	for l, events := range s.events {
+		for n, e := range events {
+			lines = append(lines, fmt.Sprintf("event %s@%d/%d = %x", l.id, l.incarnation, n, e))
 		}
 	}
 	for o, names := range s.user {
