@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	storedv1 "reprise/api/stored/v1"
@@ -15,10 +14,6 @@ import (
 	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
 )
-
-// generatedRetention is how long the result of an invocation is kept at least whose key or id the
-// ingress made: longer than any retry of the ingress, or a retry could execute it again (rule 12).
-const generatedRetention = 10 * time.Minute
 
 // goal is the handler that a path names.
 type goal struct {
@@ -282,9 +277,6 @@ func (x *exchange) build(s *scratch, to goal, h *schema.Handler, in input) (c cr
 	// A made-up id of a service or an object is kept as long as one with a key.
 	keyed := s.facts.IdempotencyKey != nil || c.generated && to.service.Type != storedv1.ServiceType_SERVICE_TYPE_WORKFLOW
 	completion, journal := h.Retentions(keyed)
-	if c.generated {
-		completion = max(completion, generatedRetention)
-	}
 	s.facts.Target = h.Target(to.key)
 	s.facts.CompletionRetentionMs, s.facts.JournalRetentionMs = completion.Milliseconds(), journal.Milliseconds()
 	s.facts.ExecuteAtMs = c.executeAt

@@ -16,6 +16,9 @@
 //	  │                    v
 //	  └──── backoff <── retry, or Pause or Fail is proposed ──> parked ──> (Stop)
 //
+// An operator's Hold has any of these states end in a proposed Pause: at once where nothing runs, else when the
+// attempt, which is half-closed, fails or suspends.
+//
 // # Goroutines and locks
 //
 // A run (the loop's view of an activation) and the timer wheel belong to the loop's goroutine. An

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unicode/utf8"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/host"
@@ -108,6 +109,40 @@ func (f *failure) stored() *storedv1.AttemptFailure {
 		Code: f.Code, Message: f.Message, Stacktrace: f.Stacktrace, DocCode: f.doc,
 		RelatedCommandIndex: f.RelatedCommandIndex, RelatedCommandName: f.RelatedCommandName, RelatedCommandType: f.RelatedCommandType,
 	}
+}
+
+// What an event repeats of a handler's texts.
+const (
+	eventMessageMax = 4 << 10
+	eventStackMax   = 16 << 10
+)
+
+// event is the failure as it is kept when the attempt is followed by another.
+func (f *failure) event() *storedv1.AttemptFailure {
+	e := f.stored()
+	e.Message, e.Stacktrace = clip(e.Message, eventMessageMax), clip(e.Stacktrace, eventStackMax)
+	return e
+}
+
+// clip cuts a text without cutting a character.
+func clip(s string, bytesMax int) string {
+	if len(s) <= bytesMax {
+		return s
+	}
+	for bytesMax > 0 && !utf8.RuneStart(s[bytesMax]) {
+		bytesMax--
+	}
+	return s[:bytesMax]
+}
+
+// same tells whether two failures are one for people: same code, text and command.
+func (f *failure) same(o *failure) bool {
+	return f.Code == o.Code && f.Message == o.Message && equal(f.RelatedCommandIndex, o.RelatedCommandIndex) &&
+		equal(f.RelatedCommandName, o.RelatedCommandName) && equal(f.RelatedCommandType, o.RelatedCommandType)
+}
+
+func equal[T comparable](x, y *T) bool {
+	return x == y || x != nil && y != nil && *x == *y
 }
 
 // result is the failure that ends an invocation.

@@ -205,6 +205,10 @@ func (l *loop) act(effects []partition.Effect) {
 			l.v.Stepped(e.ID, e.Attempt, e.Dropped, e.Entries)
 		case partition.EffectStop:
 			l.v.Stop(e.ID, e.Activation)
+		case partition.EffectHold:
+			l.v.Hold(e.ID, e.Activation)
+		case partition.EffectRetry:
+			l.v.Retry(e.ID, e.Activation)
 		case partition.EffectCompleted:
 			l.results[e.ID] = e.Outcome
 		default:
@@ -217,6 +221,7 @@ func activation(e *partition.Effect) Activation {
 	return Activation{
 		Partition: 0, Partitions: partitions, ID: e.ID, Incarnation: lsn.LSN(row.Incarnation), Activation: lsn.LSN(row.Activation),
 		Target: row.Target, Pin: row.Pin, IdempotencyKey: row.IdempotencyKey, TraceParent: row.TraceParent, TraceState: row.TraceState,
+		Holding: row.Pausing,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"reprise/pkg/command"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/invoker/h2"
@@ -125,6 +126,52 @@ func (v *Invoker) Start(a Activation) {
 	}
 	v.runs[a.ID] = r
 	v.metrics.of(a.Partition).enqueued.Inc()
+	if a.Holding {
+		r.holding = true
+		v.park(r, command.Pause)
+		return
+	}
+	v.enqueue(r)
+}
+
+// Hold has an activation come to a pause: no new attempt is made, and the one that runs gets nothing more, so
+// that a handler that waits suspends. One that neither ends nor waits fails after its abort timeout. A Pause is
+// proposed for what does not suspend.
+func (v *Invoker) Hold(i id.Invocation, activation lsn.LSN) {
+	r := v.runs[i]
+	if r == nil || r.Activation.Activation != activation || r.holding {
+		return
+	}
+	r.holding = true
+	switch r.state {
+	case stateQueued:
+		v.queued--
+		r.unlink()
+		v.park(r, command.Pause)
+	case stateBackoff:
+		r.unlink()
+		v.park(r, command.Pause)
+	case stateRunning:
+		a, now := r.attempt, host.Millis(v.host.Clock)
+		a.mu.Lock()
+		if !a.overLocked() && a.final == notFinal && a.failure == nil && !a.half {
+			a.halfCloseLocked()
+			a.active.Store(now)
+		}
+		a.mu.Unlock()
+		a.touch()
+		v.wheel.arm(r, now+r.abort)
+	default: // what follows looks at holding
+	}
+}
+
+// Retry ends the wait of an activation for its next attempt.
+func (v *Invoker) Retry(i id.Invocation, activation lsn.LSN) {
+	r := v.runs[i]
+	if r == nil || r.Activation.Activation != activation || r.state != stateBackoff || r.holding {
+		return
+	}
+	r.unlink()
 	v.enqueue(r)
 }
 

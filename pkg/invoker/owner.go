@@ -65,6 +65,8 @@ type Activation struct {
 	// IdempotencyKey is sent to handlers of version 7.
 	IdempotencyKey          *string
 	TraceParent, TraceState string
+	// Holding: an operator wants it paused; no attempt is made any more.
+	Holding bool
 }
 
 // Event is something that happened to an attempt outside the loop.

@@ -42,6 +42,8 @@ type run struct {
 	covered uint32   // journal entries that its replay has
 	started int64    // Unix ms
 	failure *failure // of the last attempt
+	told    *failure // the last one that was proposed as an event
+	holding bool     // to be paused: no attempt follows
 
 	number      uint32 // of the last attempt
 	failures    uint32 // of this activation, as far as the policy counts them
@@ -185,18 +187,20 @@ func (v *Invoker) decide(r *run) {
 		r.sinceStored++
 	}
 	switch {
-	case f.Behavior == serviceproto.BehaviorPause:
-		v.park(r, command.Pause)
 	case f.Behavior == serviceproto.BehaviorFail:
 		v.park(r, command.Fail)
+	case f.Behavior == serviceproto.BehaviorPause || r.holding:
+		v.park(r, command.Pause)
 	case f.refused && r.refusals < refusalsMax:
 		r.refusals++
 		v.retry(r, refusalDelay)
 	case f.NextRetryDelay != nil: // asked for: no jitter, and it uses up no attempt
+		v.tell(r)
 		v.retry(r, *f.NextRetryDelay)
 	default:
 		r.failures++
 		if !r.policy.Exhausted(r.failures) {
+			v.tell(r)
 			v.retry(r, r.policy.Delay(r.failures, v.host.Rand.Uint64()))
 			return
 		}
@@ -229,22 +233,46 @@ func (v *Invoker) retry(r *run, delay time.Duration) {
 	v.wheel.arm(r, host.Millis(v.host.Clock)+millis)
 }
 
+// tell proposes to keep why an attempt failed, unless the one before failed for the same reason.
+func (v *Invoker) tell(r *run) {
+	if r.told != nil && r.told.same(r.failure) {
+		return
+	}
+	rec, err := command.Append(v.scratch[:0], r.header(command.Event), &storedv1.EventFacts{Failure: r.failure.event()})
+	if err != nil {
+		return // it is for people only
+	}
+	if v.owner.Propose(r.Partition, rec) {
+		r.told = r.failure
+	}
+	v.scratch = keep(rec)
+}
+
+// header begins a record about the activation.
+func (r *run) header(kind command.Kind) command.Header {
+	return command.Header{Kind: kind, ID: r.ID, Incarnation: r.Incarnation, Activation: r.Activation.Activation, Attempt: r.number}
+}
+
 // park proposes that the activation ends; Stop follows when that is applied.
 func (v *Invoker) park(r *run, kind command.Kind) {
 	var facts command.Facts
-	if kind == command.Fail {
+	switch {
+	case kind == command.Fail:
 		facts = &storedv1.FailFacts{Failure: r.failure.result()}
-	} else {
+	case r.failure != nil:
 		facts = &storedv1.PauseFacts{Failure: r.failure.stored()}
+	default: // held before anything failed
+		facts = &storedv1.PauseFacts{}
 	}
 	r.state = stateParked
-	v.metrics.of(r.Partition).failed.Inc()
-	v.host.Log.LogAttrs(context.Background(), slog.LevelWarn, "attempt failed and is not tried again", r.failed()...)
-	rec, err := command.Append(v.scratch[:0], command.Header{
-		Kind: kind, ID: r.ID, Incarnation: r.Incarnation, Activation: r.Activation.Activation, Attempt: r.number,
-	}, facts)
-	if err != nil || !v.owner.Propose(r.Partition, rec) {
-		v.retry(r, refusalDelay) // or the partition is given up, which stops all
+	if !r.holding {
+		v.metrics.of(r.Partition).failed.Inc()
+		v.host.Log.LogAttrs(context.Background(), slog.LevelWarn, "attempt failed and is not tried again", r.failed()...)
+	}
+	rec, err := command.Append(v.scratch[:0], r.header(kind), facts)
+	if err != nil || !v.owner.Propose(r.Partition, rec) { // or the partition is given up, which stops all
+		r.state = stateBackoff
+		v.wheel.arm(r, host.Millis(v.host.Clock)+refusalDelay.Milliseconds())
 		return
 	}
 	v.scratch = keep(rec)
@@ -316,6 +344,10 @@ func (v *Invoker) fire(r *run) {
 		r.attempt.reset()
 		v.finish(r)
 	case stateBackoff:
+		if r.holding {
+			v.park(r, command.Pause)
+			return
+		}
 		v.enqueue(r)
 	default:
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
@@ -116,12 +117,48 @@ func (n *Node) partOf(r *command.Request) (*part, error) {
 	case rec.SourceSeq != 0:
 		return nil, errs.Newf(errs.Invalid, "a request has the number of a message")
 	}
-	switch rec.Kind {
-	case command.Invoke, command.Signal, command.Read:
-		return n.partFor(r.ID.PartitionKey())
-	default:
-		return nil, errs.Newf(errs.Unsupported, "a request of kind %d", rec.Kind)
+	if err := checkRequest(&rec); err != nil {
+		return nil, err
 	}
+	return n.partFor(r.ID.PartitionKey())
+}
+
+// facts is a message that stands before the body of a record.
+type facts interface {
+	UnmarshalVT(b []byte) error
+}
+
+// checkRequest tells whether others may ask for a record. Facts that few send are decoded here: undecodable
+// ones would park the partition.
+func checkRequest(rec *command.Record) error {
+	var f facts
+	switch rec.Kind {
+	case command.Invoke, command.Signal, command.Read, command.Cancel, command.Kill, command.Hold, command.Purge, command.PurgeJournal:
+		return nil
+	case command.Resume:
+		f = &storedv1.ResumeFacts{}
+	case command.Restart:
+		f = &storedv1.RestartFacts{}
+	case command.PatchState:
+		f = &storedv1.PatchStateFacts{}
+	default:
+		return errs.Newf(errs.Unsupported, "a request of kind %d", rec.Kind)
+	}
+	if err := f.UnmarshalVT(rec.Facts); err != nil {
+		return errs.With(errs.Invalid, fmt.Errorf("facts of a request of kind %d: %w", rec.Kind, err))
+	}
+	switch f := f.(type) {
+	case *storedv1.RestartFacts:
+		var next id.Invocation
+		if copy(next[:], f.Id) != len(f.Id) || len(f.Id) != len(next) || next.PartitionKey() != rec.ID.PartitionKey() {
+			return errs.Newf(errs.Invalid, "the id of the new invocation has another partition key than %s", rec.ID)
+		}
+	case *storedv1.PatchStateFacts:
+		if id.Hash(f.Key) != rec.ID.PartitionKey() {
+			return errs.Newf(errs.Invalid, "the key has another partition key than the request")
+		}
+	}
+	return nil
 }
 
 func parseOne(b []byte) (command.Record, error) {
@@ -151,7 +188,7 @@ func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) err
 		return err
 	}
 	switch rec.Kind {
-	case command.Invoke, command.Signal, command.Respond:
+	case command.Invoke, command.Signal, command.Respond, command.Kill:
 	case command.Attach:
 		if _, err := partition.AttachFacts(rec.Facts); err != nil {
 			return errs.With(errs.Invalid, fmt.Errorf("message %d of partition %d: %w", rec.SourceSeq, rec.Source, err))

@@ -37,6 +37,9 @@ type Config struct {
 	ReserveBytes uint64
 	// TimerHorizon is how far ahead timers are kept in memory (default 10 minutes).
 	TimerHorizon time.Duration
+	// CleanupInterval is how often a leader looks for completed invocations and journals that were kept long enough
+	// (default 1 hour). Lower it if retentions are short and the disk is small.
+	CleanupInterval time.Duration
 	// LaneWindow is how many messages to one other partition may be unacknowledged (default 256).
 	LaneWindow int
 	// LaneBytesMax bounds their bytes likewise (default 8 MiB).
@@ -57,6 +60,7 @@ func Default(cores int) Config {
 		ReplayBudget:         60000,
 		ReplaysMax:           cores,
 		TimerHorizon:         10 * time.Minute,
+		CleanupInterval:      time.Hour,
 		LaneWindow:           256,
 		LaneBytesMax:         8 << 20,
 		Store:                partitionstore.Default(),
@@ -83,6 +87,7 @@ func (c Config) Validate() error {
 	positive("replay-budget", c.ReplayBudget)
 	positive("replays-max", int64(c.ReplaysMax))
 	positive("timer-horizon", int64(c.TimerHorizon))
+	positive("cleanup-interval", int64(c.CleanupInterval))
 	positive("lane-window", int64(c.LaneWindow))
 	positive("lane-bytes-max", int64(c.LaneBytesMax))
 	return errors.Join(all...)

@@ -154,6 +154,7 @@ func (l *Loop) lead(p *part) {
 	l.node.host.Log.LogAttrs(l.ctx, level, "partition is led here",
 		slog.Int(logkey.Partition, int(p.id)), slog.Uint64(logkey.Epoch, uint64(t.epoch)))
 	l.scanTimers(p, l.nowMillis())
+	l.scheduleFirstClean(p, l.nowMillis())
 	l.resume(p)
 	for _, target := range p.store.OutboxTargets() {
 		l.laneOf(p, target).pump(l)

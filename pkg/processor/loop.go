@@ -202,6 +202,7 @@ func (l *Loop) tick(now int64) {
 		if p.tenure != nil && p.tenure.leading {
 			l.tickLanes(p, now)
 			l.scanTimers(p, now)
+			l.clean(p, now)
 		}
 	}
 }

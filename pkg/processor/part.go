@@ -59,9 +59,10 @@ type tenure struct {
 	// calls by the record that they wait for are in inflight; calls that wait for an end are here.
 	waiters map[id.Invocation][]*call
 	// taken is the last sequence proposed for each source partition.
-	taken  map[id.Partition]uint64
-	timers timers
-	lanes  map[id.Partition]*lane
+	taken   map[id.Partition]uint64
+	timers  timers
+	lanes   map[id.Partition]*lane
+	cleaner cleaner
 }
 
 // group is what one turn proposed for a partition: records with consecutive offsets.
@@ -311,6 +312,10 @@ func (p *part) act(notes []applied) {
 			p.loop.invoker.Stepped(e.ID, e.Attempt, e.Dropped, e.Entries)
 		case partition.EffectStop:
 			p.loop.invoker.Stop(e.ID, e.Activation)
+		case partition.EffectHold:
+			p.loop.invoker.Hold(e.ID, e.Activation)
+		case partition.EffectRetry:
+			p.loop.invoker.Retry(e.ID, e.Activation)
 		case partition.EffectAnswer:
 			if len(notes) > 0 && notes[0].at == e.LSN {
 				t.settle(notes[0].call, e.Outcome)
@@ -416,7 +421,7 @@ func (p *part) activation(e *partition.Effect) invoker.Activation {
 		Partition: p.id, Partitions: p.store.Meta().GetPartitions(), ID: e.ID,
 		Incarnation: lsn.LSN(row.Incarnation), Activation: lsn.LSN(row.Activation),
 		Target: row.Target, Pin: row.Pin, IdempotencyKey: row.IdempotencyKey,
-		TraceParent: row.TraceParent, TraceState: row.TraceState,
+		TraceParent: row.TraceParent, TraceState: row.TraceState, Holding: row.Pausing,
 	}
 }
 

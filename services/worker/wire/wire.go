@@ -115,6 +115,7 @@ const (
 func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	c := processor.Default(runtime.GOMAXPROCS(0))
 	c.Dir = filepath.Join(cfg.DataDir(), "partitions")
+	c.CleanupInterval = cfg.Worker.CleanupInterval.D()
 	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
 	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))
 	if cfg.DiskReserve != nil {
