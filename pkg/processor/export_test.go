@@ -1,6 +1,8 @@
 package processor
 
 import (
+	"errors"
+	"io"
 	"slices"
 	"time"
 
@@ -60,6 +62,51 @@ func (n *Node) OutboxTargets(p id.Partition) (targets int) {
 		targets = len(p.store.OutboxTargets())
 	})
 	return targets
+}
+
+// Rows is how many rows of a partition there are.
+type Rows struct{ Active, Completed, Timers int }
+
+// Rows counts rows of a partition.
+func (n *Node) Rows(p id.Partition) (r Rows) {
+	n.inLoop(p, func(p *part) {
+		snap, err := p.store.Snapshot()
+		if err != nil {
+			panic(err)
+		}
+		defer func() { _ = snap.Close() }()
+		active, completed, timers := snap.Active(), snap.Completed(), snap.Timers(0)
+		defer func() { _, _, _ = active.Close(), completed.Close(), timers.Close() }()
+		r.Active = count(active.Next)
+		r.Completed = count(completed.Next)
+		r.Timers = count(timers.Next)
+	})
+	return r
+}
+
+func count[T any](next func() (T, error)) (n int) {
+	for {
+		_, err := next()
+		if errors.Is(err, io.EOF) {
+			return n
+		}
+		if err != nil {
+			panic(err)
+		}
+		n++
+	}
+}
+
+// NextClean is when a partition looks for what expired.
+func (n *Node) NextClean(p id.Partition) (at time.Time) {
+	n.inLoop(p, func(p *part) { at = time.UnixMilli(p.tenure.cleaner.at) })
+	return at
+}
+
+// Attempts is how many attempts run in the loop of p, and how many activations wait for one.
+func (n *Node) Attempts(p id.Partition) (running, queued int) {
+	n.inLoop(p, func(p *part) { running, queued = p.loop.invoker.Running() })
+	return running, queued
 }
 
 // TimersKept is how many timers of a partition are in memory.

@@ -25,15 +25,19 @@ type endpoint struct {
 }
 
 var (
-	echo  = target{service: "S", handler: "echo"}
-	hang  = target{service: "S", handler: "hang"}
-	sleep = target{service: "S", handler: "sleep"}
-	relay = target{service: "S", handler: "relay"}
-	tell  = target{service: "S", handler: "tell"}
+	echo   = target{service: "S", handler: "echo"}
+	hang   = target{service: "S", handler: "hang"}
+	parent = target{service: "S", handler: "parent"}
+	sleep  = target{service: "S", handler: "sleep"}
+	relay  = target{service: "S", handler: "relay"}
+	tell   = target{service: "S", handler: "tell"}
 )
 
 // add counts in an object and answers the sum.
 func add(key string) target { return target{service: "O", handler: "add", key: key} }
+
+// block does as hang does, while it holds its key.
+func block(key string) target { return target{service: "O", handler: "block", key: key} }
 
 // get answers the sum.
 func get(key string) target { return target{service: "O", handler: "get", key: key} }
@@ -52,13 +56,14 @@ func serve(t *testing.T) *endpoint {
 
 func (e *endpoint) deployment() *storedv1.Deployment {
 	s := &storedv1.Service{Name: "S", Type: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Revision: 1}
-	for _, x := range []target{echo, hang, sleep, relay, tell} {
+	for _, x := range []target{echo, hang, parent, sleep, relay, tell} {
 		s.Handlers = append(s.Handlers, &storedv1.Handler{Name: x.handler})
 	}
 	o := &storedv1.Service{
 		Name: "O", Type: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, Revision: 1,
 		Handlers: []*storedv1.Handler{
 			{Name: "add", Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE}, {Name: "get", Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE},
+			{Name: "block", Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE},
 		},
 	}
 	return &storedv1.Deployment{
@@ -78,7 +83,21 @@ func (e *endpoint) handle(handler string, p *invokertest.Peer) {
 	switch handler {
 	case "echo":
 		end(p, p.Input())
-	case "hang":
+	case "parent": // calls and tells block of the objects that are its input, and waits
+		frames := [][]byte{}
+		for i, key := range strings.Fields(p.Input()) {
+			if call := uint32(2*i) + 1; i%2 == 0 {
+				frames = append(frames, partitiontest.Frame(serviceproto.TypeCall, &servicev1.CallCommand{
+					ServiceName: "O", HandlerName: "block", Key: key, InvocationIdNotificationIdx: call, ResultCompletionId: call + 1,
+				}))
+			} else {
+				frames = append(frames, partitiontest.Frame(serviceproto.TypeOneWayCall, &servicev1.OneWayCallCommand{
+					ServiceName: "O", HandlerName: "block", Key: key, InvocationIdNotificationIdx: call,
+				}))
+			}
+		}
+		p.Send(append(frames, partitiontest.Suspension([]uint32{2}, []uint32{1}))...)
+	case "hang", "block":
 		select {
 		case <-e.free:
 			end(p, "done")
