@@ -51,6 +51,7 @@ type api struct {
 	store    *registrytest.Store
 	endpoint string
 	manifest atomic.Value // of the endpoint; string
+	parts    fakePartitions
 }
 
 func newAPI(t *testing.T, change ...func(*admin.Config)) *api {
@@ -80,7 +81,7 @@ func newAPI(t *testing.T, change ...func(*admin.Config)) *api {
 	for _, f := range change {
 		f(&cfg)
 	}
-	s, err := admin.New(cfg, reg, h)
+	s, err := admin.New(cfg, reg, &a.parts, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -376,7 +377,7 @@ func TestRun(t *testing.T) {
 	}
 	cfg := admin.Default()
 	cfg.Address = "127.0.0.1:0"
-	s, err := admin.New(cfg, reg, h)
+	s, err := admin.New(cfg, reg, nil, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -398,7 +399,7 @@ func TestRun(t *testing.T) {
 	}
 
 	cfg.Address = s.Addr().String()
-	second, err := admin.New(cfg, reg, h)
+	second, err := admin.New(cfg, reg, nil, h)
 	if err != nil {
 		t.Fatal(err)
 	}

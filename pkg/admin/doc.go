@@ -7,6 +7,8 @@
 //	front.go    version prefixes, HEAD, 404 and 405, limits, compression
 //	gateway.go  path ids, queries, content types and bodies before a call; statuses and errors after it
 //	json.go     the spelling of JSON
-//	service.go  the calls themselves, over pkg/registry
+//	service.go  the calls about deployments and services, over pkg/registry
+//	invocation.go, batch.go, state.go  those about invocations and state
+//	operate.go  what these ask of partitions, and what they are answered
 //	render.go   what is stored, as users see it
 package admin

@@ -18,13 +18,13 @@ type front struct {
 	places      chan struct{} // one for each request that may run; nil: no limit
 }
 
-func (s *Server) newFront(reg *registry.Registrar) (http.Handler, error) {
+func (s *Server) newFront(reg *registry.Registrar, ops *operator) (http.Handler, error) {
 	f := &front{routes: s.routes}
 	var err error
-	if f.v2, err = s.newMux(&calls{reg: reg, ingress: s.cfg.IngressEndpoint, v2: true}); err != nil {
+	if f.v2, err = s.newMux(&calls{reg: reg, ops: ops, ingress: s.cfg.IngressEndpoint, v2: true}); err != nil {
 		return nil, fmt.Errorf("gateway of version 2: %w", err)
 	}
-	if f.current, err = s.newMux(&calls{reg: reg, ingress: s.cfg.IngressEndpoint}); err != nil {
+	if f.current, err = s.newMux(&calls{reg: reg, ops: ops, ingress: s.cfg.IngressEndpoint}); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if s.cfg.ConcurrentRequestsMax > 0 {

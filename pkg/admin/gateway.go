@@ -47,7 +47,10 @@ func (s *Server) newMux(c *calls) (*runtime.ServeMux, error) {
 		runtime.WithIncomingHeaderMatcher(func(string) (string, bool) { return "", false }),
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
 	)
-	return mux, adminv1.RegisterAdminHandlerServer(context.Background(), mux, c)
+	if err := adminv1.RegisterAdminHandlerServer(context.Background(), mux, c); err != nil {
+		return nil, err
+	}
+	return mux, adminv1.RegisterInvocationsHandlerServer(context.Background(), mux, c)
 }
 
 // beforeCall checks what belongs to HTTP, in the contract's order: path, query, then the body.
@@ -57,7 +60,7 @@ func (s *Server) beforeCall(next runtime.HandlerFunc) runtime.HandlerFunc {
 		if a == nil {
 			a = checkQuery(r)
 		}
-		if a == nil && r.Method != http.MethodGet && r.Method != http.MethodDelete {
+		if a == nil && r.Method != http.MethodGet && r.Method != http.MethodDelete && !ofInvocations(r.URL.Path) {
 			a = readBody(w, r)
 		}
 		if a != nil {
@@ -87,7 +90,8 @@ func checkPath(path map[string]string) *answer {
 func checkQuery(r *http.Request) *answer {
 	raw := r.URL.RawQuery
 	r.URL.RawQuery = ""
-	if r.Method != http.MethodDelete {
+	names := queryNames(r)
+	if len(names) == 0 {
 		return nil
 	}
 	query, err := url.ParseQuery(raw)
@@ -95,14 +99,34 @@ func checkQuery(r *http.Request) *answer {
 		return misfit(http.StatusBadRequest, "Failed to deserialize query string: %s", err)
 	}
 	known := url.Values{}
-	for _, v := range query["force"] {
-		if v != "true" && v != "false" {
+	for _, name := range names {
+		switch values := query[name]; {
+		case len(values) == 0:
+			continue
+		case len(values) > 1:
+			return misfit(http.StatusBadRequest, "Failed to deserialize query string: duplicate field `%s`", name)
+		case name == "force" && values[0] != "true" && values[0] != "false":
 			return misfit(http.StatusBadRequest, "Failed to deserialize query string: force: provided string was not `true` or `false`")
+		default:
+			known.Set(name, values[0])
 		}
-		known.Set("force", v)
 	}
 	r.URL.RawQuery = known.Encode()
 	return nil
+}
+
+// queryNames are the parameters that a route has.
+func queryNames(r *http.Request) []string {
+	switch of := ofInvocations(r.URL.Path); {
+	case of && r.Method == http.MethodPatch:
+		return []string{"deployment", "from"}
+	case of && r.Method == http.MethodDelete:
+		return []string{"mode"}
+	case r.Method == http.MethodDelete:
+		return []string{"force"}
+	default:
+		return nil
+	}
 }
 
 // readBody replaces the body of r by one in memory.
@@ -165,6 +189,13 @@ func (s *Server) onMisroute(_ context.Context, _ *runtime.ServeMux, _ runtime.Ma
 	(&answer{status: status, form: formEmpty}).write(w)
 }
 
+// empty begins an answer without a body.
+func empty(w http.ResponseWriter, status int) {
+	w.Header().Del("Content-Type")
+	w.Header().Del("Vary")
+	w.WriteHeader(status)
+}
+
 // status sets what a success says besides its body.
 func (c *calls) status(_ context.Context, w http.ResponseWriter, m proto.Message) error {
 	switch m := m.(type) {
@@ -174,9 +205,13 @@ func (c *calls) status(_ context.Context, w http.ResponseWriter, m proto.Message
 			w.WriteHeader(http.StatusCreated)
 		}
 	case *adminv1.DeleteDeploymentResponse:
-		w.Header().Del("Content-Type")
-		w.Header().Del("Vary")
-		w.WriteHeader(http.StatusAccepted)
+		empty(w, http.StatusAccepted)
+	case *adminv1.OperationResponse:
+		status := http.StatusOK
+		if m.UnderWay {
+			status = http.StatusAccepted
+		}
+		empty(w, status)
 	}
 	return nil
 }

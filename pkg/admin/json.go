@@ -29,13 +29,28 @@ func (marshaler) Marshal(v any) ([]byte, error) {
 		return nil, fmt.Errorf("%T is no message", v)
 	}
 	r := m.ProtoReflect()
-	if r.Descriptor().Fields().Len() == 0 {
+	if !hasContent(r.Descriptor().Fields()) {
 		return nil, nil // an answer without content is an empty body
 	}
 	return appendMessage(nil, r)
 }
 
-func (marshaler) Unmarshal(data []byte, v any) error { return json.Unmarshal(data, v) }
+// hasContent tells whether one of the fields may be written.
+func hasContent(fields protoreflect.FieldDescriptors) bool {
+	for i := range fields.Len() {
+		if how, _ := proto.GetExtension(fields.Get(i).Options(), adminv1.E_Json).(adminv1.Json); how != adminv1.Json_JSON_HIDDEN {
+			return true
+		}
+	}
+	return false
+}
+
+func (marshaler) Unmarshal(data []byte, v any) error {
+	if q, ok := v.(*adminv1.ModifyStateRequest); ok {
+		return unmarshalState(data, q)
+	}
+	return json.Unmarshal(data, v)
+}
 
 // NewDecoder decodes with encoding/json: the generated structs carry the names as tags, `null` leaves a
 // field alone, unknown fields are ignored.

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	adminv1 "reprise/api/admin/v1"
 )
@@ -26,9 +27,8 @@ const deploymentPath = "/deployments/{deployment}"
 // newRoutes reads the annotations of the service.
 func newRoutes() (routes, error) {
 	methods := map[string][]string{"/health": {http.MethodGet}}
-	calls := adminv1.File_admin_v1_admin_proto.Services().ByName("Admin").Methods()
-	for i := range calls.Len() {
-		rule, _ := proto.GetExtension(calls.Get(i).Options(), annotations.E_Http).(*annotations.HttpRule)
+	for _, call := range allCalls() {
+		rule, _ := proto.GetExtension(call.Options(), annotations.E_Http).(*annotations.HttpRule)
 		var method, path string
 		switch p := rule.GetPattern().(type) {
 		case *annotations.HttpRule_Get:
@@ -40,7 +40,7 @@ func newRoutes() (routes, error) {
 		case *annotations.HttpRule_Delete:
 			method, path = http.MethodDelete, p.Delete
 		default:
-			return nil, fmt.Errorf("%s has no usable path", calls.Get(i).FullName())
+			return nil, fmt.Errorf("%s has no usable path", call.FullName())
 		}
 		methods[path] = append(methods[path], method)
 	}
@@ -56,6 +56,19 @@ func newRoutes() (routes, error) {
 		rs = append(rs, route{segments: strings.Split(path, "/"), methods: ms})
 	}
 	return rs, nil
+}
+
+// allCalls are those of all services of the API.
+func allCalls() (all []protoreflect.MethodDescriptor) {
+	for _, file := range []protoreflect.FileDescriptor{adminv1.File_admin_v1_admin_proto, adminv1.File_admin_v1_invocations_proto} {
+		for s := range file.Services().Len() {
+			methods := file.Services().Get(s).Methods()
+			for m := range methods.Len() {
+				all = append(all, methods.Get(m))
+			}
+		}
+	}
+	return all
 }
 
 // allow lists the methods of a path as the header of that name does.

@@ -65,8 +65,8 @@ type Server struct {
 	addr net.Addr // set once it listens
 }
 
-// New builds the server over the registry; it starts nothing.
-func New(cfg Config, reg *registry.Registrar, h host.Host) (*Server, error) {
+// New builds the server over the registry and the partitions; it starts nothing.
+func New(cfg Config, reg *registry.Registrar, parts Partitions, h host.Host) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func New(cfg Config, reg *registry.Registrar, h host.Host) (*Server, error) {
 	if s.routes, err = newRoutes(); err != nil {
 		return nil, err
 	}
-	if s.handler, err = s.newFront(reg); err != nil {
+	if s.handler, err = s.newFront(reg, &operator{parts: parts, schema: reg.Current, host: h}); err != nil {
 		return nil, err
 	}
 	return s, nil

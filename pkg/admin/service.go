@@ -21,8 +21,10 @@ const contractVersion = "1.7.12"
 // calls are those of the API, for one of its versions.
 type calls struct {
 	adminv1.UnimplementedAdminServer
+	adminv1.UnimplementedInvocationsServer
 
 	reg     *registry.Registrar
+	ops     *operator
 	ingress func() string // URL; nil or "" tells none
 	v2      bool          // in version 2 a registration is forced unless told otherwise
 }

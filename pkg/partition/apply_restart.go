@@ -78,6 +78,8 @@ func (a *application) repetition(old *invocation.Invocation, next id.Invocation,
 	row.CompletionRetentionMs, row.JournalRetentionMs = old.Row.CompletionRetentionMs, old.Row.JournalRetentionMs
 	row.TraceParent, row.TraceState = old.Row.TraceParent, old.Row.TraceState
 	switch {
+	case old.Row.Pin == nil && c.Deployment != nil:
+		return nil, command.OutcomeDeploymentFixed
 	case old.Row.Pin == nil:
 	case c.Deployment != nil:
 		pin, ok := repin(old.Row.Pin, c.Deployment)

@@ -27,15 +27,19 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, n)
-	server, err := New(n, ln)
+	workers, err := n.Workers()
 	if err != nil {
 		return err
 	}
-	return lifecycle.Run(ctx, append(n.Parts(), server, n.Fabric())...)
+	server, err := New(n, ln, workers)
+	if err != nil {
+		return err
+	}
+	return lifecycle.Run(ctx, append(n.Parts(), workers, server, n.Fabric())...)
 }
 
 // New builds the admin API on a listener, which it closes when it ends.
-func New(n *node.Node, ln net.Listener) (*admin.Server, error) {
+func New(n *node.Node, ln net.Listener, partitions admin.Partitions) (*admin.Server, error) {
 	cfg := &n.Config
 	r := registry.Default()
 	r.ClusterName = cfg.ClusterName
@@ -49,7 +53,7 @@ func New(n *node.Node, ln net.Listener) (*admin.Server, error) {
 	a.Listener = ln
 	a.IngressEndpoint = func() string { return ingressURL(n) }
 	a.ConcurrentRequestsMax = int(cfg.Admin.RequestsMax)
-	return admin.New(a, reg, n.Host)
+	return admin.New(a, reg, partitions, n.Host)
 }
 
 // ingressURL is where clients reach an ingress: what is configured here, else what one has announced.

@@ -55,7 +55,7 @@ func newWorld(t *testing.T) *world {
 	}
 	cfg := admin.Default()
 	cfg.IngressEndpoint = func() string { return "http://ingress:8080/" }
-	s, err := admin.New(cfg, reg, h)
+	s, err := admin.New(cfg, reg, nil, h)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	if err != nil {
 		return err
 	}
-	api, err := adminwire.New(n, adminLn)
+	api, err := adminwire.New(n, adminLn, worker.Node)
 	if err != nil {
 		return err
 	}
