@@ -204,7 +204,7 @@ func TestDeploymentsOfOperations(t *testing.T) {
 		if err := f.UnmarshalVT(a.parts.last(t).Facts); err != nil || (f.Deployment != nil) != row.choice {
 			t.Errorf("resume%s: %v, %v", row.query, f.Deployment, err)
 		}
-		if row.choice && (string(f.Deployment.Deployment) != string(stored[:]) || f.Deployment.MinProtocolVersion != 5 || f.Deployment.MaxProtocolVersion != 7) {
+		if row.choice && (string(f.Deployment.Deployment) != string(stored[:]) || f.Deployment.MinProtocolVersion != 5 || f.Deployment.MaxProtocolVersion != 7 || !f.Deployment.Newest) {
 			t.Errorf("resume%s: %v", row.query, f.Deployment)
 		}
 	}

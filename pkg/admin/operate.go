@@ -191,28 +191,28 @@ func (o *operator) choose(ctx context.Context, i id.Invocation, text, otherwise 
 	if text == "" {
 		text = otherwise
 	}
+	if isChoice(text, choiceKeep) {
+		return nil, nil, nil
+	}
+	out, err := o.propose(ctx, command.Read, i, nil, command.WantNow)
+	if err != nil {
+		return nil, nil, err
+	}
+	if out.Status == command.OutcomeNotFound {
+		return nil, out, nil
+	}
 	reg := o.schema()
+	newest, serves := reg.Service(out.Target.GetService())
 	var which id.Deployment
 	switch {
-	case isChoice(text, choiceKeep):
-		return nil, nil, nil
-	case isChoice(text, choiceLatest):
-		out, err := o.propose(ctx, command.Read, i, nil, command.WantNow)
-		if err != nil {
-			return nil, nil, err
-		}
-		if out.Status == command.OutcomeNotFound {
-			return nil, out, nil
-		}
-		s, ok := reg.Service(out.Target.GetService())
-		if !ok {
-			return nil, nil, refuse(http.StatusBadRequest, "No deployment serves '%s' any more", out.Target.GetService())
-		}
-		which = s.Deployment
-	default:
+	case !isChoice(text, choiceLatest):
 		if which, err = id.ParseDeployment(text); err != nil {
 			return nil, nil, err
 		}
+	case serves:
+		which = newest.Deployment
+	default:
+		return nil, nil, refuse(http.StatusBadRequest, "No deployment serves '%s' any more", out.Target.GetService())
 	}
 	d, ok := reg.Deployment(which)
 	if !ok {
@@ -220,5 +220,6 @@ func (o *operator) choose(ctx context.Context, i id.Invocation, text, otherwise 
 	}
 	return &storedv1.Choice{
 		Deployment: d.GetId(), MinProtocolVersion: d.GetMinProtocolVersion(), MaxProtocolVersion: d.GetMaxProtocolVersion(),
+		Newest: serves && newest.Deployment == which,
 	}, nil, nil
 }

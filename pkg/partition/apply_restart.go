@@ -78,13 +78,10 @@ func (a *application) repetition(old *invocation.Invocation, next id.Invocation,
 	row.CompletionRetentionMs, row.JournalRetentionMs = old.Row.CompletionRetentionMs, old.Row.JournalRetentionMs
 	row.TraceParent, row.TraceState = old.Row.TraceParent, old.Row.TraceState
 	switch {
-	case old.Row.Pin == nil && c.Deployment != nil:
-		return nil, command.OutcomeDeploymentFixed
-	case old.Row.Pin == nil:
 	case c.Deployment != nil:
-		pin, ok := repin(old.Row.Pin, c.Deployment)
-		if !ok {
-			return nil, command.OutcomeProtocolMismatch
+		pin, status := repin(old.Row.Pin, c.Deployment)
+		if status != command.OutcomeAccepted {
+			return nil, status
 		}
 		row.Pin = pin
 	case c.Keep || c.From > 0: // a journal is bound to its version

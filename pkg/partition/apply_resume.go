@@ -27,12 +27,12 @@ func (a *application) resume(inv *invocation.Invocation, to *storedv1.Choice) (c
 	}
 	running := row.Status == storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED
 	if to != nil {
-		if running || row.Pin == nil {
+		if running {
 			return command.OutcomeDeploymentFixed, nil
 		}
-		pin, ok := repin(row.Pin, to)
-		if !ok {
-			return command.OutcomeProtocolMismatch, nil
+		pin, status := repin(row.Pin, to)
+		if status != command.OutcomeAccepted {
+			return status, nil
 		}
 		row.Pin = pin
 	}
@@ -47,10 +47,17 @@ func (a *application) resume(inv *invocation.Invocation, to *storedv1.Choice) (c
 	return command.OutcomeAccepted, a.activate(inv)
 }
 
-// repin moves what was written in one version of the protocol to a deployment that speaks it, too.
-func repin(pin *storedv1.Pin, to *storedv1.Choice) (*storedv1.Pin, bool) {
-	if v := pin.ProtocolVersion; v < to.MinProtocolVersion || v > to.MaxProtocolVersion {
-		return nil, false
+// repin moves what was written in one version of the protocol to a deployment that speaks it, too. What was never
+// pinned begins at the newest deployment; no version is agreed on for another one.
+func repin(pin *storedv1.Pin, to *storedv1.Choice) (*storedv1.Pin, command.OutcomeStatus) {
+	if pin == nil {
+		if to.Newest {
+			return nil, command.OutcomeAccepted
+		}
+		return nil, command.OutcomeDeploymentFixed
 	}
-	return &storedv1.Pin{Deployment: to.Deployment, ProtocolVersion: pin.ProtocolVersion}, true
+	if v := pin.ProtocolVersion; v < to.MinProtocolVersion || v > to.MaxProtocolVersion {
+		return nil, command.OutcomeProtocolMismatch
+	}
+	return &storedv1.Pin{Deployment: to.Deployment, ProtocolVersion: pin.ProtocolVersion}, command.OutcomeAccepted
 }

@@ -277,7 +277,7 @@ func (w *world) operation(t *testing.T, a args, h *command.Header) (kind command
 	if a.has("deployment") {
 		choice = &storedv1.Choice{
 			Deployment:         []byte(fmt.Sprintf("%-16s", a.str("deployment", ""))),
-			MinProtocolVersion: uint32(a.num("min", 5)), MaxProtocolVersion: uint32(a.num("max", 6)),
+			MinProtocolVersion: uint32(a.num("min", 5)), MaxProtocolVersion: uint32(a.num("max", 6)), Newest: a.has("newest"),
 		}
 	}
 	switch kind {

@@ -78,7 +78,8 @@ type Choice struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Deployment         []byte                 `protobuf:"bytes,1,opt,name=deployment,proto3" json:"deployment,omitempty"` // 16 bytes
 	MinProtocolVersion uint32                 `protobuf:"varint,2,opt,name=min_protocol_version,json=minProtocolVersion,proto3" json:"min_protocol_version,omitempty"`
-	MaxProtocolVersion uint32                 `protobuf:"varint,3,opt,name=max_protocol_version,json=maxProtocolVersion,proto3" json:"max_protocol_version,omitempty"` // Next free field: 4
+	MaxProtocolVersion uint32                 `protobuf:"varint,3,opt,name=max_protocol_version,json=maxProtocolVersion,proto3" json:"max_protocol_version,omitempty"`
+	Newest             bool                   `protobuf:"varint,4,opt,name=newest,proto3" json:"newest,omitempty"` // an invocation that has none yet would begin there by itself
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -132,6 +133,13 @@ func (x *Choice) GetMaxProtocolVersion() uint32 {
 		return x.MaxProtocolVersion
 	}
 	return 0
+}
+
+func (x *Choice) GetNewest() bool {
+	if x != nil {
+		return x.Newest
+	}
+	return false
 }
 
 type ResumeFacts struct {
@@ -582,13 +590,14 @@ var File_stored_v1_lifecycle_proto protoreflect.FileDescriptor
 
 const file_stored_v1_lifecycle_proto_rawDesc = "" +
 	"\n" +
-	"\x19stored/v1/lifecycle.proto\x12\tstored.v1\x1a\x1astored/v1/invocation.proto\"\x8c\x01\n" +
+	"\x19stored/v1/lifecycle.proto\x12\tstored.v1\x1a\x1astored/v1/invocation.proto\"\xa4\x01\n" +
 	"\x06Choice\x12\x1e\n" +
 	"\n" +
 	"deployment\x18\x01 \x01(\fR\n" +
 	"deployment\x120\n" +
 	"\x14min_protocol_version\x18\x02 \x01(\rR\x12minProtocolVersion\x120\n" +
-	"\x14max_protocol_version\x18\x03 \x01(\rR\x12maxProtocolVersion\"@\n" +
+	"\x14max_protocol_version\x18\x03 \x01(\rR\x12maxProtocolVersion\x12\x16\n" +
+	"\x06newest\x18\x04 \x01(\bR\x06newest\"@\n" +
 	"\vResumeFacts\x121\n" +
 	"\n" +
 	"deployment\x18\x01 \x01(\v2\x11.stored.v1.ChoiceR\n" +

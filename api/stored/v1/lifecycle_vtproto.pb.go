@@ -48,6 +48,16 @@ func (m *Choice) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Newest {
+		i--
+		if m.Newest {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x20
+	}
 	if m.MaxProtocolVersion != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.MaxProtocolVersion))
 		i--
@@ -496,6 +506,9 @@ func (m *Choice) SizeVT() (n int) {
 	if m.MaxProtocolVersion != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.MaxProtocolVersion))
 	}
+	if m.Newest {
+		n += 2
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -755,6 +768,26 @@ func (m *Choice) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 4:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Newest", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Newest = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
