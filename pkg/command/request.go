@@ -22,6 +22,26 @@ type Request struct {
 	Want   Want
 }
 
+// Requestable tells whether clients may ask for a command of the kind; the rest is proposed by leaders.
+func (k Kind) Requestable() bool {
+	switch k {
+	case Invoke, Signal, Read, Cancel, Kill, Hold, Resume, Restart, Purge, PurgeJournal, PatchState:
+		return true
+	default:
+		return false
+	}
+}
+
+// Deliverable tells whether partitions send commands of the kind to one another.
+func (k Kind) Deliverable() bool {
+	switch k {
+	case Invoke, Signal, Respond, Attach, Kill:
+		return true
+	default:
+		return false
+	}
+}
+
 // OutcomeStatus tells how a Request ended.
 type OutcomeStatus uint8
 

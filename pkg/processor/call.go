@@ -131,10 +131,11 @@ type facts interface {
 // checkRequest tells whether others may ask for a record. Facts that few send are decoded here: undecodable
 // ones would park the partition.
 func checkRequest(rec *command.Record) error {
+	if !rec.Kind.Requestable() {
+		return errs.Newf(errs.Unsupported, "a request of kind %d", rec.Kind)
+	}
 	var f facts
 	switch rec.Kind {
-	case command.Invoke, command.Signal, command.Read, command.Cancel, command.Kill, command.Hold, command.Purge, command.PurgeJournal:
-		return nil
 	case command.Resume:
 		f = &storedv1.ResumeFacts{}
 	case command.Restart:
@@ -142,7 +143,7 @@ func checkRequest(rec *command.Record) error {
 	case command.PatchState:
 		f = &storedv1.PatchStateFacts{}
 	default:
-		return errs.Newf(errs.Unsupported, "a request of kind %d", rec.Kind)
+		return nil
 	}
 	if err := f.UnmarshalVT(rec.Facts); err != nil {
 		return errs.With(errs.Invalid, fmt.Errorf("facts of a request of kind %d: %w", rec.Kind, err))
@@ -187,14 +188,13 @@ func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) err
 	if err != nil {
 		return err
 	}
-	switch rec.Kind {
-	case command.Invoke, command.Signal, command.Respond, command.Kill:
-	case command.Attach:
+	if !rec.Kind.Deliverable() {
+		return errs.Newf(errs.Unsupported, "a message of kind %d", rec.Kind)
+	}
+	if rec.Kind == command.Attach {
 		if _, err := partition.AttachFacts(rec.Facts); err != nil {
 			return errs.With(errs.Invalid, fmt.Errorf("message %d of partition %d: %w", rec.SourceSeq, rec.Source, err))
 		}
-	default:
-		return errs.Newf(errs.Unsupported, "a message of kind %d", rec.Kind)
 	}
 	if of := id.PartitionOf(rec.ID.PartitionKey(), n.partitions); of != target || rec.SourceSeq == 0 || uint32(rec.Source) >= n.partitions {
 		return errs.Newf(errs.Invalid, "message %d of partition %d for partition %d came to %d", rec.SourceSeq, rec.Source, of, target)

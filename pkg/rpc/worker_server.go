@@ -184,7 +184,7 @@ func (x *exchange) submit(number uint64, want command.Want, rec []byte) error {
 		return errs.Newf(errs.Invalid, "request %d: %w", number, err)
 	}
 	known := want == command.WantAccepted || want == command.WantCompleted || want == command.WantNow
-	if !known || (r.Kind != command.Invoke && r.Kind != command.Signal && r.Kind != command.Read) {
+	if !known || !r.Kind.Requestable() {
 		x.answer(number, nil, errs.Newf(errs.Unsupported, "a request of kind %d that wants %d", r.Kind, want))
 		return nil
 	}
