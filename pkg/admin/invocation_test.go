@@ -422,6 +422,9 @@ func TestModifyState(t *testing.T) {
 	if len(a.parts.asked) != asked {
 		t.Error("the partitions were asked for what is refused")
 	}
+	a.parts.answers = map[command.Kind]command.OutcomeStatus{command.PatchState: command.OutcomeQueueFull}
+	expectation{status: 429, contentType: jsonType, body: `{"message":"Too many changes of the state of 'k' wait for what runs","restate_code":null}`}.
+		check(t, a.ask("POST", "/services/Counter/state", `{"object_key":"k","new_state":{}}`))
 	a.parts.errs = []error{errs.Newf(errs.Uncertain, "lost")}
 	expectation{status: 503, contentType: jsonType}.check(t, a.ask("POST", "/services/Counter/state", `{"object_key":"k","new_state":{}}`))
 }

@@ -38,6 +38,9 @@ func (c *calls) ModifyState(ctx context.Context, q *adminv1.ModifyStateRequest) 
 	if err != nil {
 		return nil, err
 	}
+	if out.Status == command.OutcomeQueueFull {
+		return nil, refuse(http.StatusTooManyRequests, "Too many changes of the state of '%s' wait for what runs", facts.Key)
+	}
 	if out.Status != command.OutcomeAccepted {
 		return nil, errs.Newf(errs.Internal, "the partition answered a change of state with outcome %d", out.Status)
 	}

@@ -64,6 +64,7 @@ const (
 	OutcomeNotRestartable   OutcomeStatus = 16 // of that kind of invocation
 	OutcomeJournalGone      OutcomeStatus = 17
 	OutcomeBadPrefix        OutcomeStatus = 18 // a part of the journal that nothing can begin with
+	OutcomeQueueFull        OutcomeStatus = 19 // too many changes of a state wait
 )
 
 // Outcome answers a Request. It is immutable.

@@ -6,10 +6,17 @@ import (
 	"encoding/binary"
 
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/queue"
 )
+
+// changesMax is how many changes may wait for one key: all of them may be made by one record. Part of the
+// apply version.
+const changesMax = 64
+
+var queueFull = &command.Outcome{Status: command.OutcomeQueueFull}
 
 // applyPatchState replaces the user state of a key, at once or when those before it in the queue of the key
 // have ended.
@@ -20,6 +27,14 @@ func (a *application) applyPatchState() error {
 	}
 	if id.Hash(c.Key) != a.rec.ID.PartitionKey() {
 		return a.badFacts(errs.Newf(errs.Corrupt, "the key %q is not of the partition key", c.Key))
+	}
+	waiting, err := a.st.CountChanges(c.Service, c.Key, changesMax)
+	if err != nil {
+		return err
+	}
+	if waiting >= changesMax {
+		a.answer(queueFull)
+		return nil
 	}
 	a.answer(accepted)
 	q := queue.Name{Service: c.Service, Key: c.Key}

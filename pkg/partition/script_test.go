@@ -104,6 +104,18 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 	case "restart":
 		w.st = w.st.Clone()
 		return "ok"
+	case "patch-states": // COUNT of them
+		var last string
+		for range a.num("count", 1) {
+			d.Cmd = "patch-state"
+			h, facts, _ := w.command(t, a)
+			raw, err := command.Append(nil, h, facts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = w.apply(t, a, h.Kind, raw)
+		}
+		return last
 	case "deliver": // what the partition left in its outbox for itself
 		raw := w.outbox[uint64(a.num("seq", 1))]
 		a.d.CmdArgs = nil
@@ -656,7 +668,7 @@ var outcomes = map[command.OutcomeStatus]string{
 	command.OutcomePending: "pending", command.OutcomeNotFound: "not-found",
 	command.OutcomeUnderWay: "under-way", command.OutcomeAlreadyCompleted: "already-completed", command.OutcomeNotCompleted: "not-completed",
 	command.OutcomeNotStarted: "not-started", command.OutcomeDeploymentFixed: "deployment-fixed", command.OutcomeProtocolMismatch: "protocol-mismatch",
-	command.OutcomeNotRestartable: "not-restartable", command.OutcomeJournalGone: "journal-gone", command.OutcomeBadPrefix: "bad-prefix",
+	command.OutcomeNotRestartable: "not-restartable", command.OutcomeJournalGone: "journal-gone", command.OutcomeBadPrefix: "bad-prefix", command.OutcomeQueueFull: "queue-full",
 }
 
 func printOutcome(o *command.Outcome) string {

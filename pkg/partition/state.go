@@ -68,6 +68,8 @@ type State interface {
 	PutChange(service, key string, position uint64, c *storedv1.PatchStateFacts) error
 	Change(service, key string, position uint64) (*storedv1.PatchStateFacts, error)
 	DeleteChange(service, key string, position uint64) error
+	// CountChanges counts the changes of a key that wait, up to max.
+	CountChanges(service, key string, max int) (int, error)
 
 	PutTimer(t Timer) error
 	DeleteTimer(t Timer) error

@@ -238,6 +238,17 @@ func (v *View) DeleteChange(service, key string, position uint64) error {
 	return v.writer().Delete(v.key, nil)
 }
 
+// CountChanges implements partition.State.
+func (v *View) CountChanges(service, key string, max int) (n int, err error) {
+	err = scan(v.reader(), appendObject(nil, kindChange, service, key), func([]byte, []byte) error {
+		if n++; n >= max {
+			return errStopScan
+		}
+		return nil
+	})
+	return n, err
+}
+
 // PutEvent implements partition.State.
 func (v *View) PutEvent(inv *invocation.Invocation, number uint32, e *storedv1.JournalEvent) error {
 	return v.putMessage(appendEventKey(v.key[:0], lifeOf(inv), number), e)

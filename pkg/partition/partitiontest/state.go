@@ -282,6 +282,15 @@ func (s *State) DeleteChange(service, key string, position uint64) error {
 	return nil
 }
 
+func (s *State) CountChanges(service, key string, max int) (n int, err error) {
+	for at := range s.changes {
+		if at.object == (object{service, key}) {
+			n++
+		}
+	}
+	return min(n, max), nil
+}
+
 func (s *State) PutEvent(inv *invocation.Invocation, number uint32, e *storedv1.JournalEvent) (err error) {
 	l := lifeOf(inv)
 	if s.events[l] == nil {
