@@ -37,7 +37,7 @@ var floors = map[string]floor{
 	"command": rules, "invocation": rules, "journal": rules, "partition": rules, "placement": rules,
 	"logproto": rules, "queue": rules, "quorum": rules, "retry": rules, "schema": rules, "serviceproto": rules,
 
-	"config": ground, "host": ground, "lifecycle": ground, "logstore": ground, "memory": ground,
+	"config": ground, "host": ground, "identity": ground, "lambda": ground, "lifecycle": ground, "logstore": ground, "memory": ground,
 	"metastore": ground, "partitionstore": ground, "snapshot": ground,
 
 	"admin": engines, "controller": engines, "ingress": engines, "invoker": engines, "kafka": engines,
@@ -67,6 +67,7 @@ var sideways = map[string]string{
 
 	"metastore -> host":      "the real thing and the fake take the clock from there",
 	"metastore -> lifecycle": "a View is a living part",
+	"identity -> host":       "a token holds the time",
 	"logstore -> host":       "files and metrics are lent by the process",
 	"partitionstore -> host": "files and metrics are lent by the process",
 }

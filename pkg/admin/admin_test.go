@@ -17,6 +17,7 @@ import (
 	"reprise/pkg/admin"
 	"reprise/pkg/errs"
 	"reprise/pkg/host/hosttest"
+	"reprise/pkg/lambda"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/registry"
 	"reprise/pkg/registry/registrytest"
@@ -70,6 +71,7 @@ func newAPI(t *testing.T, change ...func(*admin.Config)) *api {
 	a.endpoint = ep.URL
 
 	rc := registry.Default()
+	rc.Lambda = functions{a}
 	a.store = registrytest.New(rc.Defaults)
 	h := hosttest.New(hosttest.NewClock(), 1)
 	reg, err := registry.New(rc, a.store, a.store, h)
@@ -89,6 +91,23 @@ func newAPI(t *testing.T, change ...func(*admin.Config)) *api {
 	t.Cleanup(srv.Close)
 	a.url = srv.URL
 	return a
+}
+
+// functionARN is the one function that there is.
+const functionARN = "arn:aws:lambda:eu-central-1:123456789012:function:f:7"
+
+// functions is an AWS in which functionARN answers what the endpoint does.
+type functions struct{ a *api }
+
+func (f functions) Invoke(_ context.Context, which lambda.Function, _ lambda.Request) (lambda.Response, error) {
+	if which.ARN != functionARN {
+		return lambda.Response{Status: http.StatusNotFound}, nil
+	}
+	return lambda.Response{
+		Status:  http.StatusOK,
+		Headers: []lambda.Header{{Name: "content-type", Value: manifestType}, {Name: "x-restate-server", Value: "test/1"}},
+		Body:    []byte(strings.Replace(f.a.manifest.Load().(string), "BIDI_STREAM", "REQUEST_RESPONSE", 1)),
+	}, nil
 }
 
 // reply is an answer, read whole.
@@ -238,7 +257,8 @@ func TestBodies(t *testing.T) {
 		{"illegal header value", "POST", "/deployments", jsonType, uri(`,"additional_headers":{"a":"x\ny"}`), misshapen},
 		{"number as header", "POST", "/deployments", jsonType, uri(`,"additional_headers":{"a":1}`), misshapen},
 		{"bad ARN", "POST", "/deployments", jsonType, `{"arn":"nope"}`, expectation{status: 400, contentType: jsonType, body: `'arn'`}},
-		{"ARN", "POST", "/deployments", jsonType, `{"arn":"arn:aws:lambda:eu-central-1:1:function:f:1"}`, expectation{status: 501, contentType: jsonType}},
+		{"ARN", "POST", "/deployments", jsonType, `{"arn":"arn:aws:lambda:eu-central-1:1:function:f:1"}`, expectation{status: 500, contentType: jsonType, body: `"restate_code":"META0003"`}},
+		{"bad role", "POST", "/deployments", jsonType, `{"arn":"arn:aws:lambda:eu-central-1:1:function:f:1","assume_role_arn":"x"}`, expectation{status: 400, contentType: jsonType, body: `'assume_role_arn'`}},
 		{"auth", "POST", "/deployments", jsonType, uri(`,"auth":{"GoogleIdToken":{}}`), expectation{status: 501, contentType: jsonType}},
 		{"bad duration", "PATCH", "/services/x", jsonType, `{"abort_timeout":"xx"}`, misshapen},
 		{"negative duration", "PATCH", "/services/x", jsonType, `{"abort_timeout":"-1s"}`, misshapen},

@@ -122,6 +122,32 @@ func TestPatchService(t *testing.T) {
 	expectation{status: 200, body: `"public":true`}.check(t, a.ask("GET", "/services/Greeter", ""))
 }
 
+func TestFunctions(t *testing.T) {
+	a := newAPI(t)
+	r := a.ask("POST", "/deployments", `{"arn":"`+functionARN+`","assume_role_arn":"arn:aws:iam::123456789012:role/r"}`)
+	expectation{status: 201, contentType: jsonType, body: `"sdk_version":"test/1"`}.check(t, r)
+	expectation{status: 200, contentType: jsonType}.check(t, a.ask("POST", "/deployments", `{"arn":"`+functionARN+`"}`))
+	at := "/" + r.Header.Get("Location")
+	shown := `"arn":"` + functionARN + `","assume_role_arn":"arn:aws:iam::123456789012:role/r"`
+	for _, path := range []string{"/deployments", at} {
+		got := a.ask("GET", path, "")
+		expectation{status: 200, body: shown}.check(t, got)
+		for _, other := range []string{`"uri"`, "protocol_type", "http_version", "compression"} {
+			if strings.Contains(got.body, other) {
+				t.Errorf("%s shows %s: %s", path, other, got.body)
+			}
+		}
+	}
+	manifest := a.manifest.Load().(string)
+	a.manifest.Store(strings.Replace(manifest, `{"protocolMode"`, `{"lambdaCompression":"zstd","protocolMode"`, 1))
+	expectation{status: 200, body: `role/other"`}.check(t, a.ask("PATCH", at, `{"assume_role_arn":"arn:aws:iam::123456789012:role/other"}`))
+	expectation{status: 200, body: `"compression":"zstd"`}.check(t, a.ask("GET", at, ""))
+	expectation{status: 400, contentType: jsonType, body: "deployment type is lambda while the update options are for type http"}.check(t, a.ask("PATCH", at, `{"use_http_11":true}`))
+	expectation{status: 200, body: `"uri":"` + a.endpoint}.check(t, a.ask("PATCH", at, `{"uri":"`+a.endpoint+`"}`))
+	expectation{status: 400, contentType: jsonType, body: "deployment type is http while the update options are for type lambda"}.check(t, a.ask("PATCH", at, `{"assume_role_arn":"arn:aws:iam::123456789012:role/other"}`))
+	expectation{status: 200, body: `"arn":"` + functionARN}.check(t, a.ask("PATCH", at, `{"arn":"`+functionARN+`"}`))
+}
+
 func TestPatchDeployment(t *testing.T) {
 	a := newAPI(t)
 	id := a.register("")

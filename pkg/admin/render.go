@@ -17,11 +17,19 @@ const createdFormat = "2006-01-02T15:04:05.000000000Z"
 // deployment shows a deployment as it is in lists.
 func deployment(d *storedv1.Deployment) *adminv1.Deployment {
 	out := &adminv1.Deployment{
-		Id: deploymentID(d), Uri: d.GetUri(), ProtocolType: protocolType(d), HttpVersion: httpVersion(d),
+		Id:                 deploymentID(d),
 		CreatedAt:          time.UnixMilli(d.GetCreatedAtMs()).UTC().Format(createdFormat),
 		MinProtocolVersion: d.GetMinProtocolVersion(), MaxProtocolVersion: d.GetMaxProtocolVersion(),
 		SdkVersion: some(d.GetSdkVersion()), AdditionalHeaders: asMap(d.GetAdditionalHeaders()),
 		Metadata: asMap(d.GetMetadata()),
+	}
+	if l := d.GetLambda(); l != nil {
+		out.Arn, out.AssumeRoleArn = some(l.GetArn()), some(l.GetAssumeRoleArn())
+		if l.GetZstd() {
+			out.Compression = some("zstd")
+		}
+	} else {
+		out.Uri, out.ProtocolType, out.HttpVersion = some(d.GetUri()), some(protocolType(d)), some(httpVersion(d))
 	}
 	for _, s := range d.GetServices() {
 		out.Services = append(out.Services, &adminv1.ServiceRevision{Name: s.GetName(), Revision: s.GetRevision()})
@@ -40,6 +48,7 @@ func detailed(r *schema.Registry, which id.Deployment) (*adminv1.DetailedDeploym
 		Id: d.Id, Uri: d.Uri, ProtocolType: d.ProtocolType, HttpVersion: d.HttpVersion, CreatedAt: d.CreatedAt,
 		MinProtocolVersion: d.MinProtocolVersion, MaxProtocolVersion: d.MaxProtocolVersion, SdkVersion: d.SdkVersion,
 		Services: servicesOf(r, which), AdditionalHeaders: d.AdditionalHeaders, Metadata: d.Metadata,
+		Arn: d.Arn, AssumeRoleArn: d.AssumeRoleArn, Compression: d.Compression,
 	}, nil
 }
 

@@ -52,12 +52,13 @@ func (c *calls) RegisterDeployment(ctx context.Context, q *adminv1.RegisterDeplo
 	switch {
 	case q.Uri == nil && q.Arn == nil:
 		return nil, misfit(http.StatusUnprocessableEntity, misshapen+"data did not match any variant of untagged enum RegisterDeploymentRequest")
-	case q.Uri == nil && !qualifiedARN(q.GetArn()):
-		return nil, refuse(http.StatusBadRequest, "The request field 'arn' is invalid. Reason: a qualified ARN has %d parts, with : between them", arnParts)
-	case q.Uri == nil:
-		return nil, refuse(http.StatusNotImplemented, "Lambda deployments are not supported yet")
+	case q.Uri == nil && q.GetArn() == "":
+		return nil, refuse(http.StatusBadRequest, "The request field 'arn' is invalid. Reason: it is empty")
 	case q.Auth != nil:
 		return nil, refuse(http.StatusNotImplemented, "deployment auth is not supported yet")
+	}
+	if q.Uri != nil { // the first form that fits
+		q.Arn, q.AssumeRoleArn = nil, nil
 	}
 	headers, err := requestHeaders(q.AdditionalHeaders)
 	if err != nil {
@@ -68,7 +69,7 @@ func (c *calls) RegisterDeployment(ctx context.Context, q *adminv1.RegisterDeplo
 		force = *q.Force
 	}
 	got, err := c.reg.Register(ctx, registry.Registration{
-		URI: q.GetUri(), HTTP1: q.UseHttp_11, Headers: headers, Metadata: pairs(q.Metadata),
+		URI: q.GetUri(), HTTP1: q.UseHttp_11, ARN: q.GetArn(), Role: q.GetAssumeRoleArn(), Headers: headers, Metadata: pairs(q.Metadata),
 		Force: force, Breaking: q.Breaking, DryRun: q.DryRun, New: c.v2,
 	})
 	if err != nil {
@@ -106,15 +107,12 @@ func (c *calls) UpdateDeployment(ctx context.Context, q *adminv1.UpdateDeploymen
 	if err != nil {
 		return nil, refuse(http.StatusBadRequest, "deployment id: %s", err)
 	}
-	if q.Arn != nil || q.AssumeRoleArn != nil {
-		return nil, refuse(http.StatusBadRequest, "deployment type is http while the update options are for type lambda")
-	}
 	headers, err := requestHeaders(q.AdditionalHeaders)
 	if err != nil {
 		return nil, err
 	}
 	next, err := c.reg.Update(ctx, which, registry.Update{
-		URI: q.Uri, HTTP1: q.UseHttp_11, Headers: headers, Overwrite: q.Overwrite, DryRun: q.DryRun,
+		URI: q.Uri, HTTP1: q.UseHttp_11, ARN: q.Arn, Role: q.AssumeRoleArn, Headers: headers, Overwrite: q.Overwrite, DryRun: q.DryRun,
 	})
 	if err != nil {
 		return nil, err
@@ -196,13 +194,6 @@ func find(r *schema.Registry, name string) (*schema.Service, error) {
 
 func unknownDeployment(d id.Deployment) error {
 	return refuse(http.StatusNotFound, "The requested deployment '%s' does not exist", d)
-}
-
-// arnParts: arn:aws:lambda:region:account:function:name:version.
-const arnParts = 8
-
-func qualifiedARN(arn string) bool {
-	return strings.HasPrefix(arn, "arn:") && strings.Count(arn, ":") == arnParts-1
 }
 
 // requestHeaders checks headers that endpoints are to be sent.

@@ -8,6 +8,7 @@ import (
 	"reprise/pkg/command"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
+	"reprise/pkg/identity"
 	"reprise/pkg/invoker/h2"
 	"reprise/pkg/lsn"
 	"reprise/pkg/schema"
@@ -193,8 +194,8 @@ func (v *Invoker) connect(a *attempt, r *run) error {
 		fields = append(fields, h2.Field{Name: "x-restate-service-key", Value: escapeKey(subject)})
 	}
 	if s := v.cfg.Identity; s != nil {
-		fields = append(fields, h2.Field{Name: HeaderSignatureScheme, Value: SignatureScheme},
-			h2.Field{Name: HeaderToken, Value: s.Token(a.route.audience, subject), Secret: true})
+		fields = append(fields, h2.Field{Name: identity.HeaderScheme, Value: identity.Scheme},
+			h2.Field{Name: identity.HeaderToken, Value: s.Token(a.route.audience, subject), Secret: true})
 	}
 	fields = a.route.overridden(fields)
 	v.extra = fields

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"reprise/pkg/identity"
 	"reprise/pkg/invoker/h2"
 	"reprise/pkg/serviceproto"
 )
@@ -31,7 +32,7 @@ type Config struct {
 	// Names are lower case.
 	AdditionalHeaders []h2.Field
 	// Identity signs requests. Nil: they are not signed.
-	Identity *Signer
+	Identity *identity.Signer
 	// HTTP2 are the parameters of the HTTP/2 client.
 	HTTP2 h2.Config
 	// Dial replaces how HTTP/2 connections are opened. Nil: TCP and TLS.

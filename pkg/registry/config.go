@@ -1,22 +1,34 @@
 package registry
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
 
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/identity"
+	"reprise/pkg/lambda"
 	"reprise/pkg/schema"
 )
 
 // Config says how endpoints are discovered.
 type Config struct {
-	ClusterName      string          // told to endpoints with each request; "" tells nothing
-	ConnectTimeout   time.Duration   // for one connection to an endpoint; default 10 s
-	DiscoveryTimeout time.Duration   // for all tries together; default 12 s, below the 13 s that command lines wait
-	VisibleTimeout   time.Duration   // until this process has seen a change that is stored; default 5 s
-	Defaults         schema.Defaults // what services and handlers that say nothing get
-	TLS              *tls.Config     // of https endpoints; nil (default) trusts the roots of the system
+	// Headers go with each request (worker.invoker.additional-request-headers and x-restate-cluster-name).
+	Headers          []*storedv1.Header
+	Identity         *identity.Signer // signs requests; nil: they are not signed
+	Lambda           Functions        // calls functions; nil: there are none
+	ConnectTimeout   time.Duration    // for one connection to an endpoint; default 10 s
+	DiscoveryTimeout time.Duration    // for all tries together; default 12 s, below the 13 s that command lines wait
+	VisibleTimeout   time.Duration    // until this process has seen a change that is stored; default 5 s
+	Defaults         schema.Defaults  // what services and handlers that say nothing get
+	TLS              *tls.Config      // of https endpoints; nil (default) trusts the roots of the system
+}
+
+// Functions calls AWS Lambda functions. *lambda.Client does.
+type Functions interface {
+	Invoke(ctx context.Context, f lambda.Function, q lambda.Request) (lambda.Response, error)
 }
 
 // Default is the configuration of a registrar that is told nothing.

@@ -6,12 +6,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/host"
+	"reprise/pkg/identity"
+	"reprise/pkg/lambda"
 	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
 )
@@ -35,7 +38,7 @@ const (
 type discovered struct {
 	manifest []byte
 	sdk      string // what the endpoint says it is
-	major    int    // HTTP version
+	major    int    // HTTP version; 0: none
 	minor    int
 }
 
@@ -57,12 +60,16 @@ func (r *Registrar) discover(ctx context.Context, d *storedv1.Deployment) (*stor
 		return nil, err
 	}
 	d.SdkVersion = got.sdk
-	d.Http1 = got.major < 2
+	d.Http1 = got.major == 1
 	next, err := m.Deployment(d)
 	if err != nil {
 		return nil, err
 	}
-	if next.GetBidi() && got.major == 1 && got.minor == 0 {
+	switch {
+	case !next.GetBidi():
+	case next.GetLambda() != nil:
+		return nil, failure(codeBidi, "%s announces bidirectional streams, but functions can't have any", d.GetLambda().GetArn())
+	case got.major == 1 && got.minor == 0:
 		return nil, failure(codeBidi, "%s announces bidirectional streams over HTTP/1.0", d.GetUri())
 	}
 	return next, nil
@@ -73,8 +80,12 @@ func (s *discoverer) ask(ctx context.Context, d *storedv1.Deployment) (discovere
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.DiscoveryTimeout)
 	defer cancel()
 	delay := firstRetryDelay
+	once := s.try
+	if d.GetLambda() != nil {
+		once = s.tryFunction
+	}
 	for try := 1; ; try++ {
-		got, retry, err := s.try(ctx, d)
+		got, retry, err := once(ctx, d)
 		if err == nil || !retry || try == triesMax || ctx.Err() != nil {
 			return got, err
 		}
@@ -110,18 +121,72 @@ func (s *discoverer) try(ctx context.Context, d *storedv1.Deployment) (got disco
 		detail, _ := io.ReadAll(io.LimitReader(resp.Body, detailBytesMax)) // only quoted
 		return discovered{}, passes(resp.StatusCode), failure(codeUnreachable, "%s answered %s: %q", req.URL, resp.Status, detail)
 	}
-	ct := resp.Header.Get("Content-Type")
-	if _, ok := serviceproto.ManifestVersion(ct); !ok {
-		return discovered{}, false, failure(codeManifest, "%s: content-type %q is none of %s", req.URL, ct, serviceproto.AcceptHeader())
-	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, manifestBytesMax+1))
 	if err != nil {
 		return discovered{}, true, failure(codeUnreachable, "%s: reading the manifest: %s", req.URL, err)
 	}
-	if len(body) > manifestBytesMax {
-		return discovered{}, false, failure(codeManifest, "%s: the manifest is larger than %d bytes", req.URL, manifestBytesMax)
+	got, err = judge(req.URL.String(), resp.Header.Get("Content-Type"), body)
+	got.sdk, got.major, got.minor = resp.Header.Get("X-Restate-Server"), resp.ProtoMajor, resp.ProtoMinor
+	return got, false, err
+}
+
+// judge tells whether a successful answer is a manifest.
+func judge(from, contentType string, body []byte) (discovered, error) {
+	if _, ok := serviceproto.ManifestVersion(contentType); !ok {
+		return discovered{}, failure(codeManifest, "%s: content-type %q is none of %s", from, contentType, serviceproto.AcceptHeader())
 	}
-	return discovered{manifest: body, sdk: resp.Header.Get("X-Restate-Server"), major: resp.ProtoMajor, minor: resp.ProtoMinor}, false, nil
+	if len(body) > manifestBytesMax {
+		return discovered{}, failure(codeManifest, "%s: the manifest is larger than %d bytes", from, manifestBytesMax)
+	}
+	return discovered{manifest: body}, nil
+}
+
+// tryFunction is try for a function.
+func (s *discoverer) tryFunction(ctx context.Context, d *storedv1.Deployment) (got discovered, retry bool, err error) {
+	l := d.GetLambda()
+	if s.cfg.Lambda == nil {
+		return discovered{}, false, failure(codeUnreachable, "%s: this server does not call functions", l.GetArn())
+	}
+	q := lambda.Request{Method: http.MethodGet, Path: discoverPath}
+	for _, h := range s.headers(d) {
+		q.Headers = append(q.Headers, lambda.Header{Name: h.GetName(), Value: h.GetValue()})
+	}
+	resp, err := s.cfg.Lambda.Invoke(ctx, lambda.Function{ARN: l.GetArn(), Role: l.GetAssumeRoleArn()}, q)
+	if err != nil {
+		return discovered{}, lambda.Passes(err), failure(codeUnreachable, "%s: %s", l.GetArn(), err)
+	}
+	if resp.Status < 200 || resp.Status > 299 {
+		detail := resp.Body[:min(len(resp.Body), detailBytesMax)]
+		return discovered{}, passes(resp.Status), failure(codeUnreachable, "%s answered %d: %q", l.GetArn(), resp.Status, detail)
+	}
+	got, err = judge(l.GetArn(), resp.Get("content-type"), resp.Body)
+	got.sdk = resp.Get("x-restate-server")
+	return got, false, err
+}
+
+// discoverPath is what a manifest is asked for at, without the deployment's base path.
+const discoverPath = "/discover"
+
+// headers are those of a request to d: a later one replaces an earlier one. Names are lower case.
+func (s *discoverer) headers(d *storedv1.Deployment) []*storedv1.Header {
+	list := []*storedv1.Header{{Name: "accept", Value: serviceproto.AcceptHeader()}}
+	set := func(h *storedv1.Header) {
+		list = slices.DeleteFunc(list, func(old *storedv1.Header) bool { return old.GetName() == h.GetName() })
+		list = append(list, h)
+	}
+	if s.cfg.Identity != nil {
+		set(&storedv1.Header{Name: identity.HeaderScheme, Value: identity.Scheme})
+		set(&storedv1.Header{Name: identity.HeaderToken, Value: s.cfg.Identity.Token(discoverPath, "")})
+	}
+	for _, h := range s.cfg.Headers {
+		if printable(h.GetValue()) {
+			set(h)
+		}
+	}
+	for _, h := range d.GetAdditionalHeaders() {
+		set(h)
+	}
+	return list
 }
 
 func (s *discoverer) request(ctx context.Context, d *storedv1.Deployment) (*http.Request, error) {
@@ -130,12 +195,8 @@ func (s *discoverer) request(ctx context.Context, d *storedv1.Deployment) (*http
 		return nil, err
 	}
 	req.URL = req.URL.JoinPath("discover") // keeps the query
-	req.Header.Set("Accept", serviceproto.AcceptHeader())
-	if s.cfg.ClusterName != "" && printable(s.cfg.ClusterName) {
-		req.Header.Set("X-Restate-Cluster-Name", s.cfg.ClusterName)
-	}
-	req.Header.Set("User-Agent", "") // else the library names itself
-	for _, h := range d.GetAdditionalHeaders() {
+	req.Header.Set("User-Agent", "")       // else the library names itself
+	for _, h := range s.headers(d) {
 		req.Header.Set(h.GetName(), h.GetValue())
 		if h.GetName() == "host" {
 			req.Host = h.GetValue()

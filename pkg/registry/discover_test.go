@@ -87,7 +87,7 @@ type bench struct {
 func newBench(t *testing.T, change ...func(*registry.Config)) *bench {
 	t.Helper()
 	cfg := registry.Default()
-	cfg.ClusterName = "test cluster"
+	cfg.Headers = []*storedv1.Header{{Name: "x-restate-cluster-name", Value: "test cluster"}}
 	for _, f := range change {
 		f(&cfg)
 	}

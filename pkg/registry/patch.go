@@ -32,7 +32,7 @@ func update(s *storedv1.Schema, which id.Deployment, found *storedv1.Deployment,
 	if overwrite {
 		d.Services, d.Info = revised(s, d, found), found.GetInfo()
 	}
-	d.Uri, d.Http1, d.Bidi = found.GetUri(), found.GetHttp1(), found.GetBidi()
+	d.Uri, d.Http1, d.Bidi, d.Lambda = found.GetUri(), found.GetHttp1(), found.GetBidi(), found.GetLambda()
 	d.AdditionalHeaders, d.SdkVersion = found.GetAdditionalHeaders(), found.GetSdkVersion()
 	return next, nil
 }

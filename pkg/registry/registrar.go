@@ -50,8 +50,10 @@ func (r *Registrar) Current() *schema.Registry { return r.view.Registry() }
 
 // Registration asks for a deployment.
 type Registration struct {
-	URI      string
+	URI      string // of an endpoint
 	HTTP1    bool
+	ARN      string             // of a Lambda function, in place of URI
+	Role     string             // ARN of the role to take before the function is called
 	Headers  []*storedv1.Header // sent with every request; names in lower case, sorted
 	Metadata []*storedv1.Header // sorted
 	Force    bool               // replace what is registered at this address
@@ -70,32 +72,26 @@ type Registered struct {
 // Register discovers the endpoint and stores its services. A known address without Force is answered from
 // the store.
 func (r *Registrar) Register(ctx context.Context, q Registration) (Registered, error) {
-	uri, err := normalize(q.URI)
+	d, err := r.wanted(q)
 	if err != nil {
 		return Registered{}, err
 	}
 	now, err := r.store.Schema(ctx)
 	if err != nil {
-		return Registered{}, fmt.Errorf("register %s: %w", uri, err)
+		return Registered{}, fmt.Errorf("register %s: %w", q.URI+q.ARN, err)
 	}
-	if known := schema.FindSame(now, uri); known != nil && !q.Force {
+	if known := schema.FindSame(now, d); known != nil && !q.Force {
 		if q.New {
 			return Registered{}, conflict(known)
 		}
 		return r.known(ctx, now, known)
 	}
-	d := &storedv1.Deployment{
-		Uri: uri, Http1: q.HTTP1, AdditionalHeaders: q.Headers, Metadata: q.Metadata,
-		CreatedAtMs: host.Millis(r.h.Clock),
-	}
-	fresh := r.newID()
-	d.Id = fresh[:]
 	if d, err = r.discover(ctx, d); err != nil {
 		return Registered{}, err
 	}
 	var reg schema.Registered
 	change := func(old *storedv1.Schema) (*storedv1.Schema, error) {
-		if known := schema.FindSame(old, uri); known != nil && q.New && !q.Force {
+		if known := schema.FindSame(old, d); known != nil && q.New && !q.Force {
 			return nil, conflict(known) // registered while we were discovering
 		}
 		next, got, err := schema.Register(old, d, schema.RegisterOptions{Force: q.Force, Breaking: q.Breaking})
@@ -107,6 +103,21 @@ func (r *Registrar) Register(ctx context.Context, q Registration) (Registered, e
 		return Registered{}, err
 	}
 	return Registered{ID: reg.Deployment, Registry: next, Created: reg.Created}, nil
+}
+
+// wanted is the deployment that is asked for, before it is discovered.
+func (r *Registrar) wanted(q Registration) (d *storedv1.Deployment, err error) {
+	fresh := r.newID()
+	d = &storedv1.Deployment{
+		Id: fresh[:], Http1: q.HTTP1, AdditionalHeaders: q.Headers, Metadata: q.Metadata, CreatedAtMs: host.Millis(r.h.Clock),
+	}
+	if q.ARN != "" {
+		d.Http1 = false
+		d.Lambda, err = function(q.ARN, q.Role)
+	} else {
+		d.Uri, err = normalize(q.URI)
+	}
+	return d, err
 }
 
 // known answers a deployment that is registered already.

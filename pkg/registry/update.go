@@ -16,6 +16,8 @@ import (
 type Update struct {
 	URI       *string
 	HTTP1     *bool
+	ARN       *string // a function, from now on
+	Role      *string
 	Headers   []*storedv1.Header // all of them, names in lower case
 	Overwrite bool               // take the discovered services, too
 	DryRun    bool
@@ -32,19 +34,13 @@ func (r *Registrar) Update(ctx context.Context, which id.Deployment, u Update) (
 	if !ok {
 		return nil, &schema.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("The requested deployment '%s' does not exist", which)}
 	}
-	if u.URI == nil && u.HTTP1 == nil && len(u.Headers) == 0 {
+	if u.URI == nil && u.HTTP1 == nil && u.ARN == nil && u.Role == nil && len(u.Headers) == 0 {
 		return registry, nil
 	}
 	target := proto.CloneOf(old)
 	target.Services, target.Info = nil, nil
-	if u.URI != nil {
-		if target.Uri, err = normalize(*u.URI); err != nil {
-			return nil, err
-		}
-		target.Http1 = false // the new endpoint may speak more than the old one did
-	}
-	if u.HTTP1 != nil {
-		target.Http1 = *u.HTTP1
+	if err := u.move(target); err != nil {
+		return nil, err
 	}
 	if len(u.Headers) > 0 {
 		target.AdditionalHeaders = u.Headers
@@ -56,6 +52,40 @@ func (r *Registrar) Update(ctx context.Context, which id.Deployment, u Update) (
 	return r.apply(ctx, now, func(s *storedv1.Schema) (*storedv1.Schema, error) {
 		return update(s, which, found, u.Overwrite)
 	}, u.DryRun)
+}
+
+// move changes the address of a deployment. From an endpoint to a function, and back, it takes a whole new one.
+func (u Update) move(d *storedv1.Deployment) (err error) {
+	switch {
+	case u.ARN != nil:
+		role := d.GetLambda().GetAssumeRoleArn()
+		if u.Role != nil {
+			role = *u.Role
+		}
+		d.Lambda, err = function(*u.ARN, role)
+		d.Uri, d.Http1 = "", false
+		return err
+	case u.URI != nil:
+		d.Lambda = nil
+		if d.Uri, err = normalize(*u.URI); err != nil {
+			return err
+		}
+		d.Http1 = false // the new endpoint may speak more than the old one did
+	case u.Role != nil && d.GetLambda() == nil:
+		return otherKind("http", "lambda")
+	case u.HTTP1 != nil && d.GetLambda() != nil:
+		return otherKind("lambda", "http")
+	case u.Role != nil:
+		d.Lambda, err = function(d.GetLambda().GetArn(), *u.Role)
+	}
+	if u.HTTP1 != nil {
+		d.Http1 = *u.HTTP1
+	}
+	return err
+}
+
+func otherKind(is, asked string) error {
+	return &schema.Error{Status: http.StatusBadRequest, Message: "deployment type is " + is + " while the update options are for type " + asked}
 }
 
 // Change alters settings of a service; what is nil stays.

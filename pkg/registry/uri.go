@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"strings"
 
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/lambda"
 	"reprise/pkg/schema"
 )
 
@@ -33,4 +35,17 @@ func normalize(text string) (string, error) {
 
 func badURI(status int, format string, args ...any) error {
 	return &schema.Error{Status: status, Message: "The request field 'uri' is invalid. Reason: " + fmt.Sprintf(format, args...)}
+}
+
+// function makes the address of a function.
+func function(arn, role string) (*storedv1.Lambda, error) {
+	if err := lambda.CheckARN(arn); err != nil {
+		return nil, &schema.Error{Status: http.StatusBadRequest, Message: "The request field 'arn' is invalid. Reason: " + err.Error()}
+	}
+	if role != "" {
+		if err := lambda.CheckRole(role); err != nil {
+			return nil, &schema.Error{Status: http.StatusBadRequest, Message: "The request field 'assume_role_arn' is invalid. Reason: " + err.Error()}
+		}
+	}
+	return &storedv1.Lambda{Arn: arn, AssumeRoleArn: role}, nil
 }

@@ -16,6 +16,7 @@ import (
 // Manifest is what an endpoint announces, well formed but not judged yet.
 type Manifest struct {
 	bidi     bool
+	zstd     bool // of a Lambda function: it takes and gives compressed bodies
 	low      uint32
 	high     uint32
 	services []*storedv1.Service
@@ -40,8 +41,10 @@ func ParseManifest(body []byte) (*Manifest, error) {
 	mode := o.text("protocolMode")
 	m.low = o.version("minProtocolVersion")
 	m.high = o.version("maxProtocolVersion")
-	if c := o.text("lambdaCompression"); c != nil && *c != "zstd" {
-		o.fail("lambdaCompression", "is not zstd")
+	if c := o.text("lambdaCompression"); c != nil {
+		if m.zstd = *c == "zstd"; !m.zstd {
+			o.fail("lambdaCompression", "is not zstd")
+		}
 	}
 	for i, raw := range o.list("services") {
 		s, err := parseService(fmt.Sprintf("services[%d]", i), raw)

@@ -25,7 +25,7 @@ type Registered struct {
 // Register makes the schema that has d as its newest deployment. If the address is registered already,
 // it is old, unless that is forced: then d takes the place and the id of the old one. The error is an *Error.
 func Register(old *storedv1.Schema, d *storedv1.Deployment, o RegisterOptions) (next *storedv1.Schema, r Registered, err error) {
-	same := FindSame(old, d.GetUri())
+	same := FindSame(old, d)
 	if same != nil && !o.Force {
 		return old, Registered{Deployment: deploymentID(same)}, nil
 	}
@@ -46,26 +46,29 @@ func Register(old *storedv1.Schema, d *storedv1.Deployment, o RegisterOptions) (
 	return next, Registered{Deployment: deploymentID(d), Created: same == nil}, nil
 }
 
-// FindSame returns the deployment whose authority and path are those of the URI, nil if there is none,
-// and the newest if there are several. Scheme and query do not count.
-func FindSame(s *storedv1.Schema, uri string) *storedv1.Deployment {
-	want, ok := addressOf(uri)
+// FindSame returns the deployment that has the address of d, nil if there is none, and the newest if there are
+// several. The address is authority and path of a URI (scheme and query do not count), or an ARN.
+func FindSame(s *storedv1.Schema, d *storedv1.Deployment) *storedv1.Deployment {
+	want, ok := addressOf(d)
 	if !ok {
 		return nil
 	}
 	var newest *storedv1.Deployment
 	for _, d := range s.GetDeployments() {
-		if got, ok := addressOf(d.GetUri()); ok && got == want && d.GetCreatedAtMs() >= newest.GetCreatedAtMs() {
+		if got, ok := addressOf(d); ok && got == want && d.GetCreatedAtMs() >= newest.GetCreatedAtMs() {
 			newest = d
 		}
 	}
 	return newest
 }
 
-type address struct{ authority, path string }
+type address struct{ authority, path, arn string }
 
-func addressOf(uri string) (a address, ok bool) {
-	u, err := url.Parse(uri)
+func addressOf(d *storedv1.Deployment) (a address, ok bool) {
+	if l := d.GetLambda(); l != nil {
+		return address{arn: l.GetArn()}, true
+	}
+	u, err := url.Parse(d.GetUri())
 	if err != nil {
 		return a, false
 	}

@@ -130,6 +130,21 @@ func TestTypeChange(t *testing.T) {
 	}
 }
 
+func TestFindSameFunction(t *testing.T) {
+	function := func(n byte, arn, role string) *storedv1.Deployment {
+		d := deployment(n, "", plain)
+		d.Lambda = &storedv1.Lambda{Arn: arn, AssumeRoleArn: role}
+		return d
+	}
+	s := &storedv1.Schema{Deployments: []*storedv1.Deployment{deployment(1, "", plain), function(2, "f:1", "r"), function(3, "f:2", "")}}
+	for arn, want := range map[string]byte{"f:1": 2, "f:2": 3, "f": 0, "": 0} {
+		got := schema.FindSame(s, function(9, arn, ""))
+		if want == 0 && got != nil || want != 0 && (got == nil || got.GetId()[15] != want) {
+			t.Errorf("%q is %v, not %d", arn, got, want)
+		}
+	}
+}
+
 func TestFindSame(t *testing.T) {
 	s := &storedv1.Schema{Deployments: []*storedv1.Deployment{
 		deployment(1, "http://h:1/", plain), deployment(3, "http://h:1/base", plain), deployment(2, "http://h:1/base", plain),
@@ -139,12 +154,12 @@ func TestFindSame(t *testing.T) {
 		"http://h:1/base":  3, // the one that was created last
 		"http://h:1/base/": 0, "http://h:2/": 0, "http://h/": 0, "http://127.0.0.1:1/": 0, "http://u@h:1/": 0, "http://h:1/%zz": 0,
 	} {
-		got := schema.FindSame(s, uri)
+		got := schema.FindSame(s, &storedv1.Deployment{Uri: uri})
 		if want == 0 && got != nil || want != 0 && (got == nil || got.GetId()[15] != want) {
 			t.Errorf("%s is %v, not %d", uri, got, want)
 		}
 	}
-	if got := schema.FindSame(nil, "http://h:1/"); got != nil {
+	if got := schema.FindSame(nil, &storedv1.Deployment{Uri: "http://h:1/"}); got != nil {
 		t.Errorf("found %v in nothing", got)
 	}
 }

@@ -27,6 +27,9 @@ func (m *Manifest) Deployment(base *storedv1.Deployment) (*storedv1.Deployment, 
 	d.Bidi, d.MinProtocolVersion, d.MaxProtocolVersion = m.bidi, low, high
 	d.SdkVersion = strings.ToValidUTF8(d.GetSdkVersion(), "?") // a header; stored text has to be UTF-8
 	d.Services, d.Info = nil, nil
+	if l := d.GetLambda(); l != nil {
+		l.Zstd = m.zstd
+	}
 	at := map[string]int{}
 	for _, announced := range m.services {
 		s, err := judgeService(announced)

@@ -457,16 +457,19 @@ func (x *ListDeploymentsResponse) GetDeployments() []*Deployment {
 type Deployment struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Id                 string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Uri                string                 `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`
-	ProtocolType       string                 `protobuf:"bytes,3,opt,name=protocol_type,json=protocolType,proto3" json:"protocol_type,omitempty"` // BidiStream, RequestResponse
-	HttpVersion        string                 `protobuf:"bytes,4,opt,name=http_version,json=httpVersion,proto3" json:"http_version,omitempty"`    // HTTP/2.0, HTTP/1.1
-	CreatedAt          string                 `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`          // RFC 3339
+	Uri                *string                `protobuf:"bytes,2,opt,name=uri,proto3,oneof" json:"uri,omitempty"`                                       // this or arn
+	ProtocolType       *string                `protobuf:"bytes,3,opt,name=protocol_type,json=protocolType,proto3,oneof" json:"protocol_type,omitempty"` // BidiStream, RequestResponse
+	HttpVersion        *string                `protobuf:"bytes,4,opt,name=http_version,json=httpVersion,proto3,oneof" json:"http_version,omitempty"`    // HTTP/2.0, HTTP/1.1
+	CreatedAt          string                 `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`                // RFC 3339
 	MinProtocolVersion uint32                 `protobuf:"varint,6,opt,name=min_protocol_version,json=minProtocolVersion,proto3" json:"min_protocol_version,omitempty"`
 	MaxProtocolVersion uint32                 `protobuf:"varint,7,opt,name=max_protocol_version,json=maxProtocolVersion,proto3" json:"max_protocol_version,omitempty"`
 	SdkVersion         *string                `protobuf:"bytes,8,opt,name=sdk_version,json=sdkVersion,proto3,oneof" json:"sdk_version,omitempty"`
 	Services           []*ServiceRevision     `protobuf:"bytes,9,rep,name=services,proto3" json:"services,omitempty"`
 	AdditionalHeaders  map[string]string      `protobuf:"bytes,10,rep,name=additional_headers,json=additionalHeaders,proto3" json:"additional_headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Metadata           map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // Next free field: 12
+	Metadata           map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Arn                *string                `protobuf:"bytes,12,opt,name=arn,proto3,oneof" json:"arn,omitempty"`
+	AssumeRoleArn      *string                `protobuf:"bytes,13,opt,name=assume_role_arn,json=assumeRoleArn,proto3,oneof" json:"assume_role_arn,omitempty"`
+	Compression        *string                `protobuf:"bytes,14,opt,name=compression,proto3,oneof" json:"compression,omitempty"` // zstd
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -509,22 +512,22 @@ func (x *Deployment) GetId() string {
 }
 
 func (x *Deployment) GetUri() string {
-	if x != nil {
-		return x.Uri
+	if x != nil && x.Uri != nil {
+		return *x.Uri
 	}
 	return ""
 }
 
 func (x *Deployment) GetProtocolType() string {
-	if x != nil {
-		return x.ProtocolType
+	if x != nil && x.ProtocolType != nil {
+		return *x.ProtocolType
 	}
 	return ""
 }
 
 func (x *Deployment) GetHttpVersion() string {
-	if x != nil {
-		return x.HttpVersion
+	if x != nil && x.HttpVersion != nil {
+		return *x.HttpVersion
 	}
 	return ""
 }
@@ -576,6 +579,27 @@ func (x *Deployment) GetMetadata() map[string]string {
 		return x.Metadata
 	}
 	return nil
+}
+
+func (x *Deployment) GetArn() string {
+	if x != nil && x.Arn != nil {
+		return *x.Arn
+	}
+	return ""
+}
+
+func (x *Deployment) GetAssumeRoleArn() string {
+	if x != nil && x.AssumeRoleArn != nil {
+		return *x.AssumeRoleArn
+	}
+	return ""
+}
+
+func (x *Deployment) GetCompression() string {
+	if x != nil && x.Compression != nil {
+		return *x.Compression
+	}
+	return ""
 }
 
 type ServiceRevision struct {
@@ -634,16 +658,19 @@ func (x *ServiceRevision) GetRevision() uint32 {
 type DetailedDeployment struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Id                 string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Uri                string                 `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`
-	ProtocolType       string                 `protobuf:"bytes,3,opt,name=protocol_type,json=protocolType,proto3" json:"protocol_type,omitempty"`
-	HttpVersion        string                 `protobuf:"bytes,4,opt,name=http_version,json=httpVersion,proto3" json:"http_version,omitempty"`
+	Uri                *string                `protobuf:"bytes,2,opt,name=uri,proto3,oneof" json:"uri,omitempty"` // this or arn
+	ProtocolType       *string                `protobuf:"bytes,3,opt,name=protocol_type,json=protocolType,proto3,oneof" json:"protocol_type,omitempty"`
+	HttpVersion        *string                `protobuf:"bytes,4,opt,name=http_version,json=httpVersion,proto3,oneof" json:"http_version,omitempty"`
 	CreatedAt          string                 `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`
 	MinProtocolVersion uint32                 `protobuf:"varint,6,opt,name=min_protocol_version,json=minProtocolVersion,proto3" json:"min_protocol_version,omitempty"`
 	MaxProtocolVersion uint32                 `protobuf:"varint,7,opt,name=max_protocol_version,json=maxProtocolVersion,proto3" json:"max_protocol_version,omitempty"`
 	SdkVersion         *string                `protobuf:"bytes,8,opt,name=sdk_version,json=sdkVersion,proto3,oneof" json:"sdk_version,omitempty"`
 	Services           []*Service             `protobuf:"bytes,9,rep,name=services,proto3" json:"services,omitempty"`
 	AdditionalHeaders  map[string]string      `protobuf:"bytes,10,rep,name=additional_headers,json=additionalHeaders,proto3" json:"additional_headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	Metadata           map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // Next free field: 12
+	Metadata           map[string]string      `protobuf:"bytes,11,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Arn                *string                `protobuf:"bytes,12,opt,name=arn,proto3,oneof" json:"arn,omitempty"`
+	AssumeRoleArn      *string                `protobuf:"bytes,13,opt,name=assume_role_arn,json=assumeRoleArn,proto3,oneof" json:"assume_role_arn,omitempty"`
+	Compression        *string                `protobuf:"bytes,14,opt,name=compression,proto3,oneof" json:"compression,omitempty"` // zstd
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
@@ -686,22 +713,22 @@ func (x *DetailedDeployment) GetId() string {
 }
 
 func (x *DetailedDeployment) GetUri() string {
-	if x != nil {
-		return x.Uri
+	if x != nil && x.Uri != nil {
+		return *x.Uri
 	}
 	return ""
 }
 
 func (x *DetailedDeployment) GetProtocolType() string {
-	if x != nil {
-		return x.ProtocolType
+	if x != nil && x.ProtocolType != nil {
+		return *x.ProtocolType
 	}
 	return ""
 }
 
 func (x *DetailedDeployment) GetHttpVersion() string {
-	if x != nil {
-		return x.HttpVersion
+	if x != nil && x.HttpVersion != nil {
+		return *x.HttpVersion
 	}
 	return ""
 }
@@ -753,6 +780,27 @@ func (x *DetailedDeployment) GetMetadata() map[string]string {
 		return x.Metadata
 	}
 	return nil
+}
+
+func (x *DetailedDeployment) GetArn() string {
+	if x != nil && x.Arn != nil {
+		return *x.Arn
+	}
+	return ""
+}
+
+func (x *DetailedDeployment) GetAssumeRoleArn() string {
+	if x != nil && x.AssumeRoleArn != nil {
+		return *x.AssumeRoleArn
+	}
+	return ""
+}
+
+func (x *DetailedDeployment) GetCompression() string {
+	if x != nil && x.Compression != nil {
+		return *x.Compression
+	}
+	return ""
 }
 
 type GetDeploymentRequest struct {
@@ -1928,55 +1976,73 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\f_sdk_version\"\x18\n" +
 	"\x16ListDeploymentsRequest\"Q\n" +
 	"\x17ListDeploymentsResponse\x126\n" +
-	"\vdeployments\x18\x01 \x03(\v2\x14.admin.v1.DeploymentR\vdeployments\"\x85\x05\n" +
+	"\vdeployments\x18\x01 \x03(\v2\x14.admin.v1.DeploymentR\vdeployments\"\xd6\x06\n" +
 	"\n" +
 	"Deployment\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
-	"\x03uri\x18\x02 \x01(\tR\x03uri\x12#\n" +
-	"\rprotocol_type\x18\x03 \x01(\tR\fprotocolType\x12!\n" +
-	"\fhttp_version\x18\x04 \x01(\tR\vhttpVersion\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
+	"\x03uri\x18\x02 \x01(\tH\x00R\x03uri\x88\x01\x01\x12(\n" +
+	"\rprotocol_type\x18\x03 \x01(\tH\x01R\fprotocolType\x88\x01\x01\x12&\n" +
+	"\fhttp_version\x18\x04 \x01(\tH\x02R\vhttpVersion\x88\x01\x01\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\tR\tcreatedAt\x120\n" +
 	"\x14min_protocol_version\x18\x06 \x01(\rR\x12minProtocolVersion\x120\n" +
 	"\x14max_protocol_version\x18\a \x01(\rR\x12maxProtocolVersion\x12$\n" +
-	"\vsdk_version\x18\b \x01(\tH\x00R\n" +
+	"\vsdk_version\x18\b \x01(\tH\x03R\n" +
 	"sdkVersion\x88\x01\x01\x125\n" +
 	"\bservices\x18\t \x03(\v2\x19.admin.v1.ServiceRevisionR\bservices\x12Z\n" +
 	"\x12additional_headers\x18\n" +
 	" \x03(\v2+.admin.v1.Deployment.AdditionalHeadersEntryR\x11additionalHeaders\x12>\n" +
-	"\bmetadata\x18\v \x03(\v2\".admin.v1.Deployment.MetadataEntryR\bmetadata\x1aD\n" +
+	"\bmetadata\x18\v \x03(\v2\".admin.v1.Deployment.MetadataEntryR\bmetadata\x12\x15\n" +
+	"\x03arn\x18\f \x01(\tH\x04R\x03arn\x88\x01\x01\x12+\n" +
+	"\x0fassume_role_arn\x18\r \x01(\tH\x05R\rassumeRoleArn\x88\x01\x01\x12%\n" +
+	"\vcompression\x18\x0e \x01(\tH\x06R\vcompression\x88\x01\x01\x1aD\n" +
 	"\x16AdditionalHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x0e\n" +
-	"\f_sdk_version\"A\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
+	"\x04_uriB\x10\n" +
+	"\x0e_protocol_typeB\x0f\n" +
+	"\r_http_versionB\x0e\n" +
+	"\f_sdk_versionB\x06\n" +
+	"\x04_arnB\x12\n" +
+	"\x10_assume_role_arnB\x0e\n" +
+	"\f_compression\"A\n" +
 	"\x0fServiceRevision\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\rR\brevision\"\x95\x05\n" +
+	"\brevision\x18\x02 \x01(\rR\brevision\"\xe6\x06\n" +
 	"\x12DetailedDeployment\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
-	"\x03uri\x18\x02 \x01(\tR\x03uri\x12#\n" +
-	"\rprotocol_type\x18\x03 \x01(\tR\fprotocolType\x12!\n" +
-	"\fhttp_version\x18\x04 \x01(\tR\vhttpVersion\x12\x1d\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
+	"\x03uri\x18\x02 \x01(\tH\x00R\x03uri\x88\x01\x01\x12(\n" +
+	"\rprotocol_type\x18\x03 \x01(\tH\x01R\fprotocolType\x88\x01\x01\x12&\n" +
+	"\fhttp_version\x18\x04 \x01(\tH\x02R\vhttpVersion\x88\x01\x01\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\tR\tcreatedAt\x120\n" +
 	"\x14min_protocol_version\x18\x06 \x01(\rR\x12minProtocolVersion\x120\n" +
 	"\x14max_protocol_version\x18\a \x01(\rR\x12maxProtocolVersion\x12$\n" +
-	"\vsdk_version\x18\b \x01(\tH\x00R\n" +
+	"\vsdk_version\x18\b \x01(\tH\x03R\n" +
 	"sdkVersion\x88\x01\x01\x12-\n" +
 	"\bservices\x18\t \x03(\v2\x11.admin.v1.ServiceR\bservices\x12b\n" +
 	"\x12additional_headers\x18\n" +
 	" \x03(\v23.admin.v1.DetailedDeployment.AdditionalHeadersEntryR\x11additionalHeaders\x12F\n" +
-	"\bmetadata\x18\v \x03(\v2*.admin.v1.DetailedDeployment.MetadataEntryR\bmetadata\x1aD\n" +
+	"\bmetadata\x18\v \x03(\v2*.admin.v1.DetailedDeployment.MetadataEntryR\bmetadata\x12\x15\n" +
+	"\x03arn\x18\f \x01(\tH\x04R\x03arn\x88\x01\x01\x12+\n" +
+	"\x0fassume_role_arn\x18\r \x01(\tH\x05R\rassumeRoleArn\x88\x01\x01\x12%\n" +
+	"\vcompression\x18\x0e \x01(\tH\x06R\vcompression\x88\x01\x01\x1aD\n" +
 	"\x16AdditionalHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x0e\n" +
-	"\f_sdk_version\"6\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
+	"\x04_uriB\x10\n" +
+	"\x0e_protocol_typeB\x0f\n" +
+	"\r_http_versionB\x0e\n" +
+	"\f_sdk_versionB\x06\n" +
+	"\x04_arnB\x12\n" +
+	"\x10_assume_role_arnB\x0e\n" +
+	"\f_compression\"6\n" +
 	"\x14GetDeploymentRequest\x12\x1e\n" +
 	"\n" +
 	"deployment\x18\x01 \x01(\tR\n" +

@@ -494,6 +494,27 @@ func (m *Deployment) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Compression != nil {
+		i -= len(*m.Compression)
+		copy(dAtA[i:], *m.Compression)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.Compression)))
+		i--
+		dAtA[i] = 0x72
+	}
+	if m.AssumeRoleArn != nil {
+		i -= len(*m.AssumeRoleArn)
+		copy(dAtA[i:], *m.AssumeRoleArn)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.AssumeRoleArn)))
+		i--
+		dAtA[i] = 0x6a
+	}
+	if m.Arn != nil {
+		i -= len(*m.Arn)
+		copy(dAtA[i:], *m.Arn)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.Arn)))
+		i--
+		dAtA[i] = 0x62
+	}
 	if len(m.Metadata) > 0 {
 		for k := range m.Metadata {
 			v := m.Metadata[k]
@@ -568,24 +589,24 @@ func (m *Deployment) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x2a
 	}
-	if len(m.HttpVersion) > 0 {
-		i -= len(m.HttpVersion)
-		copy(dAtA[i:], m.HttpVersion)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.HttpVersion)))
+	if m.HttpVersion != nil {
+		i -= len(*m.HttpVersion)
+		copy(dAtA[i:], *m.HttpVersion)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.HttpVersion)))
 		i--
 		dAtA[i] = 0x22
 	}
-	if len(m.ProtocolType) > 0 {
-		i -= len(m.ProtocolType)
-		copy(dAtA[i:], m.ProtocolType)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.ProtocolType)))
+	if m.ProtocolType != nil {
+		i -= len(*m.ProtocolType)
+		copy(dAtA[i:], *m.ProtocolType)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.ProtocolType)))
 		i--
 		dAtA[i] = 0x1a
 	}
-	if len(m.Uri) > 0 {
-		i -= len(m.Uri)
-		copy(dAtA[i:], m.Uri)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Uri)))
+	if m.Uri != nil {
+		i -= len(*m.Uri)
+		copy(dAtA[i:], *m.Uri)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.Uri)))
 		i--
 		dAtA[i] = 0x12
 	}
@@ -674,6 +695,27 @@ func (m *DetailedDeployment) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.Compression != nil {
+		i -= len(*m.Compression)
+		copy(dAtA[i:], *m.Compression)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.Compression)))
+		i--
+		dAtA[i] = 0x72
+	}
+	if m.AssumeRoleArn != nil {
+		i -= len(*m.AssumeRoleArn)
+		copy(dAtA[i:], *m.AssumeRoleArn)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.AssumeRoleArn)))
+		i--
+		dAtA[i] = 0x6a
+	}
+	if m.Arn != nil {
+		i -= len(*m.Arn)
+		copy(dAtA[i:], *m.Arn)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.Arn)))
+		i--
+		dAtA[i] = 0x62
+	}
 	if len(m.Metadata) > 0 {
 		for k := range m.Metadata {
 			v := m.Metadata[k]
@@ -748,24 +790,24 @@ func (m *DetailedDeployment) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x2a
 	}
-	if len(m.HttpVersion) > 0 {
-		i -= len(m.HttpVersion)
-		copy(dAtA[i:], m.HttpVersion)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.HttpVersion)))
+	if m.HttpVersion != nil {
+		i -= len(*m.HttpVersion)
+		copy(dAtA[i:], *m.HttpVersion)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.HttpVersion)))
 		i--
 		dAtA[i] = 0x22
 	}
-	if len(m.ProtocolType) > 0 {
-		i -= len(m.ProtocolType)
-		copy(dAtA[i:], m.ProtocolType)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.ProtocolType)))
+	if m.ProtocolType != nil {
+		i -= len(*m.ProtocolType)
+		copy(dAtA[i:], *m.ProtocolType)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.ProtocolType)))
 		i--
 		dAtA[i] = 0x1a
 	}
-	if len(m.Uri) > 0 {
-		i -= len(m.Uri)
-		copy(dAtA[i:], m.Uri)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Uri)))
+	if m.Uri != nil {
+		i -= len(*m.Uri)
+		copy(dAtA[i:], *m.Uri)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(*m.Uri)))
 		i--
 		dAtA[i] = 0x12
 	}
@@ -2048,16 +2090,16 @@ func (m *Deployment) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	l = len(m.Uri)
-	if l > 0 {
+	if m.Uri != nil {
+		l = len(*m.Uri)
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	l = len(m.ProtocolType)
-	if l > 0 {
+	if m.ProtocolType != nil {
+		l = len(*m.ProtocolType)
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	l = len(m.HttpVersion)
-	if l > 0 {
+	if m.HttpVersion != nil {
+		l = len(*m.HttpVersion)
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	l = len(m.CreatedAt)
@@ -2095,6 +2137,18 @@ func (m *Deployment) SizeVT() (n int) {
 			mapEntrySize := 1 + len(k) + protohelpers.SizeOfVarint(uint64(len(k))) + 1 + len(v) + protohelpers.SizeOfVarint(uint64(len(v)))
 			n += mapEntrySize + 1 + protohelpers.SizeOfVarint(uint64(mapEntrySize))
 		}
+	}
+	if m.Arn != nil {
+		l = len(*m.Arn)
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.AssumeRoleArn != nil {
+		l = len(*m.AssumeRoleArn)
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Compression != nil {
+		l = len(*m.Compression)
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2127,16 +2181,16 @@ func (m *DetailedDeployment) SizeVT() (n int) {
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	l = len(m.Uri)
-	if l > 0 {
+	if m.Uri != nil {
+		l = len(*m.Uri)
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	l = len(m.ProtocolType)
-	if l > 0 {
+	if m.ProtocolType != nil {
+		l = len(*m.ProtocolType)
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
-	l = len(m.HttpVersion)
-	if l > 0 {
+	if m.HttpVersion != nil {
+		l = len(*m.HttpVersion)
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	l = len(m.CreatedAt)
@@ -2174,6 +2228,18 @@ func (m *DetailedDeployment) SizeVT() (n int) {
 			mapEntrySize := 1 + len(k) + protohelpers.SizeOfVarint(uint64(len(k))) + 1 + len(v) + protohelpers.SizeOfVarint(uint64(len(v)))
 			n += mapEntrySize + 1 + protohelpers.SizeOfVarint(uint64(mapEntrySize))
 		}
+	}
+	if m.Arn != nil {
+		l = len(*m.Arn)
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.AssumeRoleArn != nil {
+		l = len(*m.AssumeRoleArn)
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.Compression != nil {
+		l = len(*m.Compression)
+		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3946,7 +4012,8 @@ func (m *Deployment) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Uri = string(dAtA[iNdEx:postIndex])
+			s := string(dAtA[iNdEx:postIndex])
+			m.Uri = &s
 			iNdEx = postIndex
 		case 3:
 			if wireType != 2 {
@@ -3978,7 +4045,8 @@ func (m *Deployment) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.ProtocolType = string(dAtA[iNdEx:postIndex])
+			s := string(dAtA[iNdEx:postIndex])
+			m.ProtocolType = &s
 			iNdEx = postIndex
 		case 4:
 			if wireType != 2 {
@@ -4010,7 +4078,8 @@ func (m *Deployment) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.HttpVersion = string(dAtA[iNdEx:postIndex])
+			s := string(dAtA[iNdEx:postIndex])
+			m.HttpVersion = &s
 			iNdEx = postIndex
 		case 5:
 			if wireType != 2 {
@@ -4403,6 +4472,105 @@ func (m *Deployment) UnmarshalVT(dAtA []byte) error {
 			}
 			m.Metadata[mapkey] = mapvalue
 			iNdEx = postIndex
+		case 12:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Arn", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			s := string(dAtA[iNdEx:postIndex])
+			m.Arn = &s
+			iNdEx = postIndex
+		case 13:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AssumeRoleArn", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			s := string(dAtA[iNdEx:postIndex])
+			m.AssumeRoleArn = &s
+			iNdEx = postIndex
+		case 14:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Compression", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			s := string(dAtA[iNdEx:postIndex])
+			m.Compression = &s
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -4618,7 +4786,8 @@ func (m *DetailedDeployment) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Uri = string(dAtA[iNdEx:postIndex])
+			s := string(dAtA[iNdEx:postIndex])
+			m.Uri = &s
 			iNdEx = postIndex
 		case 3:
 			if wireType != 2 {
@@ -4650,7 +4819,8 @@ func (m *DetailedDeployment) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.ProtocolType = string(dAtA[iNdEx:postIndex])
+			s := string(dAtA[iNdEx:postIndex])
+			m.ProtocolType = &s
 			iNdEx = postIndex
 		case 4:
 			if wireType != 2 {
@@ -4682,7 +4852,8 @@ func (m *DetailedDeployment) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.HttpVersion = string(dAtA[iNdEx:postIndex])
+			s := string(dAtA[iNdEx:postIndex])
+			m.HttpVersion = &s
 			iNdEx = postIndex
 		case 5:
 			if wireType != 2 {
@@ -5074,6 +5245,105 @@ func (m *DetailedDeployment) UnmarshalVT(dAtA []byte) error {
 				}
 			}
 			m.Metadata[mapkey] = mapvalue
+			iNdEx = postIndex
+		case 12:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Arn", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			s := string(dAtA[iNdEx:postIndex])
+			m.Arn = &s
+			iNdEx = postIndex
+		case 13:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field AssumeRoleArn", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			s := string(dAtA[iNdEx:postIndex])
+			m.AssumeRoleArn = &s
+			iNdEx = postIndex
+		case 14:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Compression", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			s := string(dAtA[iNdEx:postIndex])
+			m.Compression = &s
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex

@@ -787,6 +787,67 @@ func (x *Header) GetValue() string {
 	return ""
 }
 
+// Lambda is a version of an AWS Lambda function.
+type Lambda struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Arn           string                 `protobuf:"bytes,1,opt,name=arn,proto3" json:"arn,omitempty"`                                            // with a version or an alias
+	AssumeRoleArn string                 `protobuf:"bytes,2,opt,name=assume_role_arn,json=assumeRoleArn,proto3" json:"assume_role_arn,omitempty"` // the role to take before calling it; "" for none
+	Zstd          bool                   `protobuf:"varint,3,opt,name=zstd,proto3" json:"zstd,omitempty"`                                         // it takes and gives compressed bodies
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lambda) Reset() {
+	*x = Lambda{}
+	mi := &file_stored_v1_metadata_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lambda) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lambda) ProtoMessage() {}
+
+func (x *Lambda) ProtoReflect() protoreflect.Message {
+	mi := &file_stored_v1_metadata_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lambda.ProtoReflect.Descriptor instead.
+func (*Lambda) Descriptor() ([]byte, []int) {
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Lambda) GetArn() string {
+	if x != nil {
+		return x.Arn
+	}
+	return ""
+}
+
+func (x *Lambda) GetAssumeRoleArn() string {
+	if x != nil {
+		return x.AssumeRoleArn
+	}
+	return ""
+}
+
+func (x *Lambda) GetZstd() bool {
+	if x != nil {
+		return x.Zstd
+	}
+	return false
+}
+
 type Deployment struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Id                 []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`        // 16 bytes
@@ -800,14 +861,15 @@ type Deployment struct {
 	AdditionalHeaders  []*Header              `protobuf:"bytes,9,rep,name=additional_headers,json=additionalHeaders,proto3" json:"additional_headers,omitempty"`
 	Metadata           []*Header              `protobuf:"bytes,10,rep,name=metadata,proto3" json:"metadata,omitempty"`
 	Services           []*Service             `protobuf:"bytes,11,rep,name=services,proto3" json:"services,omitempty"`
-	Info               []*Notice              `protobuf:"bytes,12,rep,name=info,proto3" json:"info,omitempty"` // Next free field: 13
+	Info               []*Notice              `protobuf:"bytes,12,rep,name=info,proto3" json:"info,omitempty"`
+	Lambda             *Lambda                `protobuf:"bytes,13,opt,name=lambda,proto3" json:"lambda,omitempty"` // in place of uri: an AWS Lambda function
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[9]
+	mi := &file_stored_v1_metadata_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -819,7 +881,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[9]
+	mi := &file_stored_v1_metadata_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -832,7 +894,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{9}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Deployment) GetId() []byte {
@@ -919,6 +981,13 @@ func (x *Deployment) GetInfo() []*Notice {
 	return nil
 }
 
+func (x *Deployment) GetLambda() *Lambda {
+	if x != nil {
+		return x.Lambda
+	}
+	return nil
+}
+
 type Notice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -929,7 +998,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[10]
+	mi := &file_stored_v1_metadata_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -941,7 +1010,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[10]
+	mi := &file_stored_v1_metadata_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -954,7 +1023,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{10}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Notice) GetCode() string {
@@ -984,7 +1053,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[11]
+	mi := &file_stored_v1_metadata_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1065,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[11]
+	mi := &file_stored_v1_metadata_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1078,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{11}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RetryPolicy) GetInitialIntervalMs() int64 {
@@ -1064,7 +1133,7 @@ type Options struct {
 
 func (x *Options) Reset() {
 	*x = Options{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[12]
+	mi := &file_stored_v1_metadata_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1076,7 +1145,7 @@ func (x *Options) String() string {
 func (*Options) ProtoMessage() {}
 
 func (x *Options) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[12]
+	mi := &file_stored_v1_metadata_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1089,7 +1158,7 @@ func (x *Options) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Options.ProtoReflect.Descriptor instead.
 func (*Options) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{12}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Options) GetInactivityTimeoutMs() int64 {
@@ -1163,7 +1232,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[13]
+	mi := &file_stored_v1_metadata_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1175,7 +1244,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[13]
+	mi := &file_stored_v1_metadata_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1188,7 +1257,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{13}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Service) GetName() string {
@@ -1255,7 +1324,7 @@ type Handler struct {
 
 func (x *Handler) Reset() {
 	*x = Handler{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[14]
+	mi := &file_stored_v1_metadata_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +1336,7 @@ func (x *Handler) String() string {
 func (*Handler) ProtoMessage() {}
 
 func (x *Handler) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[14]
+	mi := &file_stored_v1_metadata_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +1349,7 @@ func (x *Handler) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handler.ProtoReflect.Descriptor instead.
 func (*Handler) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{14}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Handler) GetName() string {
@@ -1343,7 +1412,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[15]
+	mi := &file_stored_v1_metadata_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1424,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[15]
+	mi := &file_stored_v1_metadata_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1437,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{15}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Input) GetRequired() bool {
@@ -1403,7 +1472,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[16]
+	mi := &file_stored_v1_metadata_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1484,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[16]
+	mi := &file_stored_v1_metadata_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1497,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{16}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Output) GetContentType() string {
@@ -1515,7 +1584,11 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\vdeployments\x18\x02 \x03(\v2\x15.stored.v1.DeploymentR\vdeployments\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"\xc9\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"V\n" +
+	"\x06Lambda\x12\x10\n" +
+	"\x03arn\x18\x01 \x01(\tR\x03arn\x12&\n" +
+	"\x0fassume_role_arn\x18\x02 \x01(\tR\rassumeRoleArn\x12\x12\n" +
+	"\x04zstd\x18\x03 \x01(\bR\x04zstd\"\xf4\x03\n" +
 	"\n" +
 	"Deployment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x10\n" +
@@ -1531,7 +1604,8 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\bmetadata\x18\n" +
 	" \x03(\v2\x11.stored.v1.HeaderR\bmetadata\x12.\n" +
 	"\bservices\x18\v \x03(\v2\x12.stored.v1.ServiceR\bservices\x12%\n" +
-	"\x04info\x18\f \x03(\v2\x11.stored.v1.NoticeR\x04info\"6\n" +
+	"\x04info\x18\f \x03(\v2\x11.stored.v1.NoticeR\x04info\x12)\n" +
+	"\x06lambda\x18\r \x01(\v2\x11.stored.v1.LambdaR\x06lambda\"6\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"\xf7\x02\n" +
@@ -1624,7 +1698,7 @@ func file_stored_v1_metadata_proto_rawDescGZIP() []byte {
 }
 
 var file_stored_v1_metadata_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_stored_v1_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_stored_v1_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_stored_v1_metadata_proto_goTypes = []any{
 	(StorageState)(0),      // 0: stored.v1.StorageState
 	(WorkerState)(0),       // 1: stored.v1.WorkerState
@@ -1637,42 +1711,44 @@ var file_stored_v1_metadata_proto_goTypes = []any{
 	(*Loglet)(nil),         // 8: stored.v1.Loglet
 	(*Schema)(nil),         // 9: stored.v1.Schema
 	(*Header)(nil),         // 10: stored.v1.Header
-	(*Deployment)(nil),     // 11: stored.v1.Deployment
-	(*Notice)(nil),         // 12: stored.v1.Notice
-	(*RetryPolicy)(nil),    // 13: stored.v1.RetryPolicy
-	(*Options)(nil),        // 14: stored.v1.Options
-	(*Service)(nil),        // 15: stored.v1.Service
-	(*Handler)(nil),        // 16: stored.v1.Handler
-	(*Input)(nil),          // 17: stored.v1.Input
-	(*Output)(nil),         // 18: stored.v1.Output
-	(ServiceType)(0),       // 19: stored.v1.ServiceType
-	(HandlerType)(0),       // 20: stored.v1.HandlerType
+	(*Lambda)(nil),         // 11: stored.v1.Lambda
+	(*Deployment)(nil),     // 12: stored.v1.Deployment
+	(*Notice)(nil),         // 13: stored.v1.Notice
+	(*RetryPolicy)(nil),    // 14: stored.v1.RetryPolicy
+	(*Options)(nil),        // 15: stored.v1.Options
+	(*Service)(nil),        // 16: stored.v1.Service
+	(*Handler)(nil),        // 17: stored.v1.Handler
+	(*Input)(nil),          // 18: stored.v1.Input
+	(*Output)(nil),         // 19: stored.v1.Output
+	(ServiceType)(0),       // 20: stored.v1.ServiceType
+	(HandlerType)(0),       // 21: stored.v1.HandlerType
 }
 var file_stored_v1_metadata_proto_depIdxs = []int32{
 	0,  // 0: stored.v1.Node.storage_state:type_name -> stored.v1.StorageState
 	1,  // 1: stored.v1.Node.worker_state:type_name -> stored.v1.WorkerState
 	7,  // 2: stored.v1.Chain.segments:type_name -> stored.v1.Segment
 	8,  // 3: stored.v1.Segment.loglet:type_name -> stored.v1.Loglet
-	11, // 4: stored.v1.Schema.deployments:type_name -> stored.v1.Deployment
+	12, // 4: stored.v1.Schema.deployments:type_name -> stored.v1.Deployment
 	10, // 5: stored.v1.Deployment.additional_headers:type_name -> stored.v1.Header
 	10, // 6: stored.v1.Deployment.metadata:type_name -> stored.v1.Header
-	15, // 7: stored.v1.Deployment.services:type_name -> stored.v1.Service
-	12, // 8: stored.v1.Deployment.info:type_name -> stored.v1.Notice
-	13, // 9: stored.v1.Options.retry_policy:type_name -> stored.v1.RetryPolicy
-	19, // 10: stored.v1.Service.type:type_name -> stored.v1.ServiceType
-	10, // 11: stored.v1.Service.metadata:type_name -> stored.v1.Header
-	14, // 12: stored.v1.Service.options:type_name -> stored.v1.Options
-	16, // 13: stored.v1.Service.handlers:type_name -> stored.v1.Handler
-	20, // 14: stored.v1.Handler.type:type_name -> stored.v1.HandlerType
-	10, // 15: stored.v1.Handler.metadata:type_name -> stored.v1.Header
-	14, // 16: stored.v1.Handler.options:type_name -> stored.v1.Options
-	17, // 17: stored.v1.Handler.input:type_name -> stored.v1.Input
-	18, // 18: stored.v1.Handler.output:type_name -> stored.v1.Output
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	16, // 7: stored.v1.Deployment.services:type_name -> stored.v1.Service
+	13, // 8: stored.v1.Deployment.info:type_name -> stored.v1.Notice
+	11, // 9: stored.v1.Deployment.lambda:type_name -> stored.v1.Lambda
+	14, // 10: stored.v1.Options.retry_policy:type_name -> stored.v1.RetryPolicy
+	20, // 11: stored.v1.Service.type:type_name -> stored.v1.ServiceType
+	10, // 12: stored.v1.Service.metadata:type_name -> stored.v1.Header
+	15, // 13: stored.v1.Service.options:type_name -> stored.v1.Options
+	17, // 14: stored.v1.Service.handlers:type_name -> stored.v1.Handler
+	21, // 15: stored.v1.Handler.type:type_name -> stored.v1.HandlerType
+	10, // 16: stored.v1.Handler.metadata:type_name -> stored.v1.Header
+	15, // 17: stored.v1.Handler.options:type_name -> stored.v1.Options
+	18, // 18: stored.v1.Handler.input:type_name -> stored.v1.Input
+	19, // 19: stored.v1.Handler.output:type_name -> stored.v1.Output
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_stored_v1_metadata_proto_init() }
@@ -1681,19 +1757,19 @@ func file_stored_v1_metadata_proto_init() {
 		return
 	}
 	file_stored_v1_invocation_proto_init()
-	file_stored_v1_metadata_proto_msgTypes[11].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[12].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[13].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[14].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[15].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[16].OneofWrappers = []any{}
+	file_stored_v1_metadata_proto_msgTypes[17].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stored_v1_metadata_proto_rawDesc), len(file_stored_v1_metadata_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,4 +1,4 @@
-package invoker
+package identity
 
 import (
 	"crypto/ed25519"
@@ -41,9 +41,9 @@ const tokensMax = 4096
 
 // Headers that carry the proof.
 const (
-	HeaderSignatureScheme = "x-restate-signature-scheme"
-	HeaderToken           = "x-restate-jwt-v1"
-	SignatureScheme       = "v1"
+	HeaderScheme = "x-restate-signature-scheme"
+	HeaderToken  = "x-restate-jwt-v1"
+	Scheme       = "v1"
 )
 
 // NewSigner takes a PKCS#8 private key, the only block of a PEM file
