@@ -85,7 +85,7 @@ func defaultWorker() Worker {
 			ConcurrentMax: 1000, InactivityTimeout: mn, AbortTimeout: 10 * mn, MessageSizeWarning: 10 * mib,
 			MemoryBytes: 1536 * mib, InvocationBytesFirst: 32 * kib, ConnectTimeout: 10 * sec,
 			KeepAlive: 40 * sec, KeepAliveTimeout: 20 * sec, StreamsPerConnection: 128, IdleConnectionTimeout: 5 * mn,
-			StreamWindow: 2 * mib, ConnectionWindow: 5 * mib, MaxFrameSize: 16 * kib, AwaitDepthMax: 1000, IdentityExpiration: mn,
+			StreamWindow: 2 * mib, ConnectionWindow: 5 * mib, MaxFrameSize: 16 * kib, AwaitDepthMax: 1000, IdentityExpiration: mn, KeepAliveJitter: 0.2, CompressBytesMin: 4 * mib,
 		},
 	}
 }

@@ -73,4 +73,8 @@ type Invoker struct {
 	AdditionalRequestHeaders map[string]string `toml:"additional-request-headers"` // beside x-restate-cluster-name
 	IdentityKeyFile          string            `toml:"request-identity-private-key-pem-file"`
 	IdentityExpiration       Duration          `toml:"request-identity-expiration"`
+	KeepAliveJitter          float64           `toml:"http2-keep-alive-jitter"`
+	CompressBytesMin         Bytes             `toml:"request-compression-threshold"` // of bodies for Lambda functions
+	AWSProfile               string            `toml:"aws-profile"`
+	AWSExternalID            string            `toml:"aws-assume-role-external-id" secret:"true"`
 }

@@ -201,10 +201,13 @@ func (v *Invoker) connect(a *attempt, r *run) error {
 	v.extra = fields
 	a.refs.Add(1)
 	var err error
-	if a.route.target != nil {
+	switch {
+	case a.route.target != nil:
 		a.out, a.loopTouches = &a.stream, true
 		err = a.route.target.Open(&a.stream, a, a.route.head, fields)
-	} else {
+	case a.route.function != nil:
+		err = v.openFunction(a, fields)
+	default:
 		err = v.openPlain(a, fields)
 	}
 	if err != nil {

@@ -33,6 +33,8 @@ type Config struct {
 	AdditionalHeaders []h2.Field
 	// Identity signs requests. Nil: they are not signed.
 	Identity *identity.Signer
+	// Lambda calls functions. Nil: attempts at them fail.
+	Lambda Functions
 	// HTTP2 are the parameters of the HTTP/2 client.
 	HTTP2 h2.Config
 	// Dial replaces how HTTP/2 connections are opened. Nil: TCP and TLS.

@@ -92,6 +92,7 @@ type plainExchange struct {
 	buf     []byte // of the request body
 	read    int
 	end     bool
+	cut     bool // the body ended before all was sent
 	done    bool // nothing is sent any more
 	reset   bool
 	spare   chan<- struct{}
@@ -249,6 +250,7 @@ func (x *plainExchange) NotifySpare(ch chan<- struct{}) {
 func (x *plainExchange) Finish() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.cut = x.cut || !x.end
 	x.buf, x.read, x.end = nil, 0, true
 	x.changedLocked()
 }

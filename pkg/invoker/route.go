@@ -9,6 +9,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/id"
 	"reprise/pkg/invoker/h2"
+	"reprise/pkg/lambda"
 	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
 )
@@ -29,10 +30,12 @@ type route struct {
 	bidi        bool
 	overrides   []*storedv1.Header // of the deployment
 
-	target *h2.Target // nil: through net/http
-	head   *h2.Head
-	url    string
-	header http.Header
+	function *lambda.Function // nil: an HTTP endpoint
+	fields   []h2.Field
+	target   *h2.Target // nil: through net/http
+	head     *h2.Head
+	url      string
+	header   http.Header
 }
 
 // routes caches routes of one version of the schema. It belongs to the loop.
@@ -93,20 +96,28 @@ func (v *Invoker) routeTo(h *schema.Handler, d *storedv1.Deployment, version uin
 }
 
 func (v *Invoker) newRoute(key routeKey, d *storedv1.Deployment) (*route, *failure) {
-	u, err := url.Parse(d.GetUri())
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
-		return nil, ours(serviceproto.DocUnreachable, "deployments at %q are not supported", d.GetUri())
-	}
 	audience := "/invoke/" + key.service + "/" + key.handler
-	path := strings.TrimSuffix(u.EscapedPath(), "/") + audience
-	if u.RawQuery != "" {
-		path += "?" + u.RawQuery
-	}
 	rt := &route{
 		deployment: key.deployment, version: key.version, bidi: d.GetBidi(),
 		contentType: serviceproto.ContentType(key.version), audience: audience, overrides: d.GetAdditionalHeaders(),
 	}
 	fields := v.commonFields(rt.contentType, d)
+	if l := d.GetLambda(); l != nil {
+		if v.cfg.Lambda == nil {
+			return nil, ours(serviceproto.DocUnreachable, "this server does not call functions, as %s is one", l.GetArn())
+		}
+		rt.function = &lambda.Function{ARN: l.GetArn(), Role: l.GetAssumeRoleArn(), Zstd: l.GetZstd()}
+		rt.fields, rt.bidi = fields, false
+		return rt, nil
+	}
+	u, err := url.Parse(d.GetUri())
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, ours(serviceproto.DocUnreachable, "deployments at %q are not supported", d.GetUri())
+	}
+	path := strings.TrimSuffix(u.EscapedPath(), "/") + audience
+	if u.RawQuery != "" {
+		path += "?" + u.RawQuery
+	}
 	if !d.GetHttp1() {
 		rt.target = v.client.Target(h2.KeyOf(u))
 		rt.head = h2.NewHead(u.Scheme, u.Host, path, fields)

@@ -63,8 +63,13 @@ func ServeWith(t testing.TB, o Options, f func(p *Peer)) (uri string) {
 	if o.Protocols != nil {
 		o.Protocols(&protocols)
 	}
+	return Listen(t, &http.Server{Protocols: &protocols, Handler: Handler(o, f)})
+}
+
+// Handler serves attempts with f on somebody else's server.
+func Handler(o Options, f func(p *Peer)) http.Handler {
 	var attempts atomic.Int32
-	return Listen(t, &http.Server{Protocols: &protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p := &Peer{
 			Request: r, Writer: w, Control: http.NewResponseController(w), In: bufio.NewReader(r.Body), Attempt: int(attempts.Add(1)),
 		}
@@ -72,7 +77,7 @@ func ServeWith(t testing.TB, o Options, f func(p *Peer)) (uri string) {
 		if o.Raw || p.begin() == nil {
 			f(p)
 		}
-	})})
+	})
 }
 
 // Listen runs a server on a free port of the loopback until the test ends.

@@ -1,4 +1,3 @@
-// Package lambdatest is an AWS Lambda that runs functions in the test's process.
 package lambdatest
 
 import (

@@ -13,6 +13,7 @@ import (
 	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
+	"reprise/services/internal/outbound"
 )
 
 // Run builds an admin daemon and blocks until ctx ends or a part fails. Top to bottom is the start order.
@@ -42,7 +43,15 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 func New(n *node.Node, ln net.Listener, partitions admin.Partitions) (*admin.Server, error) {
 	cfg := &n.Config
 	r := registry.Default()
-	r.ClusterName = cfg.ClusterName
+	r.Headers = outbound.Headers(cfg)
+	functions, err := outbound.Lambda(cfg) // its idle connections end with the process
+	if err != nil {
+		return nil, err
+	}
+	r.Lambda = functions
+	if r.Identity, err = outbound.Identity(cfg, n.Host); err != nil {
+		return nil, err
+	}
 	r.ConnectTimeout = cfg.Worker.Invoker.ConnectTimeout.D()
 	r.Defaults = cfg.SchemaDefaults()
 	reg, err := registry.New(r, n.Meta, registry.Watched(n.View), n.Host)

@@ -3,13 +3,8 @@ package wire
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
-	"strings"
 	"time"
 
 	storedv1 "reprise/api/stored/v1"
@@ -19,6 +14,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/invoker"
 	"reprise/pkg/invoker/h2"
+	"reprise/pkg/lambda"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/loglet"
 	"reprise/pkg/lsn"
@@ -30,6 +26,7 @@ import (
 	"reprise/pkg/serviceproto"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
+	"reprise/services/internal/outbound"
 )
 
 // Run builds a worker and blocks until ctx ends or a part fails. Top to bottom is the start order.
@@ -63,6 +60,8 @@ type Worker struct {
 	logs   *rpc.LogDialer
 	writer *sequencer.Writer
 	shared *partitionstore.Shared
+
+	functions *lambda.Client
 }
 
 // aloneTimeout is how long a sync may take before a worker without others gives its partitions up.
@@ -82,7 +81,12 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	}
 	reads := loglet.Default()
 	reads.Self = n.Member.ID.Node
-	calls, err := invokerConfig(cfg, n.Host)
+	functions, err := outbound.Lambda(cfg)
+	if err != nil {
+		return nil, errors.Join(err, w.shared.Close())
+	}
+	w.functions = functions
+	calls, err := invokerConfig(cfg, functions, n.Host)
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
 	}
@@ -104,7 +108,7 @@ func (w *Worker) Parts() []lifecycle.Part { return append(w.LogParts(), w.Node) 
 func (w *Worker) LogParts() []lifecycle.Part { return []lifecycle.Part{w.logs, w.writer} }
 
 // Close gives back what the stores shared; call it after the parts have ended.
-func (w *Worker) Close() error { return w.shared.Close() }
+func (w *Worker) Close() error { return errors.Join(w.functions.Close(), w.shared.Close()) }
 
 // A memtable has room for a few thousand commands: the replay budget has it flushed before it is large.
 const (
@@ -124,7 +128,7 @@ func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	return c
 }
 
-func invokerConfig(cfg *config.Config, h host.Host) (invoker.Config, error) {
+func invokerConfig(cfg *config.Config, functions *lambda.Client, h host.Host) (invoker.Config, error) {
 	c := invoker.Default()
 	w := &cfg.Worker.Invoker
 	c.ConcurrentMax = int(w.ConcurrentMax)
@@ -135,26 +139,20 @@ func invokerConfig(cfg *config.Config, h host.Host) (invoker.Config, error) {
 		c.ProtocolMax = serviceproto.MaxVersion
 	}
 	c.AwaitDepthMax = int(w.AwaitDepthMax)
-	c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: "x-restate-cluster-name", Value: cfg.ClusterName})
-	for _, name := range slices.Sorted(maps.Keys(w.AdditionalRequestHeaders)) {
-		c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: strings.ToLower(name), Value: w.AdditionalRequestHeaders[name]})
+	for _, h := range outbound.Headers(cfg) {
+		c.AdditionalHeaders = append(c.AdditionalHeaders, h2.Field{Name: h.GetName(), Value: h.GetValue()})
 	}
 	c.HTTP2.ConnectTimeout = w.ConnectTimeout.D()
 	c.HTTP2.KeepAliveInterval, c.HTTP2.KeepAliveTimeout = w.KeepAlive.D(), w.KeepAliveTimeout.D()
 	c.HTTP2.IdleTimeout = w.IdleConnectionTimeout.D()
 	c.HTTP2.StreamsMax = w.StreamsPerConnection
 	c.HTTP2.StreamWindowBytes, c.HTTP2.ConnWindowBytes, c.HTTP2.FrameBytesMax = uint32(w.StreamWindow), uint32(w.ConnectionWindow), uint32(w.MaxFrameSize)
-	if w.IdentityKeyFile != "" {
-		pem, err := os.ReadFile(w.IdentityKeyFile)
-		if err != nil {
-			return c, fmt.Errorf("worker.invoker.request-identity-private-key-pem-file: %w", err)
-		}
-		signer, err := invoker.NewSigner(pem, w.IdentityExpiration.D(), h.Clock)
-		if err != nil {
-			return c, fmt.Errorf("worker.invoker.request-identity-private-key-pem-file: %w", err)
-		}
-		c.Identity = signer
+	c.HTTP2.KeepAliveJitter = w.KeepAliveJitter
+	var err error
+	if c.Identity, err = outbound.Identity(cfg, h); err != nil {
+		return c, err
 	}
+	c.Lambda = functions
 	return c, nil
 }
 

@@ -1,0 +1,2 @@
+// Package lambdatest is an AWS Lambda that runs functions in the test's process.
+package lambdatest
