@@ -78,8 +78,13 @@ type attempt struct {
 	callees []*storedv1.Callee
 	steps   []step // proposed and not applied; the first at stepsAt
 	stepsAt int
-	facts   storedv1.StepFacts
-	pin     storedv1.Pin
+	// What the messages in all these buffers take of the memory; see holdLocked.
+	pending  int // in the exchange, when it was looked at last
+	proposed int // in steps
+	held     int // taken, beyond what came with the token
+
+	facts storedv1.StepFacts
+	pin   storedv1.Pin
 }
 
 // step is a record that was proposed.
@@ -89,6 +94,7 @@ type step struct {
 	lookups  uint32 // commands that may be answered at once with something that is stored
 	answers  int    // bytes of attempt.answers
 	bytes    int    // of window to give back
+	size     int    // of the frames
 }
 
 type finalMessage uint8
@@ -105,7 +111,7 @@ func (v *Invoker) open(r *run, h *schema.Handler, d *storedv1.Deployment, versio
 	if f != nil {
 		return f
 	}
-	r.eager = v.cfg.EagerStateBytesMax
+	r.eager = min(v.cfg.EagerStateBytesMax, v.cfg.InvocationBytesMax)
 	if h.LazyState {
 		r.eager = 0
 	}
@@ -165,6 +171,9 @@ func (v *Invoker) sendStartLocked(a *attempt, r *run, replay *Replay) {
 	a.bodyClosed = a.half
 	a.out.Write(v.scratch, a.half)
 	v.metrics.sent.Add(float64(len(v.scratch)))
+	if len(v.scratch) > v.cfg.InvocationBytesFirst {
+		a.heldLocked(a.out.Pending())
+	}
 	v.scratch = keep(v.scratch)
 }
 
@@ -233,6 +242,7 @@ func (a *attempt) clear() {
 	a.headed, a.ended, a.closed, a.deaf, a.tell = false, false, false, false, false
 	a.final, a.failure = notFinal, nil
 	a.hasOutput, a.commands = false, 0
+	a.pending, a.proposed = 0, 0
 	a.acks.clear()
 	for _, b := range []*[]byte{&a.partial, &a.body, &a.answers, &a.acked, &a.queue, &a.rec} {
 		*b = keepSmall(*b)
@@ -279,13 +289,16 @@ func (a *attempt) sendLocked(frames []byte) {
 	if a.replaying {
 		a.queue = append(a.queue, frames...)
 		a.half = len(a.queue) > forwardBytesMax
+		a.heldLocked(a.pending)
 		return
 	}
 	a.out.Write(frames, false)
 	a.v.metrics.sent.Add(float64(len(frames)))
-	if a.out.Pending() > forwardBytesMax { // it does not read: the next replay brings the rest
+	pending := a.out.Pending()
+	if pending > forwardBytesMax { // it does not read: the next replay brings the rest
 		a.halfCloseLocked()
 	}
+	a.heldLocked(pending)
 }
 
 // halfCloseLocked ends the request body after what was sent, so that a handler that waits suspends.
@@ -318,6 +331,7 @@ func (a *attempt) steppedLocked(dropped bool) (s step, ok bool) {
 		a.sendLocked(answer)
 	}
 	a.answers = append(a.answers[:0], a.answers[s.answers:]...)
+	a.proposed -= s.size
 	a.out.Credit(s.bytes)
 	return s, true
 }
@@ -349,6 +363,8 @@ func (a *attempt) proposeLocked() {
 		return
 	}
 	a.unpinned = false
+	a.next.size = len(a.body)
+	a.proposed += a.next.size
 	a.rec, a.body = keepSmall(rec), keepSmall(a.body)
 	clear(a.callees)
 	a.callees = a.callees[:0]

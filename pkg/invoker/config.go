@@ -12,9 +12,19 @@ import (
 
 // Config are the settings of an Invoker. Keys of the configuration file are below worker.invoker.
 type Config struct {
-	// ConcurrentMax bounds the attempts that run at once, of one loop (concurrent-invocations-limit,
-	// 1000 for the process). 0 is no limit.
+	// ConcurrentMax bounds the attempts that run at once in a process (concurrent-invocations-limit, 1000).
+	// 0 is no limit.
 	ConcurrentMax int
+	// MemoryBytesMax bounds the bytes of messages that all attempts of a process hold, either way
+	// (memory-limit, 1.5 GiB). One that needs more than there is is tried again later. 0 is no limit.
+	MemoryBytesMax int64
+	// InvocationBytesMax bounds those of one attempt, which may have 2 MiB besides (per-invocation-memory-limit,
+	// 32 MiB). One that needs more is paused.
+	InvocationBytesMax int
+	// InvocationBytesFirst come with the token to run (per-invocation-initial-memory, 32 KiB).
+	InvocationBytesFirst int
+	// Limits counts all that for a process. Nil: the invoker counts for itself.
+	Limits *Limits
 	// MessageBytesMax is the largest message that a handler may send (message-size-limit, 32 MiB); it
 	// gets 256 KiB of slack.
 	MessageBytesMax uint32
@@ -44,13 +54,16 @@ type Config struct {
 // Default returns the defaults of the contract.
 func Default() Config {
 	return Config{
-		ConcurrentMax:      1000,
-		MessageBytesMax:    32 << 20,
-		MessageWarnBytes:   10 << 20,
-		EagerStateBytesMax: 32 << 20,
-		ProtocolMax:        serviceproto.DefaultVersion,
-		AwaitDepthMax:      1000,
-		HTTP2:              h2.Default(),
+		ConcurrentMax:        1000,
+		MemoryBytesMax:       1536 << 20,
+		InvocationBytesMax:   32 << 20,
+		InvocationBytesFirst: 32 << 10,
+		MessageBytesMax:      32 << 20,
+		MessageWarnBytes:     10 << 20,
+		EagerStateBytesMax:   32 << 20,
+		ProtocolMax:          serviceproto.DefaultVersion,
+		HTTP2:                h2.Default(),
+		AwaitDepthMax:        1000,
 	}
 }
 
@@ -59,6 +72,14 @@ func (c Config) Validate() error {
 	var all []error
 	if c.ConcurrentMax < 0 {
 		all = append(all, fmt.Errorf("concurrent-invocations-limit %d is negative", c.ConcurrentMax))
+	}
+	if c.InvocationBytesMax < 1<<10 || c.InvocationBytesFirst < 0 || c.InvocationBytesFirst > c.InvocationBytesMax {
+		all = append(all, fmt.Errorf("per-invocation-memory-limit %d and per-invocation-initial-memory %d: the first is below 1 KiB or the second is not below it",
+			c.InvocationBytesMax, c.InvocationBytesFirst))
+	}
+	if c.MemoryBytesMax != 0 && c.MemoryBytesMax < int64(c.InvocationBytesMax)+holdSlackBytes+holdStepBytes {
+		all = append(all, fmt.Errorf("memory-limit %d does not hold one invocation: per-invocation-memory-limit is %d, and 2 MiB come besides",
+			c.MemoryBytesMax, c.InvocationBytesMax))
 	}
 	if c.MessageBytesMax < 1<<10 || c.MessageBytesMax > 1<<30 {
 		all = append(all, fmt.Errorf("message-size-limit %d is not between 1 KiB and 1 GiB", c.MessageBytesMax))

@@ -27,6 +27,8 @@
 // mailbox; Owner.Propose and Owner.Post are called with attempt.mu held. Memory of an attempt is used
 // again when the last of those that know it let go (attempt.refs).
 //
+// Limits counts tokens and memory of all invokers of a process; its lock is a leaf.
+//
 // There is no goroutine, context or timer per attempt on an HTTP/2 connection; other transports and
 // the replay of a long journal have one goroutine each.
 package invoker

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -106,7 +107,9 @@ func (l *loop) Replay(_ id.Partition, i id.Invocation, eagerLimit int) (Replay, 
 		}
 	}
 	if l.lazy {
+		l.mu.Lock()
 		l.readers++
+		l.mu.Unlock()
 		r.Reader = rd
 		return r, nil
 	}
@@ -247,6 +250,19 @@ func (l *loop) until(what string, cond func() bool) {
 	}
 }
 
+// spin turns until cond holds, which nobody tells the loop of.
+func (l *loop) spin(what string, cond func() bool) {
+	l.t.Helper()
+	deadline := time.Now().Add(wait)
+	for !cond() {
+		if time.Now().After(deadline) {
+			l.t.Fatalf("timed out: %s\n%s", what, l.state.Dump())
+		}
+		l.turn()
+		runtime.Gosched()
+	}
+}
+
 // resting tells whether nothing but time makes anything happen.
 func (l *loop) resting() bool {
 	l.mu.Lock()
@@ -362,7 +378,9 @@ func (l *loop) propose(h command.Header, facts command.Facts, frames ...[]byte) 
 func (l *loop) invoke(target *storedv1.Target, input string) id.Invocation {
 	l.t.Helper()
 	var unique [16]byte
+	l.mu.Lock()
 	binary.BigEndian.PutUint64(unique[8:], l.state.Meta().Applied+uint64(len(l.recs))+1)
+	l.mu.Unlock()
 	i := id.NewInvocation(1, unique)
 	l.propose(command.Header{Kind: command.Invoke, ID: i}, &storedv1.InvokeFacts{
 		Target: target, JournalRetentionMs: 3_600_000, CompletionRetentionMs: 3_600_000,
@@ -417,6 +435,9 @@ func (l *loop) wantNothingHeld() {
 		running, queued := l.v.Running()
 		return running == 0 && queued == 0 && len(l.v.runs) == 0
 	})
+	if attempts, bytes := l.v.limits.Held(); l.cfg.Limits == nil && (attempts != 0 || bytes != 0) {
+		l.t.Fatalf("%d tokens and %d bytes are counted as held", attempts, bytes)
+	}
 	a, r := counterValue(l.v.metrics.acquired), counterValue(l.v.metrics.released)
 	if a != r || a == 0 {
 		l.t.Fatalf("%g tokens taken, %g given back", a, r)

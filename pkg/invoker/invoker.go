@@ -25,6 +25,7 @@ type Invoker struct {
 	plain   *http.Client // HTTP/1.1
 	metrics *metrics
 	buckets buckets
+	limits  *Limits
 	limit   uint32       // of a message
 	now     atomic.Int64 // Unix ms of the last Tick
 	free    sync.Pool    // of *attempt
@@ -35,7 +36,8 @@ type Invoker struct {
 	wheel     wheel
 	queue     list // of runs that wait for a token
 	queued    int
-	running   int // tokens in use
+	running   int  // tokens in use
+	waits     bool // for a token that others have
 	filling   bool
 	ticks     int
 	spareRuns []*run
@@ -61,6 +63,9 @@ func New(cfg Config, owner Owner, registry func() *schema.Registry, h host.Host)
 		runs:    map[id.Invocation]*run{},
 		routes:  routes{known: map[routeKey]*route{}},
 		ready:   make(chan struct{}),
+	}
+	if v.limits = cfg.Limits; v.limits == nil {
+		v.limits = NewLimits(cfg, h)
 	}
 	now := host.Millis(h.Clock)
 	v.now.Store(now)
@@ -199,6 +204,7 @@ func (v *Invoker) Stepped(i id.Invocation, number uint32, dropped bool, _ uint32
 	a := r.attempt
 	a.mu.Lock()
 	s, ok := a.steppedLocked(dropped)
+	a.remeasureLocked()
 	left := a.stepsLocked()
 	a.mu.Unlock()
 	if !ok {
@@ -242,6 +248,10 @@ func (v *Invoker) StopPartition(p id.Partition) {
 // Handle takes an event that was posted.
 func (v *Invoker) Handle(ev Event) {
 	a := ev.attempt
+	if ev.kind == eventRoom {
+		v.fill()
+		return
+	}
 	if r := a.run; r != nil {
 		switch ev.kind {
 		case eventFailed:
@@ -265,6 +275,7 @@ func (v *Invoker) Tick(nowMillis int64) {
 	v.fill()
 	if v.ticks++; v.ticks%ticksPerClientTick == 0 {
 		v.client.Tick(nowMillis)
+		v.remeasure()
 		v.metrics.connections(v.client.Counts())
 	}
 }

@@ -20,6 +20,7 @@ type metrics struct {
 	acquired  prometheus.Counter
 	released  prometheus.Counter
 	truncated prometheus.Counter
+	yielded   prometheus.Counter
 	sent      prometheus.Counter
 	received  prometheus.Counter
 	ok        prometheus.Counter // of requests: status 200
@@ -59,6 +60,7 @@ func newMetrics(reg *prometheus.Registry, limit int) *metrics {
 		acquired:  counter("restate_invoker_concurrency_slots_acquired", "Slots that attempts took."),
 		released:  counter("restate_invoker_concurrency_slots_released", "Slots that attempts gave back."),
 		truncated: counter("restate_invoker_eager_state_truncated_total", "Attempts that began with a part of the state, because of the size limit."),
+		yielded:   counter("reprise_invoker_attempts_yielded_total", "Attempts that were put off because the memory of all was in use."),
 		sent:      vector("restate_invoker_sent_bytes_total", "Payload sent to deployments.", "type").WithLabelValues(requestType),
 		received:  vector("restate_invoker_received_bytes_total", "Payload received from deployments.", "type").WithLabelValues(requestType),
 		opened:    counter("restate_connection_pool_connection_opened_total", "HTTP/2 connections to deployments that were opened."),

@@ -79,5 +79,6 @@ type eventKind uint8
 
 const (
 	eventFailed eventKind = iota + 1 // attempt.failure is set
+	eventRoom                        // there may be tokens; no attempt
 	eventOver                        // the response ended after the loop had asked to be told
 )

@@ -80,6 +80,9 @@ func (a *attempt) Data(b []byte) {
 	if len(b) > held {
 		a.out.Credit(len(b) - held)
 	}
+	if !a.deafLocked() {
+		a.heldLocked(a.pending)
+	}
 }
 
 func (a *attempt) warnLarge(f serviceproto.Frame) {
@@ -137,6 +140,7 @@ func (a *attempt) failLocked(f *failure) {
 		return
 	}
 	a.finishLocked()
+	a.freeLocked()
 	a.post(eventFailed)
 }
 

@@ -82,6 +82,10 @@ func (a *attempt) push(b []byte, journal bool) (count uint32, err error) {
 	if journal {
 		count = a.scanLocked(b)
 	}
+	if f := a.holdLocked(a.out.Pending() + len(b)); f != nil { // before it is copied
+		a.failLocked(f)
+		return 0, errOver
+	}
 	a.active.Store(a.v.now.Load())
 	a.out.Write(b, false)
 	a.v.metrics.sent.Add(float64(len(b)))
@@ -98,6 +102,7 @@ func (a *attempt) awaitRoom(room chan struct{}) error {
 		a.out.NotifySpare(room)
 		<-room
 		a.mu.Lock()
+		a.remeasureLocked()
 		over := a.deafLocked() || a.overLocked()
 		a.mu.Unlock()
 		if over {
@@ -115,4 +120,7 @@ func (a *attempt) replayedLocked() {
 		a.out.Write(a.queue, a.half)
 	}
 	a.queue = keepSmall(a.queue)
+	if !a.deafLocked() {
+		a.heldLocked(a.out.Pending())
+	}
 }

@@ -90,22 +90,31 @@ func (v *Invoker) fill() {
 		return // what is started below may fail at once and come here
 	}
 	v.filling = true
-	for v.cfg.ConcurrentMax == 0 || v.running < v.cfg.ConcurrentMax {
-		r := v.queue.pop()
-		if r == nil {
-			break
-		}
+	for v.queue.first != nil && v.acquire() {
 		v.queued--
-		v.begin(r)
+		v.begin(v.queue.pop())
+	}
+	if v.waits && v.queue.first == nil {
+		v.waits = false
+		v.limits.leave(v)
 	}
 	v.filling = false
 }
 
-// begin makes an attempt.
-func (v *Invoker) begin(r *run) {
-	r.token = true
+// acquire takes a token.
+func (v *Invoker) acquire() bool {
+	v.waits = !v.limits.acquire(v)
+	if v.waits {
+		return false
+	}
 	v.running++
 	v.metrics.acquired.Inc()
+	return true
+}
+
+// begin makes an attempt with a token.
+func (v *Invoker) begin(r *run) {
+	r.token = true
 	r.state, r.failure = stateRunning, nil
 	h, d, version, f := v.handler(r)
 	if h == nil {
@@ -128,6 +137,7 @@ func (v *Invoker) release(r *run) {
 	if r.token {
 		r.token = false
 		v.running--
+		v.limits.release(v)
 		v.metrics.released.Inc()
 	}
 }
@@ -140,6 +150,7 @@ func (v *Invoker) fail(r *run, f *failure) {
 		a.failure = f
 	}
 	a.finishLocked()
+	a.freeLocked()
 	over := a.overLocked()
 	a.tell = !over
 	a.mu.Unlock()
@@ -327,6 +338,7 @@ func (v *Invoker) detach(r *run) {
 	r.attempt = nil
 	a.mu.Lock()
 	a.deaf = true
+	a.freeLocked()
 	a.mu.Unlock()
 	a.run = nil
 	a.unref()

@@ -126,7 +126,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	n.wanted.Store(-1)
 	n.calls.New = newCall
 	perLoop := parts.Invoker
-	perLoop.ConcurrentMax = (perLoop.ConcurrentMax + cfg.Loops - 1) / cfg.Loops // 0 stays unlimited
+	perLoop.Limits = invoker.NewLimits(perLoop, h) // of the process
 	if err := perLoop.Validate(); err != nil {
 		return nil, errs.With(errs.Invalid, fmt.Errorf("worker.invoker: %w", err))
 	}

@@ -194,6 +194,10 @@ func (c *Conn) reapLocked(s *Stream, err error) {
 		c.blocked = slices.DeleteFunc(c.blocked, func(b *Stream) bool { return b == s })
 		s.queued = false
 	}
+	s.pending, s.sent = s.pending[:0], 0
+	if cap(s.pending) > writeBufferKept {
+		s.pending = nil
+	}
 	delete(c.streams, s.id)
 	c.reaped = append(c.reaped, reaped{s, err})
 	s.signalSpareLocked()

@@ -134,6 +134,8 @@ func invokerConfig(cfg *config.Config, functions *lambda.Client, h host.Host) (i
 	c.ConcurrentMax = int(w.ConcurrentMax)
 	c.MessageBytesMax = uint32(cfg.InvokerMessageSizeLimit())
 	c.MessageWarnBytes = w.MessageSizeWarning.Int()
+	c.MemoryBytesMax = int64(w.MemoryBytes)
+	c.InvocationBytesMax, c.InvocationBytesFirst = cfg.InvocationMemoryLimit(), w.InvocationBytesFirst.Int()
 	c.EagerStateBytesMax = cfg.EagerStateSizeLimit()
 	if cfg.ProtocolV7 {
 		c.ProtocolMax = serviceproto.MaxVersion

@@ -1,0 +1,143 @@
+package invoker
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"reprise/pkg/host"
+)
+
+// Limits is the one place that counts what attempts of a process hold: tokens to run, and bytes of messages
+// on their way to and from endpoints. All invokers of a process share it.
+type Limits struct {
+	attemptsMax int   // 0: no limit
+	bytesMax    int64 // 0: no limit
+	bytesFirst  int64 // that come with a token
+	usage       prometheus.Gauge
+
+	// mu guards what follows. It is a leaf.
+	mu       sync.Mutex
+	attempts int
+	bytes    int64
+	waiting  []*Invoker // found nothing left; each once, first come first served
+}
+
+// NewLimits takes ConcurrentMax, MemoryBytesMax and InvocationBytesFirst of cfg.
+func NewLimits(cfg Config, h host.Host) *Limits {
+	gauge := func(name, help string) prometheus.Gauge {
+		return host.Register(h.Metrics, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"name"})).WithLabelValues("invoker")
+	}
+	gauge("restate_memory_pool_capacity_bytes", "Size of a pool of memory.").Set(float64(cfg.MemoryBytesMax))
+	return &Limits{
+		attemptsMax: cfg.ConcurrentMax, bytesMax: cfg.MemoryBytesMax, bytesFirst: int64(cfg.InvocationBytesFirst),
+		usage: gauge("restate_memory_pool_usage_bytes", "Bytes of a pool of memory that are in use."),
+	}
+}
+
+// Held returns how many tokens and bytes are taken.
+func (l *Limits) Held() (attempts int, bytes int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.attempts, l.bytes
+}
+
+// acquire takes a token for v. If there is none, or others wait for one, v is told by an event when it may
+// ask again, unless it leaves.
+func (l *Limits) acquire(v *Invoker) bool {
+	l.mu.Lock()
+	first := len(l.waiting) > 0 && l.waiting[0] == v
+	if !l.roomLocked() || len(l.waiting) > 0 && !first {
+		l.waitLocked(v)
+		l.mu.Unlock()
+		return false
+	}
+	l.attempts++
+	l.bytes += l.bytesFirst
+	l.usage.Set(float64(l.bytes))
+	if first {
+		l.waiting = l.waiting[:copy(l.waiting, l.waiting[1:])]
+	}
+	next := l.nextLocked()
+	l.mu.Unlock()
+	next.tell(v)
+	return true
+}
+
+// release gives a token of v back.
+func (l *Limits) release(v *Invoker) {
+	l.mu.Lock()
+	l.attempts--
+	l.bytes -= l.bytesFirst
+	l.usage.Set(float64(l.bytes))
+	next := l.nextLocked()
+	l.mu.Unlock()
+	next.tell(v)
+}
+
+// leave is for an invoker that does not want a token any more.
+func (l *Limits) leave(v *Invoker) {
+	l.mu.Lock()
+	for i, w := range l.waiting {
+		if w == v {
+			l.waiting = append(l.waiting[:i], l.waiting[i+1:]...)
+			break
+		}
+	}
+	next := l.nextLocked()
+	l.mu.Unlock()
+	next.tell(v)
+}
+
+// take takes n bytes more, which may be negative to give some back; false if there are not so many.
+func (l *Limits) take(n int64) bool {
+	l.mu.Lock()
+	if n > 0 && l.bytesMax > 0 && l.bytes+n > l.bytesMax {
+		l.mu.Unlock()
+		return false
+	}
+	l.bytes += n
+	l.usage.Set(float64(l.bytes))
+	var next *Invoker
+	if n < 0 {
+		next = l.nextLocked()
+	}
+	l.mu.Unlock()
+	next.tell(nil) // by whatever goroutine
+	return true
+}
+
+// scarce tells whether over half of the memory is taken.
+func (l *Limits) scarce() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.bytesMax > 0 && l.bytes > l.bytesMax/2
+}
+
+func (l *Limits) roomLocked() bool {
+	return (l.attemptsMax == 0 || l.attempts < l.attemptsMax) && (l.bytesMax == 0 || l.bytes+l.bytesFirst <= l.bytesMax)
+}
+
+func (l *Limits) waitLocked(v *Invoker) {
+	for _, w := range l.waiting {
+		if w == v {
+			return
+		}
+	}
+	l.waiting = append(l.waiting, v)
+}
+
+// nextLocked is who may ask now.
+func (l *Limits) nextLocked() *Invoker {
+	if len(l.waiting) == 0 || !l.roomLocked() {
+		return nil
+	}
+	return l.waiting[0]
+}
+
+// tell has v look again for tokens. Who gave something back looks by itself.
+func (v *Invoker) tell(giver *Invoker) {
+	if v != nil && v != giver {
+		v.owner.Post(Event{kind: eventRoom})
+	}
+}
