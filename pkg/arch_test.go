@@ -37,7 +37,7 @@ var floors = map[string]floor{
 	"command": rules, "invocation": rules, "journal": rules, "partition": rules, "placement": rules,
 	"logproto": rules, "queue": rules, "quorum": rules, "retry": rules, "schema": rules, "serviceproto": rules,
 
-	"config": ground, "host": ground, "identity": ground, "lambda": ground, "lifecycle": ground, "logstore": ground, "memory": ground,
+	"config": ground, "dial": ground, "host": ground, "identity": ground, "lambda": ground, "lifecycle": ground, "logstore": ground, "memory": ground,
 	"metastore": ground, "partitionstore": ground, "snapshot": ground,
 
 	"admin": engines, "controller": engines, "ingress": engines, "invoker": engines, "kafka": engines,

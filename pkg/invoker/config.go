@@ -1,6 +1,7 @@
 package invoker
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -47,7 +48,11 @@ type Config struct {
 	Lambda Functions
 	// HTTP2 are the parameters of the HTTP/2 client.
 	HTTP2 h2.Config
-	// Dial replaces how HTTP/2 connections are opened. Nil: TCP and TLS.
+	// Connect opens connections to endpoints (http-proxy, no-proxy). Nil: plain TCP.
+	Connect h2.Connect
+	// TLS is of https endpoints. Nil: the certificates of the system.
+	TLS *tls.Config
+	// Dial replaces how HTTP/2 connections are opened. Nil: Connect and TLS.
 	Dial h2.Dial
 }
 

@@ -17,18 +17,19 @@ import (
 
 // Invoker runs attempts for one loop. All methods but Run and Ready are for the loop's goroutine.
 type Invoker struct {
-	cfg     Config
-	owner   Owner
-	schema  func() *schema.Registry
-	host    host.Host
-	client  *h2.Client
-	plain   *http.Client // HTTP/1.1
-	metrics *metrics
-	buckets buckets
-	limits  *Limits
-	limit   uint32       // of a message
-	now     atomic.Int64 // Unix ms of the last Tick
-	free    sync.Pool    // of *attempt
+	cfg       Config
+	owner     Owner
+	schema    func() *schema.Registry
+	host      host.Host
+	client    *h2.Client
+	plain     *http.Client // HTTP/1.1, request and response
+	plainBidi *http.Client // HTTP/1.1, both at once
+	metrics   *metrics
+	buckets   buckets
+	limits    *Limits
+	limit     uint32       // of a message
+	now       atomic.Int64 // Unix ms of the last Tick
+	free      sync.Pool    // of *attempt
 
 	// The loop's own.
 	runs      map[id.Invocation]*run
@@ -55,8 +56,7 @@ type Invoker struct {
 func New(cfg Config, owner Owner, registry func() *schema.Registry, h host.Host) *Invoker {
 	v := &Invoker{
 		cfg: cfg, owner: owner, schema: registry, host: h,
-		client:  h2.NewClient(cfg.HTTP2, cfg.Dial, h),
-		plain:   newPlainClient(cfg.HTTP2),
+		plain: newPlainClient(cfg, true), plainBidi: newPlainClient(cfg, false),
 		metrics: newMetrics(h.Metrics, cfg.ConcurrentMax),
 		buckets: buckets{known: map[bucketKey][]id.PartitionKey{}},
 		limit:   cfg.MessageBytesMax + messageSlackBytes,
@@ -64,6 +64,10 @@ func New(cfg Config, owner Owner, registry func() *schema.Registry, h host.Host)
 		routes:  routes{known: map[routeKey]*route{}},
 		ready:   make(chan struct{}),
 	}
+	if cfg.Dial == nil {
+		cfg.Dial = h2.NetDial(cfg.Connect, cfg.TLS)
+	}
+	v.client = h2.NewClient(cfg.HTTP2, cfg.Dial, h)
 	if v.limits = cfg.Limits; v.limits == nil {
 		v.limits = NewLimits(cfg, h)
 	}

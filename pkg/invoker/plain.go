@@ -3,6 +3,7 @@ package invoker
 import (
 	"context"
 	"crypto/tls"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -16,26 +17,34 @@ import (
 	"reprise/pkg/invoker/h2"
 )
 
-// newPlainClient returns the client for endpoints that speak HTTP/1.1.
-func newPlainClient(cfg h2.Config) *http.Client {
+// newPlainClient returns a client for endpoints that speak HTTP/1.1. keep says that connections are used
+// again. Where bodies stream both ways they are not: servers in Go get confused by what they had not read
+// (their next request ends in a panic: "invalid concurrent Body.Read call").
+func newPlainClient(cfg Config, keep bool) *http.Client {
 	var p http.Protocols
 	p.SetHTTP1(true)
-	dialer := &net.Dialer{Timeout: cfg.ConnectTimeout}
+	connect := cfg.Connect
+	if connect == nil {
+		connect = (&net.Dialer{Timeout: cfg.HTTP2.ConnectTimeout}).DialContext
+	}
 	return &http.Client{
 		Transport: &http.Transport{
 			Protocols: &p,
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-				conn, err := dialer.DialContext(ctx, network, address)
+				conn, err := connect(ctx, network, address)
 				if err != nil {
 					return nil, err
 				}
 				return &watchedConn{Conn: conn}, nil
 			},
-			TLSHandshakeTimeout: cfg.ConnectTimeout,
-			// A connection that was kept may be closed by its peer at the moment it is used again, and a
-			// request body that is still being written cannot be sent again.
-			DisableKeepAlives:  true,
-			DisableCompression: true,
+			DisableKeepAlives:   !keep,
+			TLSClientConfig:     cfg.TLS.Clone(),
+			TLSHandshakeTimeout: cfg.HTTP2.ConnectTimeout,
+			IdleConnTimeout:     cfg.HTTP2.IdleTimeout,
+			MaxIdleConnsPerHost: idleConnsMax,
+			DisableCompression:  true,
+			// Of these the response headers have at most.
+			MaxResponseHeaderBytes: plainHeaderBytesMax,
 		},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -76,6 +85,13 @@ func (x *plainExchange) watch(conn net.Conn) {
 	}
 }
 
+const (
+	// idleConnsMax bounds the idle HTTP/1.1 connections to one endpoint.
+	idleConnsMax = 256
+	// plainHeaderBytesMax bounds response headers, as for HTTP/2.
+	plainHeaderBytesMax = 64 << 10
+)
+
 // plainWindowBytes is how much of a response may wait to be applied.
 const plainWindowBytes = 2 << 20
 
@@ -85,6 +101,7 @@ const plainReadBytes = 32 << 10
 type plainExchange struct {
 	handler h2.Handler
 	cancel  context.CancelFunc
+	kept    atomic.Bool // the connection was used before
 
 	// mu guards what follows. It is a leaf; changed is signalled with any of it.
 	mu      sync.Mutex
@@ -122,7 +139,11 @@ func (v *Invoker) openPlain(a *attempt, fields []h2.Field) error {
 			x.stop()
 		})()
 		defer cancel()
-		err := x.run(v.plain, req)
+		client := v.plain
+		if a.route.bidi {
+			client = v.plainBidi
+		}
+		err := x.run(client, req)
 		x.stop()
 		a.Closed(err)
 	})
@@ -135,7 +156,10 @@ func (v *Invoker) openPlain(a *attempt, fields []h2.Field) error {
 
 // request makes the request whose body x writes.
 func (x *plainExchange) request(ctx context.Context, url string) (*http.Request, error) {
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { x.watch(i.Conn) }})
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) {
+		x.kept.Store(i.Reused)
+		x.watch(i.Conn)
+	}})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, plainBody{x})
 	if err != nil {
 		return nil, err
@@ -147,6 +171,9 @@ func (x *plainExchange) request(ctx context.Context, url string) (*http.Request,
 // run does the exchange.
 func (x *plainExchange) run(client *http.Client, req *http.Request) error {
 	resp, err := client.Do(req)
+	if err != nil && x.kept.Load() { // it may have been closed when it was used again: another one will tell
+		err = fmt.Errorf("%w: kept connection: %w", h2.ErrRefused, err)
+	}
 	if err != nil {
 		return x.cause(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	storedv1 "reprise/api/stored/v1"
@@ -23,8 +24,12 @@ type Config struct {
 	DiscoveryTimeout time.Duration    // for all tries together; default 12 s, below the 13 s that command lines wait
 	VisibleTimeout   time.Duration    // until this process has seen a change that is stored; default 5 s
 	Defaults         schema.Defaults  // what services and handlers that say nothing get
+	Connect          Connect          // opens connections to endpoints; nil: TCP
 	TLS              *tls.Config      // of https endpoints; nil (default) trusts the roots of the system
 }
+
+// Connect opens a connection to host:port.
+type Connect func(ctx context.Context, network, address string) (net.Conn, error)
 
 // Functions calls AWS Lambda functions. *lambda.Client does.
 type Functions interface {

@@ -213,13 +213,16 @@ func (s *discoverer) transport(scheme string, http1 bool, notHTTP2 *atomic.Bool)
 	p.SetHTTP1(http1 || scheme == "https")
 	p.SetHTTP2(!http1 && scheme == "https")
 	p.SetUnencryptedHTTP2(!http1 && scheme == "http")
-	dialer := net.Dialer{Timeout: s.cfg.ConnectTimeout}
+	connect := s.cfg.Connect
+	if connect == nil {
+		connect = (&net.Dialer{Timeout: s.cfg.ConnectTimeout}).DialContext
+	}
 	t := &http.Transport{
 		Protocols:          &p,
 		DisableCompression: true,
 		TLSClientConfig:    s.cfg.TLS.Clone(),
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			c, err := dialer.DialContext(ctx, network, addr)
+			c, err := connect(ctx, network, addr)
 			if err != nil {
 				return nil, err
 			}

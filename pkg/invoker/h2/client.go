@@ -37,7 +37,7 @@ type Counts struct{ ConnsOpened, ConnsFailed, ConnsClosed uint64 }
 // NewClient returns a client. dial may be nil: TCP, and TLS with the system's certificates.
 func NewClient(cfg Config, dial Dial, h host.Host) *Client {
 	if dial == nil {
-		dial = NetDial(nil)
+		dial = NetDial(nil, nil)
 	}
 	return &Client{
 		cfg: cfg, dial: dial, host: h, ready: make(chan struct{}),
@@ -45,27 +45,37 @@ func NewClient(cfg Config, dial Dial, h host.Host) *Client {
 	}
 }
 
-// NetDial dials TCP; config is for TLS and may be nil.
-func NetDial(config *tls.Config) Dial {
+// Connect opens a connection to host:port.
+type Connect func(ctx context.Context, network, address string) (net.Conn, error)
+
+// NetDial agrees on HTTP/2 over TLS where that is asked for. connect may be nil: plain TCP. config is for
+// TLS and may be nil.
+func NetDial(connect Connect, config *tls.Config) Dial {
+	if connect == nil {
+		connect = new(net.Dialer).DialContext
+	}
 	return func(ctx context.Context, authority string, secure bool) (net.Conn, error) {
-		var d net.Dialer
-		if !secure {
-			return d.DialContext(ctx, "tcp", authority)
+		nc, err := connect(ctx, "tcp", authority)
+		if err != nil || !secure {
+			return nc, err
 		}
 		c := config.Clone()
 		if c == nil {
 			c = &tls.Config{MinVersion: tls.VersionTLS12}
 		}
 		c.NextProtos = []string{"h2"}
-		nc, err := (&tls.Dialer{NetDialer: &d, Config: c}).DialContext(ctx, "tcp", authority)
+		if c.ServerName == "" {
+			c.ServerName, _, _ = net.SplitHostPort(authority) // a target has a port
+		}
+		tc := tls.Client(nc, c)
+		if err = tc.HandshakeContext(ctx); err == nil && tc.ConnectionState().NegotiatedProtocol != "h2" {
+			err = ErrNotHTTP2
+		}
 		if err != nil {
+			_ = nc.Close() // nothing was sent
 			return nil, err
 		}
-		if tc, ok := nc.(*tls.Conn); ok && tc.ConnectionState().NegotiatedProtocol != "h2" {
-			_ = nc.Close() // nothing was sent
-			return nil, ErrNotHTTP2
-		}
-		return nc, nil
+		return tc, nil
 	}
 }
 

@@ -283,7 +283,7 @@ func TestTLS(t *testing.T) {
 			f := start(t, Default(), s.URL)
 			roots := x509.NewCertPool()
 			roots.AddCert(s.Certificate())
-			f.client.dial = NetDial(&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
+			f.client.dial = NetDial(nil, &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12})
 			e := newExchange()
 			f.write(f.open(e), []byte("hello"), true)
 			err := f.closed(e)

@@ -2,6 +2,7 @@ package invokertest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -43,6 +44,7 @@ type Peer struct {
 // Options change how an endpoint serves.
 type Options struct {
 	Raw       bool // attempts are shown before anything of them was read
+	Whole     bool // attempts are shown when their request was read to its end, as servers of request/response mode do
 	Protocols func(*http.Protocols)
 }
 
@@ -73,7 +75,15 @@ func Handler(o Options, f func(p *Peer)) http.Handler {
 		p := &Peer{
 			Request: r, Writer: w, Control: http.NewResponseController(w), In: bufio.NewReader(r.Body), Attempt: int(attempts.Add(1)),
 		}
-		_ = p.Control.EnableFullDuplex() // of HTTP/1.1; HTTP/2 is always
+		if o.Whole {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				return // the engine left
+			}
+			p.In = bufio.NewReader(bytes.NewReader(body))
+		} else {
+			_ = p.Control.EnableFullDuplex() // of HTTP/1.1; HTTP/2 is always
+		}
 		if o.Raw || p.begin() == nil {
 			f(p)
 		}

@@ -52,6 +52,11 @@ func New(n *node.Node, ln net.Listener, partitions admin.Partitions) (*admin.Ser
 	if r.Identity, err = outbound.Identity(cfg, n.Host); err != nil {
 		return nil, err
 	}
+	dialer, err := outbound.Dialer(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r.Connect = dialer.Dial
 	r.ConnectTimeout = cfg.Worker.Invoker.ConnectTimeout.D()
 	r.Defaults = cfg.SchemaDefaults()
 	reg, err := registry.New(r, n.Meta, registry.Watched(n.View), n.Host)

@@ -9,6 +9,7 @@ import (
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/config"
+	"reprise/pkg/dial"
 	"reprise/pkg/host"
 	"reprise/pkg/identity"
 	"reprise/pkg/lambda"
@@ -45,6 +46,16 @@ func Identity(cfg *config.Config, h host.Host) (*identity.Signer, error) {
 		return nil, fmt.Errorf("worker.invoker.request-identity-private-key-pem-file: %w", err)
 	}
 	return s, nil
+}
+
+// Dialer opens connections to deployments.
+func Dialer(cfg *config.Config) (*dial.Dialer, error) {
+	w := &cfg.Worker.Invoker
+	d, err := dial.New(dial.Config{Timeout: w.ConnectTimeout.D(), Proxy: w.HTTPProxy, NoProxy: w.NoProxy})
+	if err != nil {
+		return nil, fmt.Errorf("worker.invoker: %w", err)
+	}
+	return d, nil
 }
 
 // Lambda calls functions.

@@ -155,6 +155,11 @@ func invokerConfig(cfg *config.Config, functions *lambda.Client, h host.Host) (i
 		return c, err
 	}
 	c.Lambda = functions
+	dialer, err := outbound.Dialer(cfg)
+	if err != nil {
+		return c, err
+	}
+	c.Connect = dialer.Dial
 	return c, nil
 }
 
