@@ -3,8 +3,10 @@ package identity
 import (
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +62,40 @@ func TestSigner(t *testing.T) {
 	clock.Advance(time.Second)
 	if s.Token("/invoke/S/h", "a key") == text || s.Token("/invoke/S/h", "") == s.Token("/invoke/S/h", "a key") {
 		t.Error("an old token was used again")
+	}
+}
+
+// Keys that hold their public half (PKCS#8 of version 2), with text around the block, are taken.
+func TestKeyFiles(t *testing.T) {
+	block, _ := pem.Decode([]byte(testKey))
+	var v1 struct {
+		Version   int
+		Algorithm asn1.RawValue
+		Key       []byte
+	}
+	if _, err := asn1.Unmarshal(block.Bytes, &v1); err != nil {
+		t.Fatal(err)
+	}
+	seed := sha256.Sum256([]byte("reprise-test-vector"))
+	public := ed25519.NewKeyFromSeed(seed[:]).Public().(ed25519.PublicKey)
+	v2, err := asn1.Marshal(struct {
+		Version   int
+		Algorithm asn1.RawValue
+		Key       []byte
+		Public    asn1.BitString `asn1:"tag:1"`
+	}{1, v1.Algorithm, v1.Key, asn1.BitString{Bytes: public, BitLength: 8 * len(public)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, file := range map[string]string{
+		"version 2": string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: v2})),
+		"text":      "the key of production\n" + testKey + "\n\n# end\n",
+		"CRLF":      strings.ReplaceAll(testKey, "\n", "\r\n"),
+	} {
+		s, err := NewSigner([]byte(file), time.Minute, hosttest.NewClock())
+		if err != nil || s.PublicKey() != "publickeyv1_J1CZvS1sMepqYLwSie2a5ZfouYAFykWEZuZZ1QdEsfqK" {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

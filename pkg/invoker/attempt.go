@@ -189,6 +189,9 @@ func (v *Invoker) newAttempt(r *run, rt *route) *attempt {
 	a.version, a.route = rt.version, rt
 	a.scope = serviceproto.Scope{ServiceType: r.Target.GetServiceType(), HandlerType: r.Target.GetHandlerType(), Version: rt.version}
 	a.traceParent, a.traceState = r.TraceParent, r.TraceState
+	if v.cfg.Tracing {
+		a.traceParent = traceParent(r.TraceParent, r.ID, v.host.Rand)
+	}
 	a.unpinned = !r.pinned
 	a.active.Store(v.now.Load())
 	return a
@@ -196,15 +199,21 @@ func (v *Invoker) newAttempt(r *run, rt *route) *attempt {
 
 // connect opens the exchange. The transport holds a reference until Closed.
 func (v *Invoker) connect(a *attempt, r *run) error {
-	fields := append(v.extra[:0], h2.Field{Name: "x-restate-invocation-id", Value: r.ID.String(), Secret: true})
+	fields := append(v.extra[:0], h2.Field{Name: headerInvocation, Value: r.ID.String(), Secret: true})
 	subject := ""
 	if r.Target.GetServiceType() != storedv1.ServiceType_SERVICE_TYPE_SERVICE {
 		subject = r.Target.GetKey()
-		fields = append(fields, h2.Field{Name: "x-restate-service-key", Value: escapeKey(subject)})
+		fields = append(fields, h2.Field{Name: headerKey, Value: escapeKey(subject)})
 	}
 	if s := v.cfg.Identity; s != nil {
 		fields = append(fields, h2.Field{Name: identity.HeaderScheme, Value: identity.Scheme},
 			h2.Field{Name: identity.HeaderToken, Value: s.Token(a.route.audience, subject), Secret: true})
+	}
+	if v.cfg.Tracing {
+		fields = append(fields, h2.Field{Name: headerTraceParent, Value: a.traceParent, Secret: true})
+		if a.traceState != "" {
+			fields = append(fields, h2.Field{Name: headerTraceState, Value: a.traceState})
+		}
 	}
 	fields = a.route.overridden(fields)
 	v.extra = fields

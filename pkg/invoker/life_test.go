@@ -209,6 +209,37 @@ func TestFramesKeepAnAttemptActive(t *testing.T) {
 	l.wantNothingHeld()
 }
 
+// A handler's own timeouts win over those of its service.
+func TestTimeoutsOfTheHandler(t *testing.T) {
+	begun, gone := make(chan struct{}), make(chan struct{})
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		if p.Attempt > 1 {
+			output(p, "ok")
+			return
+		}
+		close(begun)
+		<-p.Request.Context().Done()
+		close(gone)
+	}, false), timeouts(time.Hour, time.Hour), func(_ *loop, d *storedv1.Deployment) {
+		inactivity, abort := int64(1000), int64(2000)
+		d.Services[0].Handlers[0].Options = &storedv1.Options{InactivityTimeoutMs: &inactivity, AbortTimeoutMs: &abort}
+	})
+	i := l.invoke(service("h"), "")
+	l.settle("begun", begun)
+	l.advance(2900 * time.Millisecond)
+	if s := l.runState(i); s != stateRunning {
+		t.Fatalf("state %d before 3 s", s)
+	}
+	l.advance(500 * time.Millisecond)
+	if s := l.runState(i); s != stateFailing {
+		t.Fatalf("state %d after 3 s", s)
+	}
+	l.advance(5200 * time.Millisecond)
+	l.settle("reset", gone)
+	l.wantValue(i, "ok")
+	l.wantNothingHeld()
+}
+
 // Half-closed at 3 s, failed at 7 s, reset at 12 s: as the contract has it.
 func TestAbort(t *testing.T) {
 	begun, gone := make(chan struct{}), make(chan struct{})

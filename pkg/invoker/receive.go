@@ -39,7 +39,6 @@ func (a *attempt) Data(b []byte) {
 		a.out.Credit(len(b))
 		return
 	}
-	a.active.Store(a.v.now.Load())
 	data, before := b, len(a.partial) // bytes whose window was given back before
 	if before > 0 {
 		a.partial = append(a.partial, b...)
@@ -57,6 +56,7 @@ func (a *attempt) Data(b []byte) {
 			break
 		}
 		data = rest
+		a.active.Store(a.v.now.Load()) // a frame counts, its bytes do not
 		if len(f.Payload) >= a.v.cfg.MessageWarnBytes {
 			a.warnLarge(f)
 		}

@@ -209,12 +209,13 @@ func TestAdditionalHeaders(t *testing.T) {
 				output(p, strings.Join([]string{
 					p.Request.Header.Get("authorization"), p.Request.Header.Get("x-restate-cluster-name"), strings.Join(p.Request.Header.Values("x-restate-service-key"), ","),
 				}, "|"))
-			}, false), func(_ *loop, d *storedv1.Deployment) {
+			}, false), func(l *loop, d *storedv1.Deployment) {
 				d.Http1 = http1
 				d.AdditionalHeaders = []*storedv1.Header{
 					{Name: "Authorization", Value: "Bearer x"}, {Name: "x-restate-cluster-name", Value: "mine"}, {Name: "Connection", Value: "close"},
 				}
 				if key != "" {
+					l.cfg.AdditionalHeaders = append(l.cfg.AdditionalHeaders, field("x-restate-service-key", "of all deployments"))
 					d.AdditionalHeaders = append(d.AdditionalHeaders, &storedv1.Header{Name: "X-Restate-Service-Key", Value: key})
 				}
 			})

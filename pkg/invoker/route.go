@@ -8,6 +8,7 @@ import (
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/id"
+	"reprise/pkg/identity"
 	"reprise/pkg/invoker/h2"
 	"reprise/pkg/lambda"
 	"reprise/pkg/schema"
@@ -28,7 +29,7 @@ type route struct {
 	contentType string
 	audience    string // the path without the deployment's base path
 	bidi        bool
-	overrides   []*storedv1.Header // of the deployment
+	overrides   []string // headers of an attempt that the configuration or the deployment sets otherwise
 
 	function *lambda.Function // nil: an HTTP endpoint
 	fields   []h2.Field
@@ -99,9 +100,14 @@ func (v *Invoker) newRoute(key routeKey, d *storedv1.Deployment) (*route, *failu
 	audience := "/invoke/" + key.service + "/" + key.handler
 	rt := &route{
 		deployment: key.deployment, version: key.version, bidi: d.GetBidi(),
-		contentType: serviceproto.ContentType(key.version), audience: audience, overrides: d.GetAdditionalHeaders(),
+		contentType: serviceproto.ContentType(key.version), audience: audience,
 	}
 	fields := v.commonFields(rt.contentType, d)
+	for _, f := range fields {
+		if ofAttempt(f.Name) {
+			rt.overrides = append(rt.overrides, f.Name)
+		}
+	}
 	if l := d.GetLambda(); l != nil {
 		if v.cfg.Lambda == nil {
 			return nil, ours(serviceproto.DocUnreachable, "this server does not call functions, as %s is one", l.GetArn())
@@ -166,10 +172,27 @@ func ofConnection(name string) bool {
 	}
 }
 
-// overridden leaves out what the deployment's own headers replace. It changes fields in place.
+// ofAttempt tells whether a header is one that each attempt makes.
+func ofAttempt(name string) bool {
+	switch name {
+	case headerInvocation, headerKey, identity.HeaderScheme, identity.HeaderToken, headerTraceParent, headerTraceState:
+		return true
+	default:
+		return false
+	}
+}
+
+const (
+	headerInvocation  = "x-restate-invocation-id"
+	headerKey         = "x-restate-service-key"
+	headerTraceParent = "traceparent"
+	headerTraceState  = "tracestate"
+)
+
+// overridden leaves out what the route's own headers replace. It changes fields in place.
 func (rt *route) overridden(fields []h2.Field) []h2.Field {
-	for _, o := range rt.overrides {
-		fields = slices.DeleteFunc(fields, func(f h2.Field) bool { return strings.EqualFold(f.Name, o.GetName()) })
+	for _, name := range rt.overrides {
+		fields = slices.DeleteFunc(fields, func(f h2.Field) bool { return f.Name == name })
 	}
 	return fields
 }
