@@ -273,3 +273,19 @@ func FuzzParseAwakeable(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseOthers(f *testing.F) {
+	f.Add("dp_13RK0Gco7eAbHkQ1EkAAJG1")
+	f.Add("inv_1lwHJJiWjqpY4VR3tsv0mj1GjfSRzeifFa")
+	f.Add("N1:2")
+	f.Fuzz(func(t *testing.T, s string) {
+		if d, err := id.ParseDeployment(s); err == nil && d.String() != s {
+			t.Fatalf("%q came back as %s", s, d)
+		}
+		if n, err := id.ParseGenerationalNode(s); err == nil {
+			if again, err := id.ParseGenerationalNode(n.String()); err != nil || again != n {
+				t.Fatalf("%q is %s, which is %s: %v", s, n, again, err)
+			}
+		}
+	})
+}
