@@ -3,6 +3,7 @@ package invoker
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -168,6 +169,8 @@ func (x *plainExchange) request(ctx context.Context, url string) (*http.Request,
 	return req, nil
 }
 
+var errSwitched = errors.New("the endpoint switched to another protocol")
+
 // run does the exchange.
 func (x *plainExchange) run(client *http.Client, req *http.Request) error {
 	resp, err := client.Do(req)
@@ -185,6 +188,9 @@ func (x *plainExchange) run(client *http.Client, req *http.Request) error {
 		}
 	}
 	x.handler.Header(&r)
+	if resp.StatusCode == http.StatusSwitchingProtocols { // its body is the connection, which nothing would end
+		return errSwitched
+	}
 	buf := make([]byte, plainReadBytes)
 	for {
 		n, err := resp.Body.Read(buf)
