@@ -104,7 +104,7 @@ func ParseDeployment(s string) (Deployment, error) {
 
 // FormatAwakeable returns the id of the awakeable that is signal index of the invocation, sign_1...
 func FormatAwakeable(i Invocation, index uint32) string {
-	var raw [28]byte
+	var raw [awakeableBytes]byte
 	copy(raw[:], i[:])
 	binary.BigEndian.PutUint32(raw[24:], index)
 	return prefixAwakeable + "_1" + awakeableBody.EncodeToString(raw[:])
@@ -127,9 +127,12 @@ func ParseAwakeable(s string) (i Invocation, index uint32, legacy bool, err erro
 	return i, index, err == nil, err
 }
 
+// awakeableBytes are those of an invocation and an index.
+const awakeableBytes = 24 + 4
+
 func parseAwakeableBody(body string) (i Invocation, index uint32, err error) {
 	raw, err := awakeableBody.DecodeString(body)
-	if err != nil {
+	if err != nil || len(raw) != awakeableBytes { // shorter, if there are line breaks, which the decoder skips
 		return i, 0, ErrBody
 	}
 	copy(i[:], raw)
