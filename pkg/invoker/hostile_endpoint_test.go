@@ -272,7 +272,7 @@ func TestHostileHandlersOfOneEndpoint(t *testing.T) {
 			p.Writer.WriteHeader(200)
 		},
 		"panic":      func(*peer) { panic(http.ErrAbortHandler) },
-		"wrong keys": func(p *peer) { p.Send(call("O", "h", "\xff"), partitiontest.End()) },
+		"wrong keys": func(p *peer) { p.Send(raw(serviceproto.TypeCall, []byte{0x0a, 1, 0xff}), partitiontest.End()) },
 		"error of garbage": func(p *peer) {
 			p.Send(errorMessage(&servicev1.Error{Code: 1 << 31, Message: strings.Repeat("m", 100<<10), NextRetryDelay: new(uint64(1 << 62))}))
 		},
@@ -315,7 +315,7 @@ func TestHostileHandlersOfOneEndpoint(t *testing.T) {
 			l.wantValue(l.invoke(service("other"), ""), "ok")
 		}
 		if r := l.v.runs[victim]; r == nil || r.state != stateRunning || r.attempt.number != 1 {
-			t.Fatalf("the open one was disturbed: %v", r)
+			t.Fatalf("the open one was disturbed (http1 %t): %v", http1, r.failure)
 		}
 		end()
 		l.wantValue(victim, "ok")

@@ -81,8 +81,12 @@ const (
 	// writeBufferFatal: a peer that makes us answer so much without reading it is cut off.
 	writeBufferFatal = 16 << 20
 	readBufferBytes  = 32 << 10
-	// headerBytesMax bounds one header block, encoded, and one header string.
+	// headerBytesMax bounds the fields of one header block: above, its stream is reset.
 	headerBytesMax = 64 << 10
+	// headerBlockMax bounds a block as it is encoded, and one string: above, the connection ends, since what
+	// is not decoded is missing in the header table. headerFramesMax bounds its frames.
+	headerBlockMax  = 1 << 20
+	headerFramesMax = 128
 	// headTableBytes is the size of the header table that we use of the peer (the protocol's default).
 	headTableBytes = 4096
 	// headsMax bounds the cached header blocks of a connection.

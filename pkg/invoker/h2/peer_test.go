@@ -239,6 +239,17 @@ func TestFaultsOfThePeer(t *testing.T) {
 			p.headers(1, true, ":status", "200")
 			_ = p.fr.WriteData(1, false, []byte("x"))
 		}, false},
+		{"header larger than allowed", func(p *rawPeer) {
+			var b bytes.Buffer
+			enc := hpack.NewEncoder(&b)
+			_ = enc.WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
+			_ = enc.WriteField(hpack.HeaderField{Name: "x", Value: string(bytes.Repeat([]byte{'y'}, 200<<10))})
+			_ = p.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: b.Next(16 << 10)})
+			for b.Len() > 0 {
+				part := b.Next(16 << 10)
+				_ = p.fr.WriteContinuation(1, b.Len() == 0, part)
+			}
+		}, false},
 		{"window overflow of a stream", func(p *rawPeer) { _ = p.fr.WriteWindowUpdate(1, windowMax) }, false},
 		{"window overflow of the connection", func(p *rawPeer) { _ = p.fr.WriteWindowUpdate(0, windowMax) }, true},
 		{"push", func(p *rawPeer) {

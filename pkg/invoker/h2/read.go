@@ -24,7 +24,8 @@ type reader struct {
 	headID      uint32
 	headEnd     bool // END_STREAM
 	headBytes   int  // encoded
-	fieldBytes  int  // decoded
+	headFrames  int
+	fieldBytes  int // decoded
 	fieldsOver  bool
 	firstFrame  bool
 	firstRead   bool
@@ -37,7 +38,7 @@ func newReader(c *Conn) *reader {
 	r.fr.SetReuseFrames()
 	r.fr.SetMaxReadFrameSize(c.client.cfg.FrameBytesMax)
 	r.dec = hpack.NewDecoder(headTableBytes, r.field)
-	r.dec.SetMaxStringLength(headerBytesMax)
+	r.dec.SetMaxStringLength(headerBlockMax)
 	return r
 }
 
@@ -125,7 +126,7 @@ func (r *reader) frame(f http2.Frame) error {
 	case *http2.DataFrame:
 		return r.data(f)
 	case *http2.HeadersFrame:
-		r.headID, r.headEnd, r.headBytes = f.StreamID, f.StreamEnded(), 0
+		r.headID, r.headEnd, r.headBytes, r.headFrames = f.StreamID, f.StreamEnded(), 0, 0
 		r.resp.Status, r.resp.Fields = 0, r.resp.Fields[:0]
 		r.fieldBytes, r.fieldsOver = 0, false
 		return r.fragment(f.HeaderBlockFragment(), f.HeadersEnded())
@@ -245,8 +246,8 @@ func status(s string) (n int) {
 }
 
 func (r *reader) fragment(b []byte, last bool) error {
-	r.headBytes += len(b) + frameHeaderBytes
-	if r.headBytes > headerBytesMax {
+	r.headBytes += len(b)
+	if r.headFrames++; r.headBytes > headerBlockMax || r.headFrames > headerFramesMax {
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
 	if _, err := r.dec.Write(b); err != nil {
