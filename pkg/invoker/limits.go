@@ -60,7 +60,7 @@ func (l *Limits) acquire(v *Invoker) bool {
 	}
 	next := l.nextLocked()
 	l.mu.Unlock()
-	next.tell(v)
+	next.lookAgain(v)
 	return true
 }
 
@@ -72,7 +72,7 @@ func (l *Limits) release(v *Invoker) {
 	l.usage.Set(float64(l.bytes))
 	next := l.nextLocked()
 	l.mu.Unlock()
-	next.tell(v)
+	next.lookAgain(v)
 }
 
 // leave is for an invoker that does not want a token any more.
@@ -86,7 +86,7 @@ func (l *Limits) leave(v *Invoker) {
 	}
 	next := l.nextLocked()
 	l.mu.Unlock()
-	next.tell(v)
+	next.lookAgain(v)
 }
 
 // take takes n bytes more, which may be negative to give some back; false if there are not so many.
@@ -103,7 +103,7 @@ func (l *Limits) take(n int64) bool {
 		next = l.nextLocked()
 	}
 	l.mu.Unlock()
-	next.tell(nil) // by whatever goroutine
+	next.lookAgain(nil) // by whatever goroutine
 	return true
 }
 
@@ -135,8 +135,8 @@ func (l *Limits) nextLocked() *Invoker {
 	return l.waiting[0]
 }
 
-// tell has v look again for tokens. Who gave something back looks by itself.
-func (v *Invoker) tell(giver *Invoker) {
+// lookAgain has v look again for tokens. Who gave something back looks by itself.
+func (v *Invoker) lookAgain(giver *Invoker) {
 	if v != nil && v != giver {
 		v.owner.Post(Event{kind: eventRoom})
 	}
