@@ -74,6 +74,19 @@ func WorkflowInvocation(service, key string) Invocation {
 	return NewInvocation(Hash(key), unique("wf", service, key))
 }
 
+// ScopedIdempotentInvocation is IdempotentInvocation within a scope, which also decides where it lives.
+func ScopedIdempotentInvocation(scope, service, key string, keyed bool, handler, idempotencyKey string) Invocation {
+	if keyed {
+		return NewInvocation(Hash(scope), unique("ik", scope, service, key, handler, idempotencyKey))
+	}
+	return NewInvocation(Hash(scope), unique("ik", scope, service, handler, idempotencyKey))
+}
+
+// ScopedWorkflowInvocation is WorkflowInvocation within a scope, which also decides where it lives.
+func ScopedWorkflowInvocation(scope, service, key string) Invocation {
+	return NewInvocation(Hash(scope), unique("wf", scope, service, key))
+}
+
 // FreshInvocation returns the id of an invocation that nothing but u makes unique.
 func FreshInvocation(key PartitionKey, u ULID) Invocation { return NewInvocation(key, u) }
 

@@ -67,6 +67,8 @@ func TestDeterministicInvocations(t *testing.T) {
 		{ik("Greeter", "", false, "Hdr", "hdr1"), "92731c4c8490a148", "40c99941dafbe23388f1b29fd21c5647", "inv_16eC34ivlgfE2aBO8WIyfnJigl0hyUhDQk"},
 		{ik("Counter", "my-key", true, "Add", "ck1"), "842efcb12c916e58", "4be4a7407c675d8ddca6c0d561a7d7f0", "inv_17AIHiTltkYA7ksIb3WCxdNosoEI2QLDlh"},
 		{ik("Wf", "wk2", true, "Signal", "x"), "e904fd851315bf33", "fb0b9738659c1be150a2c989c9b4109c", "inv_14rrAp9GNt574Kur8LBf4ljrF19T5DEFez"},
+		{id.ScopedIdempotentInvocation("s1", "Greeter", "", false, "Greet", "k1"), "82a4cddf2f56bb74", "3404a007f1f3b1ebe20e00ec1156502a", "inv_1a1mlWikgvPI1hQogRHZ5Vn1iU8nF5w68Y"},
+		{id.ScopedWorkflowInvocation("s1", "Wf", "wk1"), "82a4cddf2f56bb74", "d5838a10c368444fdca248f1b75acc0c", "inv_1a1mlWikgvPI0o9iu16JEd44YKe0VXZLmt"},
 	} {
 		if got := hex.EncodeToString(c.got[:]); got != c.key+c.unique {
 			t.Errorf("%s: raw is %s, not %s%s", c.text, got, c.key, c.unique)

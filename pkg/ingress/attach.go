@@ -12,12 +12,18 @@ import (
 	"reprise/pkg/schema"
 )
 
+// What paths ask of an invocation.
+const (
+	verbAttach = "attach"
+	verbOutput = "output"
+)
+
 // verb reads what a path asks of an invocation.
 func verb(s string) (attach bool, f *failure) {
 	switch s {
-	case "attach":
+	case verbAttach:
 		return true, nil
-	case "output":
+	case verbOutput:
 		return false, nil
 	default:
 		return false, errNotFound
@@ -25,45 +31,54 @@ func verb(s string) (attach bool, f *failure) {
 }
 
 // byInvocation serves /restate/invocation/ID/VERB, SERVICE/HANDLER/IDEMPOTENCYKEY/VERB and
-// OBJECT/KEY/HANDLER/IDEMPOTENCYKEY/VERB.
+// OBJECT/KEY/HANDLER/IDEMPOTENCYKEY/VERB; what follows is ignored.
 func (x *exchange) byInvocation(ctx context.Context, tail []string) (Response, *failure) {
-	if len(tail) < 2 {
+	switch {
+	case len(tail) < 2:
 		return Response{}, errBadInvocationShape
+	case len(tail) == 2:
+		return x.byID(ctx, tail[0], tail[1])
 	}
-	var i id.Invocation
-	last := len(tail) - 1
-	if len(tail) > 2 {
-		s, ok := x.reg.Service(tail[0])
-		if !ok {
-			return Response{}, unknownService(tail[0])
-		}
-		want := 3
-		if keyed(s) {
-			want = 4
-		}
-		if last != want {
+	s, ok := x.reg.Service(tail[0])
+	if !ok {
+		return Response{}, unknownService(tail[0])
+	}
+	if !keyed(s) {
+		if len(tail) < 4 {
 			return Response{}, errBadInvocationShape
 		}
+		return x.byVerb(ctx, id.IdempotentInvocation(tail[0], "", false, tail[1], tail[2]), tail[3])
 	}
-	attach, f := verb(tail[last])
-	if f == nil && x.req.Method != methodGet {
-		f = errMethod
+	if len(tail) < 5 {
+		return Response{}, errBadInvocationShape
 	}
+	key, f := decodeKey(tail[1])
 	if f != nil {
 		return Response{}, f
 	}
-	switch last {
-	case 1:
-		i, f = invocationID(tail[0])
-	case 3:
-		i = id.IdempotentInvocation(tail[0], "", false, tail[1], tail[2])
-	case 4:
-		var key string
-		key, f = decodeKey(tail[1])
-		i = id.IdempotentInvocation(tail[0], key, true, tail[2], tail[3])
+	return x.byVerb(ctx, id.IdempotentInvocation(tail[0], key, true, tail[2], tail[3]), tail[4])
+}
+
+// byID reads an invocation by its id, which is looked at after the verb and before the method.
+func (x *exchange) byID(ctx context.Context, text, what string) (Response, *failure) {
+	if _, f := verb(what); f != nil {
+		return Response{}, f
 	}
+	i, f := invocationID(text)
 	if f != nil {
 		return Response{}, f
+	}
+	return x.byVerb(ctx, i, what)
+}
+
+// byVerb does what a path asks of an invocation.
+func (x *exchange) byVerb(ctx context.Context, i id.Invocation, what string) (Response, *failure) {
+	attach, f := verb(what)
+	if f != nil {
+		return Response{}, f
+	}
+	if x.req.Method != methodGet {
+		return Response{}, errMethod
 	}
 	return x.result(ctx, i, attach)
 }
@@ -81,38 +96,28 @@ func (x *exchange) byWorkflow(ctx context.Context, tail []string) (Response, *fa
 	if len(tail) < 3 {
 		return Response{}, errBadWorkflowShape
 	}
-	attach, f := verb(tail[2])
-	if f != nil {
-		return Response{}, f
-	}
-	if x.req.Method != methodGet {
-		return Response{}, errMethod
-	}
 	key, f := decodeKey(tail[1])
 	if f != nil {
 		return Response{}, f
 	}
-	return x.result(ctx, id.WorkflowInvocation(tail[0], key), attach)
+	return x.byVerb(ctx, id.WorkflowInvocation(tail[0], key), tail[2])
 }
 
 // byIDOrTarget serves GET /restate/VERB/ID and POST /restate/VERB with a target in the body.
-func (x *exchange) byIDOrTarget(ctx context.Context, tail []string, attach bool) (Response, *failure) {
-	var i id.Invocation
-	var f *failure
+func (x *exchange) byIDOrTarget(ctx context.Context, tail []string, what string) (Response, *failure) {
 	switch {
 	case len(tail) > 1:
 		return Response{}, errBadRestateShape
-	case len(tail) == 1 && x.req.Method != methodGet, len(tail) == 0 && x.req.Method != methodPost:
-		return Response{}, errMethod
 	case len(tail) == 1:
-		i, f = invocationID(tail[0])
-	default:
-		i, f = x.readTarget()
+		return x.byID(ctx, tail[0], what)
+	case x.req.Method != methodPost:
+		return Response{}, errMethod
 	}
+	i, f := x.readTarget()
 	if f != nil {
 		return Response{}, f
 	}
-	return x.result(ctx, i, attach)
+	return x.result(ctx, i, what == verbAttach)
 }
 
 // lookup serves POST /restate/lookup: the id of a target, whether or not it exists.
@@ -130,57 +135,6 @@ func (x *exchange) lookup(tail []string) (Response, *failure) {
 	return jsonReply(struct {
 		InvocationID string `json:"invocationId"`
 	}{i.String()})
-}
-
-// target is the body of lookups. Which fields must be there depends on Target.
-type target struct {
-	Target         string  `json:"target"`
-	InvocationID   *string `json:"invocationId"`
-	WorkflowName   *string `json:"workflowName"`
-	WorkflowKey    *string `json:"workflowKey"`
-	Service        *string `json:"service"`
-	Key            *string `json:"key"`
-	Handler        *string `json:"handler"`
-	IdempotencyKey *string `json:"idempotencyKey"`
-	Scope          *string `json:"scope"`
-}
-
-func (x *exchange) readTarget() (id.Invocation, *failure) {
-	defer x.req.Body.Release()
-	body, f := x.body()
-	if f != nil {
-		return id.Invocation{}, f
-	}
-	var t target
-	if err := json.Unmarshal(body, &t); err != nil {
-		return id.Invocation{}, badTarget("it is not the JSON of a target")
-	}
-	if t.Scope != nil && t.Target != "invocation" {
-		if f := checkScope(*t.Scope); f != nil {
-			return id.Invocation{}, f
-		}
-		return id.Invocation{}, errScopeOff
-	}
-	switch {
-	case t.Target == "invocation" && t.InvocationID != nil:
-		return invocationID(*t.InvocationID)
-	case t.Target == "workflow" && t.WorkflowName != nil && t.WorkflowKey != nil:
-		return id.WorkflowInvocation(*t.WorkflowName, *t.WorkflowKey), nil
-	case t.Target == "idempotentInvocation" && t.Service != nil && t.Handler != nil && t.IdempotencyKey != nil:
-		key := ""
-		if t.Key != nil {
-			key = *t.Key
-		}
-		return id.IdempotentInvocation(*t.Service, key, t.Key != nil, *t.Handler, *t.IdempotencyKey), nil
-	case t.Target == "invocation", t.Target == "workflow", t.Target == "idempotentInvocation":
-		return id.Invocation{}, badTarget("a field of the target is missing")
-	default:
-		return id.Invocation{}, badTarget("its target is not known")
-	}
-}
-
-func badTarget(why string) *failure {
-	return failf(statusInternal, "cannot read body: invalid lookup body: %s", why)
 }
 
 // result reads an invocation: now, or when it has completed.

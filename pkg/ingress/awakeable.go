@@ -10,13 +10,13 @@ import (
 	"reprise/pkg/serviceproto"
 )
 
-// awakeable serves /restate/awakeables/ID/resolve and .../reject. The answer does not tell whether
+// awakeable serves /restate/awakeables/ID/resolve and .../reject; what follows is ignored. The answer does not tell whether
 // somebody waited: a completion is fire and forget.
 func (x *exchange) awakeable(ctx context.Context, tail []string) (Response, *failure) {
 	if len(tail) < 2 {
 		return Response{}, errBadAwakeableShape
 	}
-	if len(tail) > 2 || (tail[1] != "resolve" && tail[1] != "reject") {
+	if tail[1] != "resolve" && tail[1] != "reject" {
 		return Response{}, errNotFound
 	}
 	if x.req.Method != methodPost {

@@ -287,10 +287,14 @@ func TestLookup(t *testing.T) {
 	c := newCluster()
 	core, _ := newCore(t, c, hosttest.NewClock(), ingress.Default())
 	for body, want := range map[string]string{
-		`{"target":"workflow","workflowName":"Wf","workflowKey":"wk1"}`:                                               "inv_14NAYWOkWeyC4HqaAv3eM70hJLaHxEfgB2",
-		`{"target":"idempotentInvocation","service":"Greeter","handler":"Greet","idempotencyKey":"k1"}`:               "inv_16vnR5MzgZWy6F1NOE9uey53CgsYcYt92y",
-		`{"target":"idempotentInvocation","service":"Counter","key":"my-key","handler":"Add","idempotencyKey":"ck1"}`: "inv_17AIHiTltkYA7ksIb3WCxdNosoEI2QLDlh",
-		`{"target":"invocation","invocationId":"inv_1gdKZcCeQfbi74J4EL2VJvjhVCKLnwxMVf"}`:                             "inv_1gdKZcCeQfbi74J4EL2VJvjhVCKLnwxMVf",
+		`{"target":"workflow","workflowName":"Wf","workflowKey":"wk1"}`:                                                       "inv_14NAYWOkWeyC4HqaAv3eM70hJLaHxEfgB2",
+		`{"target":"idempotentInvocation","service":"Greeter","handler":"Greet","idempotencyKey":"k1"}`:                       "inv_16vnR5MzgZWy6F1NOE9uey53CgsYcYt92y",
+		`{"target":"idempotentInvocation","service":"Counter","key":"my-key","handler":"Add","idempotencyKey":"ck1"}`:         "inv_17AIHiTltkYA7ksIb3WCxdNosoEI2QLDlh",
+		`{"target":"workflow","workflowName":"Wf","workflowKey":"wk1","scope":"s1"}`:                                          "inv_1a1mlWikgvPI0o9iu16JEd44YKe0VXZLmt",
+		`{"target":"idempotentInvocation","service":"Greeter","handler":"Greet","idempotencyKey":"k1","scope":"s1"}`:          "inv_1a1mlWikgvPI1hQogRHZ5Vn1iU8nF5w68Y",
+		`{"target":"idempotentInvocation","service":"Greeter","key":null,"handler":"Greet","idempotencyKey":"k1","more":[1]}`: "inv_16vnR5MzgZWy6F1NOE9uey53CgsYcYt92y",
+		`{"target":"invocation","scope":"not looked at","invocationId":"inv_1gdKZcCeQfbi74J4EL2VJvjhVCKLnwxMVf"}`:             "inv_1gdKZcCeQfbi74J4EL2VJvjhVCKLnwxMVf",
+		`{"target":"invocation","invocationId":"inv_1gdKZcCeQfbi74J4EL2VJvjhVCKLnwxMVf"}`:                                     "inv_1gdKZcCeQfbi74J4EL2VJvjhVCKLnwxMVf",
 	} {
 		r := ask(core, "POST", "/restate/lookup", body)
 		if r.Status != 200 || string(r.Body) != `{"invocationId":"`+want+`"}` || r.ContentType != "application/json" {
@@ -319,6 +323,9 @@ func TestAwakeables(t *testing.T) {
 		}
 	}
 	got := c.invocations[s.ID].signals
+	if r := ask(core, "POST", "/restate/a/"+sign+"/resolve/ignored/too", "2"); r.Status != 202 || len(c.invocations[s.ID].signals) != 4 {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
 	if len(got) != 3 || got[0].GetSignalId() != 17 || string(got[0].GetValue().GetContent()) != "\x00\xff" || got[1].GetValue() == nil ||
 		got[2].GetFailure().GetCode() != 500 || got[2].GetFailure().GetMessage() != "no \uFFFD way" {
 		t.Errorf("signals %v", got)
@@ -329,7 +336,7 @@ func TestHealth(t *testing.T) {
 	core, _ := newCore(t, newCluster(), hosttest.NewClock(), ingress.Default())
 	for _, target := range []string{"/restate/health", "/restate/health/x/y"} {
 		r := ask(core, "GET", target, "")
-		if r.Status != 200 || string(r.Body) != `{"services":["Counter","Greeter","Hidden","Wf"]}` || r.ContentType != "application/json" {
+		if r.Status != 200 || string(r.Body) != `{"services":["Counter","Greeter","Hidden","Old","Wf"]}` || r.ContentType != "application/json" {
 			t.Errorf("%d %s", r.Status, r.Body)
 		}
 	}

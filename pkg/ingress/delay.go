@@ -23,6 +23,7 @@ var (
 	errDelayNumber   = errors.New("a number was expected (e.g. 10s, 1m30s, PT60S)")
 	errDelayOrder    = errors.New("each unit may stand once, the larger before the smaller")
 	errDelayFraction = errors.New("only the last number may have a fraction, in hours or smaller")
+	errDelayClock    = errors.New("hours, minutes and seconds were expected (e.g. 01:30:00)")
 	errDelayLong     = errors.New("it is too long")
 )
 
@@ -163,6 +164,9 @@ func (d *span) friendly(s string) error {
 		if err != nil {
 			return err
 		}
+		if rest != "" && rest[0] == ':' {
+			return d.clock(n, rest[1:])
+		}
 		rest = strings.TrimLeft(rest, " \t")
 		end := strings.IndexAny(rest, " \t,0123456789")
 		if end < 0 {
@@ -175,14 +179,29 @@ func (d *span) friendly(s string) error {
 		if err := d.add(n, u); err != nil {
 			return err
 		}
-		s = strings.TrimLeft(rest[end:], " \t")
-		if s == "" {
+		if s = rest[end:]; s == "" || strings.Trim(s, " \t") == "" {
 			return nil
 		}
 		if s[0] == ',' {
-			s = strings.TrimLeft(s[1:], " \t")
+			if s = s[1:]; s == "" || (s[0] != ' ' && s[0] != '\t') {
+				return errDelayNumber
+			}
 		}
+		s = strings.TrimLeft(s, " \t")
 	}
+}
+
+// clock reads what follows the hours of hours:minutes:seconds, which ends a duration.
+func (d *span) clock(hours number, s string) error {
+	minutes, s, err := cutNumber(s)
+	if err != nil || s == "" || s[0] != ':' {
+		return errDelayClock
+	}
+	seconds, s, err := cutNumber(s[1:])
+	if err != nil || s != "" || hours.fractional || minutes.fractional {
+		return errDelayClock
+	}
+	return errors.Join(d.add(hours, unitHour), d.add(minutes, unitMinute), d.add(seconds, unitSecond))
 }
 
 // number is a decimal number: a whole part and up to nine digits of a fraction.

@@ -218,6 +218,11 @@ func testSchema() *storedv1.Schema {
 				Handlers: []*storedv1.Handler{handler("Do", plain)},
 			},
 		},
+	}, {
+		Id: []byte{15: 1}, Uri: "http://127.0.0.1:9081/", MinProtocolVersion: 2, MaxProtocolVersion: 4,
+		Services: []*storedv1.Service{
+			{Name: "Old", Type: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Revision: 1, Handlers: []*storedv1.Handler{handler("Do", plain), hidden}},
+		},
 	}}}
 }
 

@@ -118,10 +118,8 @@ func (x *exchange) routeRestate(ctx context.Context) (Response, *failure) {
 		return x.byInvocation(ctx, tail)
 	case "workflow":
 		return x.byWorkflow(ctx, tail)
-	case "attach":
-		return x.byIDOrTarget(ctx, tail, true)
-	case "output":
-		return x.byIDOrTarget(ctx, tail, false)
+	case verbAttach, verbOutput:
+		return x.byIDOrTarget(ctx, tail, x.path.segments[1])
 	case "lookup":
 		return x.lookup(tail)
 	case "awakeables", "a":

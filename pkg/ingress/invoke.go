@@ -195,6 +195,10 @@ func (x *exchange) handler(to goal) (*schema.Handler, *failure) {
 	if !to.service.Public || !h.Public {
 		return nil, errNotPublic
 	}
+	if to.service.Deprecated {
+		return nil, failf(statusBadRequest, "the service %s is exposed by the deprecated deployment %s. Upgrade the SDK used by %s.",
+			to.service.Name, to.service.Deployment, to.service.Name)
+	}
 	if key, ok := x.req.header(headerIdempotencyKey); ok {
 		if h.IsWorkflowRun() {
 			return nil, errWorkflowKey

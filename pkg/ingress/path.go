@@ -19,9 +19,10 @@ type path struct {
 	query    string
 }
 
-// cutPath cuts a target. Slashes at the end are dropped, several at the front are one.
-// ok is false if there are too few or too many segments.
+// cutPath cuts a target. Slashes at the end are dropped, several at the front are one. A fragment, which
+// no client sends, is dropped. ok is false if there are too few or too many segments.
 func cutPath(target string) (p path, ok bool) {
+	target, _, _ = strings.Cut(target, "#")
 	raw, query, _ := strings.Cut(target, "?")
 	p.whole, p.query = strings.Trim(raw, "/"), query
 	rest, more := p.whole, true

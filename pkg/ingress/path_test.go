@@ -66,7 +66,7 @@ func FuzzTarget(f *testing.F) {
 		f.Add("POST", s)
 		f.Add("GET", s)
 	}
-	reg := schema.NewRegistry(&storedv1.Schema{Deployments: []*storedv1.Deployment{{Id: make([]byte, 16), Services: []*storedv1.Service{
+	reg := schema.NewRegistry(&storedv1.Schema{Deployments: []*storedv1.Deployment{{Id: make([]byte, 16), MinProtocolVersion: 5, MaxProtocolVersion: 5, Services: []*storedv1.Service{
 		{Name: "S", Type: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Handlers: []*storedv1.Handler{{Name: "h"}}},
 		{Name: "O", Type: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, Handlers: []*storedv1.Handler{{Name: "h", Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE}}},
 	}}}}, schema.Default())
@@ -109,7 +109,7 @@ func (b fixedBody) Release()               {}
 
 func echoCore(t testing.TB) (*Ingress, *Request) {
 	t.Helper()
-	reg := schema.NewRegistry(&storedv1.Schema{Deployments: []*storedv1.Deployment{{Id: make([]byte, 16), Services: []*storedv1.Service{
+	reg := schema.NewRegistry(&storedv1.Schema{Deployments: []*storedv1.Deployment{{Id: make([]byte, 16), MinProtocolVersion: 5, MaxProtocolVersion: 5, Services: []*storedv1.Service{
 		{Name: "Echo", Type: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Handlers: []*storedv1.Handler{{Name: "echo"}}},
 	}}}}, schema.Default())
 	out := &command.Outcome{Status: command.OutcomeCompleted, Result: &storedv1.Result{Result: &storedv1.Result_Value{Value: []byte(`"hello"`)}}}

@@ -98,9 +98,9 @@ func TestServerAnswers(t *testing.T) {
 		},
 		{"chunked", "POST /Greeter/any" + head + "content-type: a/b\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", 200, nil, "abc"},
 		{"no output", "GET /Greeter/none" + head + "\r\n", 200, map[string]string{"Content-Type": "", "Content-Length": "0"}, ""},
-		{"http 1.0", "GET /restate/health HTTP/1.0\r\n\r\n", 200, nil, `{"services":["Counter","Greeter","Hidden","Wf"]}`},
-		{"absolute form", "GET http://x/restate/health" + head + "\r\n", 200, nil, `{"services":["Counter","Greeter","Hidden","Wf"]}`},
-		{"upgrade to h2c is not followed", "GET /restate/health" + head + "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n", 200, nil, `{"services":["Counter","Greeter","Hidden","Wf"]}`},
+		{"http 1.0", "GET /restate/health HTTP/1.0\r\n\r\n", 200, nil, `{"services":["Counter","Greeter","Hidden","Old","Wf"]}`},
+		{"absolute form", "GET http://x/restate/health" + head + "\r\n", 200, nil, `{"services":["Counter","Greeter","Hidden","Old","Wf"]}`},
+		{"upgrade to h2c is not followed", "GET /restate/health" + head + "connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n\r\n", 200, nil, `{"services":["Counter","Greeter","Hidden","Old","Wf"]}`},
 		{
 			"failure", "POST /Greeter/fail" + head + "origin: http://o\r\ncontent-type: application/json\r\ncontent-length: 6\r\n\r\n409 no", 409,
 			map[string]string{"X-Restate-Error-Source": "invocation", "Access-Control-Allow-Origin": "http://o", "Content-Type": "application/json"},

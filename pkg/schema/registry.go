@@ -8,6 +8,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/id"
 	"reprise/pkg/retry"
+	"reprise/pkg/serviceproto"
 )
 
 // Registry is an immutable index of a stored schema, whose messages it keeps and nobody changes.
@@ -30,6 +31,7 @@ type Service struct {
 	Type       storedv1.ServiceType
 	Revision   uint32
 	Deployment id.Deployment
+	Deprecated bool // the deployment speaks no version of the service protocol that this server has
 	Public     bool
 	Stored     *storedv1.Service
 	Info       []*storedv1.Notice // what became of options that could not be kept
@@ -142,7 +144,8 @@ func (r *Registry) PinnedHandler(which id.Deployment, service, handler string) (
 func newService(stored *storedv1.Service, d *storedv1.Deployment, def Defaults) *Service {
 	s := &Service{
 		Name: stored.GetName(), Type: stored.GetType(), Revision: stored.GetRevision(), Stored: stored,
-		handlers: make(map[string]*Handler, len(stored.GetHandlers())),
+		Deprecated: !serviceproto.Overlaps(d.GetMinProtocolVersion(), d.GetMaxProtocolVersion()),
+		handlers:   make(map[string]*Handler, len(stored.GetHandlers())),
 	}
 	base := options{
 		inactivity: def.Inactivity, abort: def.Abort,
