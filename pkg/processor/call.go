@@ -14,7 +14,8 @@ import (
 // call is somebody who waits for a record, and perhaps for the end of an invocation.
 // The loop answers it exactly once.
 type call struct {
-	caller   any // of Submit, else nil
+	caller   any    // of Submit, else nil
+	number   uint64 // the caller's, of Submit
 	want     command.Want
 	internal bool // of another partition or of the processor itself: not bounded with new calls
 	id       id.Invocation
@@ -51,7 +52,7 @@ func newCall() any { return &call{done: make(chan struct{}, 1), answered: wakeCa
 // Do proposes the record of r and waits for what r wants. If ctx ends first the request goes on
 // without its caller. Codes: NotLeader and Unavailable say that nothing happened; Uncertain that it may have.
 func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, error) {
-	p, err := n.partOf(&r)
+	p, _, err := n.partOf(&r)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +75,18 @@ func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, err
 	return outcome, err
 }
 
-// Submit is Do without waiting: answered runs once in the partition's loop and must not block, unless
-// Submit returns an error or Abandon comes first. It keeps nothing of r. caller is compared only.
-func (n *Node) Submit(caller any, r command.Request, answered func(*command.Outcome, error)) error {
-	p, err := n.partOf(&r)
+// Submit is Do without waiting, for requests of other processes: answered runs once in the partition's loop
+// and must not block, unless Submit returns an error, or Abandon or Leave comes first. It keeps nothing of r.
+// caller is compared only, number is the caller's.
+func (n *Node) Submit(caller any, number uint64, r command.Request, answered func(*command.Outcome, error)) error {
+	p, rec, err := n.partOf(&r)
 	if err != nil {
 		return err
 	}
-	c := &call{caller: caller, want: r.Want, id: r.ID, answered: func(c *call) { answered(c.outcome, c.err) }}
+	if err := partition.Check(rec); err != nil {
+		return err
+	}
+	c := &call{caller: caller, number: number, want: r.Want, id: r.ID, answered: func(c *call) { answered(c.outcome, c.err) }}
 	return n.take(p, r, c)
 }
 
@@ -105,22 +110,33 @@ func (n *Node) Abandon(caller any) {
 	}
 }
 
-// partOf returns the partition of a request. A record that does not parse would park it once it is in the
+// Leave says that nobody waits for the answer of the request for i to which caller gave number, and which it
+// submitted before. The request goes on.
+func (n *Node) Leave(caller any, number uint64, i id.Invocation) {
+	p, err := n.partFor(i.PartitionKey())
+	if err != nil {
+		return // nothing was taken
+	}
+	p.loop.mail.do(func() { p.leave(caller, number, i) })
+}
+
+// partOf returns the partition and the record of a request. A record that does not parse would park it once it is in the
 // log, so what is wrong is refused before.
-func (n *Node) partOf(r *command.Request) (*part, error) {
-	rec, err := parseOne(r.Record)
+func (n *Node) partOf(r *command.Request) (p *part, rec command.Record, err error) {
+	rec, err = parseOne(r.Record)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, rec, err
 	case rec.ID != r.ID:
-		return nil, errs.Newf(errs.Invalid, "the record is of another invocation than %s", r.ID)
+		return nil, rec, errs.Newf(errs.Invalid, "the record is of another invocation than %s", r.ID)
 	case rec.SourceSeq != 0:
-		return nil, errs.Newf(errs.Invalid, "a request has the number of a message")
+		return nil, rec, errs.Newf(errs.Invalid, "a request has the number of a message")
 	}
 	if err := checkRequest(&rec); err != nil {
-		return nil, err
+		return nil, rec, err
 	}
-	return n.partFor(r.ID.PartitionKey())
+	p, err = n.partFor(r.ID.PartitionKey())
+	return p, rec, err
 }
 
 // facts is a message that stands before the body of a record.
@@ -177,14 +193,22 @@ func parseOne(b []byte) (command.Record, error) {
 	return rec, err
 }
 
-// Accept proposes a record that another partition numbered for target; acked runs once it is applied, as
-// with Submit. A repeat is harmless. Codes as of Do, and Conflict for a record whose predecessor is missing.
+// Accept proposes a record that another partition, led by another process, numbered for target; acked runs
+// once it is applied, as with Submit. A repeat is harmless. Codes as of Do, and Conflict for a record whose
+// predecessor is missing.
 func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) error {
-	p, err := n.part(target)
+	rec, err := parseOne(record)
 	if err != nil {
 		return err
 	}
-	rec, err := parseOne(record)
+	if err := partition.Check(rec); err != nil {
+		return err
+	}
+	return n.accept(target, rec, record, acked)
+}
+
+func (n *Node) accept(target id.Partition, rec command.Record, record []byte, acked func(error)) error {
+	p, err := n.part(target)
 	if err != nil {
 		return err
 	}
@@ -206,7 +230,11 @@ func (n *Node) Accept(target id.Partition, record []byte, acked func(error)) err
 // send hands a message to the leader of its target: here if that is this node, else through a peer.
 // acked is called by any goroutine, once, unless send returns an error; it must not block.
 func (n *Node) send(target id.Partition, record []byte, acked func(error)) error {
-	err := n.Accept(target, record, acked)
+	rec, err := parseOne(record)
+	if err != nil {
+		return err
+	}
+	err = n.accept(target, rec, record, acked)
 	if err == nil || n.peers == nil || !errs.Is(err, errs.NotLeader) {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
+	"reprise/pkg/serviceproto"
 )
 
 // garbage are facts that do not decode.
@@ -33,7 +34,7 @@ func TestPoisonParksOnePartition(t *testing.T) {
 	n := w.start("a")
 	waits := n.submit(hang.request(w.nameIn(0, hang, "waits"), "", command.WantCompleted))
 	eventually(t, "it waits", func() bool { return n.Waiters(0) == 1 })
-	bad := n.submit(poison(hang.request(w.nameIn(0, hang, "bad"), "", 0).ID))
+	bad := n.trusted(poison(hang.request(w.nameIn(0, hang, "bad"), "", 0).ID))
 	for _, ch := range []<-chan answer{bad, waits} {
 		if a := n.answerOf(ch); !errs.Is(a.err, errs.Uncertain) {
 			t.Errorf("%v", a.err)
@@ -101,8 +102,10 @@ func mustRecord(h command.Header) []byte {
 
 // message is a signal for nobody that partition 0 numbered.
 func message(to id.Invocation, seq uint64) []byte {
-	rec := read(to, 0).Record
-	rec[9] = byte(command.Respond)
+	rec, err := command.Append(nil, command.Header{Kind: command.Respond, Frames: 1, ID: to}, nil, serviceproto.AppendSignalValue(nil, 17, nil))
+	if err != nil {
+		panic(err)
+	}
 	command.SetSource(rec, 0, seq)
 	return rec
 }

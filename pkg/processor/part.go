@@ -383,14 +383,28 @@ func (p *part) forget(c *call) {
 	p.tenure.waiters[c.id] = waiting
 }
 
+// leave drops one call of a caller, which was taken before.
+func (p *part) leave(caller any, number uint64, i id.Invocation) {
+	left := func(c *call) bool { return c.number == number && c.caller == caller }
+	if t := p.tenure; t != nil {
+		if at := slices.IndexFunc(t.waiters[i], left); at >= 0 {
+			p.forget(t.waiters[i][at])
+			return
+		}
+		for _, g := range t.inflight {
+			for _, n := range g.notes {
+				n.call.gone = n.call.gone || left(n.call)
+			}
+		}
+	}
+	for _, c := range slices.Concat(p.reads, p.proving) {
+		c.gone = c.gone || left(c)
+	}
+}
+
 // abandon drops the calls of a caller who left. All that it submitted was taken before.
 func (l *Loop) abandon(caller any) {
 	for _, p := range l.parts {
-		for _, reads := range [][]*call{p.reads, p.proving} {
-			for _, c := range reads {
-				c.gone = c.gone || c.caller == caller
-			}
-		}
 		if p.tenure != nil {
 			p.tenure.abandon(caller)
 		}

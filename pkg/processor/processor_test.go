@@ -64,9 +64,12 @@ func TestCallersLeave(t *testing.T) {
 			n := w.start("a")
 			w.log.hold(row.held)
 			kept := n.submit(hang.request("x", "", command.WantCompleted))
-			stream := new(int)
+			stream, lives := new(int), new(int)
 			r := hang.request("x", "", command.WantCompleted)
-			must(t, n.Submit(stream, r, func(*command.Outcome, error) { t.Error("a stream that was cut is answered") }))
+			must(t, n.Submit(stream, 1, r, func(*command.Outcome, error) { t.Error("a stream that was cut is answered") }))
+			must(t, n.Submit(lives, 1, r, func(*command.Outcome, error) { t.Error("one that left is answered") }))
+			stays := make(chan answer, 1)
+			must(t, n.Submit(lives, 2, r, func(o *command.Outcome, err error) { stays <- answer{o, err} }))
 			ctx, leave := context.WithCancelCause(t.Context())
 			why := errors.New("the caller left")
 			g := lifecycle.NewGroup(context.Background())
@@ -74,21 +77,45 @@ func TestCallersLeave(t *testing.T) {
 				_, err := n.Do(ctx, r)
 				return err
 			})
-			eventually(t, "the calls are taken", func() bool { return n.Calls(0) == 3 })
+			eventually(t, "the calls are taken", func() bool { return n.Calls(0) == 5 })
 			leave(why)
 			if err := g.Wait(); !errs.Is(err, errs.Uncertain) || !errors.Is(err, why) {
 				t.Errorf("the caller that left got %v", err)
 			}
 			n.Abandon(stream)
+			n.Leave(lives, 1, r.ID)
+			n.Leave(lives, 3, r.ID) // nobody has this number
+			n.Leave(stream, 2, r.ID)
 			w.log.hold(false)
-			eventually(t, "one waits", func() bool { return n.Waiters(0) == 1 && n.Calls(0) == 1 })
+			eventually(t, "two wait", func() bool { return n.Waiters(0) == 2 && n.Calls(0) == 2 })
 			close(w.endpoint.free)
 			if a := n.answerOf(kept); a.err != nil || string(a.outcome.Result.GetValue()) != "done" {
 				t.Errorf("the one that stayed: %+v, %v", a.outcome, a.err)
+			}
+			if a := <-stays; a.err != nil || string(a.outcome.Result.GetValue()) != "done" {
+				t.Errorf("the one that stayed at its stream: %+v, %v", a.outcome, a.err)
 			}
 			if got := n.Waiters(0); got != 0 {
 				t.Errorf("%d still wait", got)
 			}
 		})
 	}
+}
+
+// What another process made and does not decode is refused: in the log it would park the partition.
+func TestUndecodableRequests(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	n := w.start("a")
+	r := echo.request("x", "", command.WantCompleted)
+	r.Record = append([]byte(nil), r.Record...)
+	r.Record[command.HeaderSize] = 0xff
+	if err := n.Submit(nil, 1, r, func(*command.Outcome, error) { t.Error("it was taken") }); !errs.Is(err, errs.Invalid) {
+		t.Errorf("a request: %v", err)
+	}
+	empty, err := command.Append(nil, command.Header{Kind: command.Signal, ID: r.ID, Source: 0, SourceSeq: 1}, nil)
+	must(t, err)
+	if err := n.Accept(0, empty, func(error) { t.Error("it was taken") }); !errs.Is(err, errs.Invalid) {
+		t.Errorf("a message: %v", err)
+	}
+	n.want(echo, "y", "in", "in")
 }

@@ -111,7 +111,7 @@ func (c *WorkerClient) dropMoved() {
 }
 
 // Do sends a request to the leader of its partition and waits for what it wants. If ctx ends first the
-// request goes on without its caller. Codes: NotLeader and Unavailable say that nothing happened;
+// request goes on without its caller, and the worker is told. Codes: NotLeader and Unavailable say that nothing happened;
 // Uncertain that it may have.
 func (c *WorkerClient) Do(ctx context.Context, r command.Request) (*command.Outcome, error) {
 	n := c.routes.Partitions()
@@ -119,7 +119,7 @@ func (c *WorkerClient) Do(ctx context.Context, r command.Request) (*command.Outc
 		return nil, errs.Newf(errs.Unavailable, "the partitions of the cluster are not known yet")
 	}
 	w := newWaiter()
-	w.partition, w.want = id.PartitionOf(r.ID.PartitionKey(), n), r.Want
+	w.partition, w.want, w.id = id.PartitionOf(r.ID.PartitionKey(), n), r.Want, r.ID
 	p, err := c.submit(w, r.Record)
 	if err != nil {
 		return nil, err
@@ -189,8 +189,9 @@ func (c *WorkerClient) peer(l id.GenerationalNode) (*peer, error) {
 type waiter struct {
 	number    uint64 // guarded by peer.mu until it is answered
 	partition id.Partition
-	want      command.Want // 0: a delivery
-	acked     func(error)  // of a delivery
+	want      command.Want  // 0: a delivery
+	id        id.Invocation // of a request
+	acked     func(error)   // of a delivery
 
 	outcome *command.Outcome
 	err     error

@@ -27,10 +27,22 @@ type fakeWorker struct {
 	submit func(r command.Request, answered func(*command.Outcome, error)) error
 	accept func(target id.Partition, record []byte, acked func(error)) error
 
-	abandoned chan<- struct{} // with room for each exchange that ends; may be nil
+	abandoned chan<- struct{}                      // with room for each exchange that ends; may be nil
+	submitted func(number uint64, i id.Invocation) // instead of submit, of requests that are never answered
+	left      func(number uint64, i id.Invocation)
 }
 
-func (f fakeWorker) Submit(_ any, r command.Request, answered func(*command.Outcome, error)) error {
+func (f fakeWorker) Leave(_ any, number uint64, i id.Invocation) {
+	if f.left != nil {
+		f.left(number, i)
+	}
+}
+
+func (f fakeWorker) Submit(_ any, number uint64, r command.Request, answered func(*command.Outcome, error)) error {
+	if f.submitted != nil {
+		f.submitted(number, r.ID)
+		return nil
+	}
 	return f.submit(r, answered)
 }
 

@@ -37,6 +37,7 @@ type peer struct {
 	bytes       int
 	spare       []*frame
 	sent        map[uint64]*waiter      // by number
+	left        []leaver                // callers of sent requests that left; the worker does not know yet
 	next        uint64                  // number of the next request, from 1
 	refuseUntil time.Time               // no connection, and too early to try again
 	ended       bool                    // for good
@@ -92,42 +93,85 @@ func (p *peer) frameLocked() *frame {
 	if n := len(p.queue); n > 0 && len(p.queue[n-1].msg.Records) < p.c.cfg.FrameBytesMax {
 		return p.queue[n-1]
 	}
-	f := &frame{}
-	if n := len(p.spare); n > 0 {
-		f, p.spare = p.spare[n-1], p.spare[:n-1]
-	}
+	f := p.freshLocked()
 	f.msg.First = p.next
 	p.queue = append(p.queue, f)
 	return f
 }
 
-// forget drops a waiter whose caller has left; its request goes on.
-func (p *peer) forget(w *waiter) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.sent, w.number)
-	w.number = 0
+// freshLocked returns an empty frame.
+func (p *peer) freshLocked() *frame {
+	if n := len(p.spare); n > 0 {
+		f := p.spare[n-1]
+		p.spare = p.spare[:n-1]
+		return f
+	}
+	return &frame{}
 }
 
-// take moves the oldest frame from the queue to what is sent; nil if there is none.
+// leaver is a caller that has left: the number of its request and the invocation.
+type leaver struct {
+	number uint64
+	id     id.Invocation
+}
+
+// forget drops a waiter whose caller has left; its request goes on. The worker gives the place of the caller
+// away when it hears of it.
+func (p *peer) forget(w *waiter) {
+	p.mu.Lock()
+	wake := false
+	if _, sent := p.sent[w.number]; sent {
+		delete(p.sent, w.number)
+		p.left = append(p.left, leaver{w.number, w.id})
+		wake, p.sleeping = p.sleeping, false
+	}
+	w.number = 0
+	p.mu.Unlock()
+	if wake {
+		nudge(p.wake)
+	}
+}
+
+// leftMax is how many callers that left one message names.
+const leftMax = 10_000
+
+// take moves the oldest frame from the queue to what is sent, with the callers that left before; nil if there
+// is nothing to say.
 func (p *peer) take() *frame {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.queue) == 0 {
+	var f *frame
+	switch {
+	case len(p.queue) > 0:
+		f = p.queue[0]
+		p.queue[0] = nil
+		p.queue = p.queue[1:]
+		p.queued -= len(f.waiters)
+		p.bytes -= len(f.msg.Records)
+	case len(p.left) > 0:
+		f = p.freshLocked()
+	default:
 		p.sleeping = true
 		return nil
 	}
-	f := p.queue[0]
-	p.queue[0] = nil
-	p.queue = p.queue[1:]
-	p.queued -= len(f.waiters)
-	p.bytes -= len(f.msg.Records)
-	for _, w := range f.waiters {
+	n := min(len(p.left), leftMax)
+	for _, l := range p.left[:n] {
+		f.leave(l)
+	}
+	p.left = p.left[:copy(p.left, p.left[n:])]
+	for i, w := range f.waiters {
 		if w.number != 0 { // its caller still waits
 			p.sent[w.number] = w
+		} else if w.want != 0 {
+			f.leave(leaver{f.msg.First + uint64(i), w.id})
 		}
 	}
 	return f
+}
+
+func (f *frame) leave(l leaver) {
+	f.msg.Left = append(f.msg.Left, l.number)
+	f.msg.LeftIds = append(f.msg.LeftIds, l.id[:]...)
 }
 
 // recycle keeps a frame that is on the wire for a later one.
@@ -137,7 +181,8 @@ func (p *peer) recycle(f *frame) {
 		return
 	}
 	f.waiters = f.waiters[:0]
-	f.msg.Wants, f.msg.Targets, f.msg.Records = f.msg.Wants[:0], f.msg.Targets[:0], f.msg.Records[:0]
+	f.msg.First, f.msg.Wants, f.msg.Targets, f.msg.Records = 0, f.msg.Wants[:0], f.msg.Targets[:0], f.msg.Records[:0]
+	f.msg.Left, f.msg.LeftIds = f.msg.Left[:0], f.msg.LeftIds[:0]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.spare) < spareFramesMax {
@@ -200,6 +245,7 @@ func (p *peer) fail(cause error, pause time.Duration) {
 	}
 	sent := p.sent
 	p.queue, p.sent, p.queued, p.bytes = nil, map[uint64]*waiter{}, 0, 0
+	p.left = nil // the worker forgets all callers of an exchange that ends
 	p.mu.Unlock()
 	for _, w := range sent {
 		w.answer(nil, errs.Newf(errs.Uncertain, "the exchange with worker %s ended: %w", p.leader, cause))

@@ -19,8 +19,10 @@ import (
 // anything of a record. A callback runs once, in any goroutine, unless the method returns an error;
 // it does not block.
 type Worker interface {
-	// Submit proposes the record of r and answers with what r wants. caller is compared only.
-	Submit(caller any, r command.Request, answered func(*command.Outcome, error)) error
+	// Submit proposes the record of r and answers with what r wants. caller is compared only, number is the caller's.
+	Submit(caller any, number uint64, r command.Request, answered func(*command.Outcome, error)) error
+	// Leave says that nobody waits for the answer of a request for i that caller submitted before.
+	Leave(caller any, number uint64, i id.Invocation)
 	// Abandon says that nobody waits for the answers of what caller submitted before.
 	Abandon(caller any)
 	// Accept proposes a record that another partition numbered for target; acked is called when it is applied.
@@ -113,6 +115,7 @@ func (x *exchange) read(ctx context.Context) error {
 			m.Records = nil
 		}
 		m.Hello, m.First, m.Wants, m.Targets, m.Records = nil, 0, m.Wants[:0], m.Targets[:0], m.Records[:0]
+		m.Left, m.LeftIds = m.Left[:0], m.LeftIds[:0]
 		if err := x.stream.RecvMsg(m); err != nil {
 			if errors.Is(err, io.EOF) {
 				return nil
@@ -168,6 +171,19 @@ func (x *exchange) take(m *workerv1.ExchangeRequest) error {
 	if len(records) > 0 || len(targets) > 0 {
 		return errs.Newf(errs.Invalid, "%d bytes of records and %d targets belong to no request", len(records), len(targets))
 	}
+	return x.leave(m.Left, m.LeftIds)
+}
+
+// leave tells the worker which callers have left.
+func (x *exchange) leave(numbers []uint64, ids []byte) error {
+	if len(ids) != len(numbers)*len(id.Invocation{}) {
+		return errs.Newf(errs.Invalid, "%d bytes of ids for %d callers that left", len(ids), len(numbers))
+	}
+	for _, number := range numbers {
+		var i id.Invocation
+		ids = ids[copy(i[:], ids):]
+		x.s.worker.Leave(x, number, i)
+	}
 	return nil
 }
 
@@ -188,7 +204,7 @@ func (x *exchange) submit(number uint64, want command.Want, rec []byte) error {
 		x.answer(number, nil, errs.Newf(errs.Unsupported, "a request of kind %d that wants %d", r.Kind, want))
 		return nil
 	}
-	err = x.s.worker.Submit(x, command.Request{ID: r.ID, Record: rec, Want: want}, func(o *command.Outcome, err error) { x.answer(number, o, err) })
+	err = x.s.worker.Submit(x, number, command.Request{ID: r.ID, Record: rec, Want: want}, func(o *command.Outcome, err error) { x.answer(number, o, err) })
 	if err != nil {
 		x.answer(number, nil, err)
 	}

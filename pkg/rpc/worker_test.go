@@ -287,6 +287,85 @@ func TestWorkerCallerLeaves(t *testing.T) {
 	}
 }
 
+// Callers that time out leave nothing behind, neither here nor at the worker, whose invocations go on for hours.
+func TestWorkerForgetsCallersThatLeave(t *testing.T) {
+	const callers = 500
+	var mu sync.Mutex
+	waiting := map[uint64]id.Invocation{} // at the worker
+	changed := make(chan struct{}, 1)
+	var taken int
+	note := func() {
+		select {
+		case changed <- struct{}{}:
+		default:
+		}
+	}
+	w := newWorkers(t)
+	w.serve(workerOne, cluster, fakeWorker{
+		submitted: func(number uint64, i id.Invocation) {
+			mu.Lock()
+			defer mu.Unlock()
+			taken++
+			waiting[number] = i
+			note()
+		},
+		left: func(number uint64, i id.Invocation) {
+			mu.Lock()
+			defer mu.Unlock()
+			if waiting[number] != i {
+				t.Errorf("request %d is of %s, not of %s", number, waiting[number], i)
+			}
+			delete(waiting, number)
+			note()
+		},
+	})
+	c := w.client(rpc.DefaultWorker(), hosttest.NewClock())
+	ctx, leave := context.WithCancel(background)
+	g := lifecycle.NewGroup(background)
+	ids := make([]id.Invocation, callers)
+	for n := range ids {
+		ids[n] = id.WorkflowInvocation("Wf", fmt.Sprint(n))
+		rec := invokeRecord(t, ids[n], 1)
+		g.Go("caller", func(context.Context) error {
+			_, err := c.Do(ctx, command.Request{ID: ids[n], Record: rec, Want: command.WantCompleted})
+			if !errs.Is(err, errs.Uncertain) {
+				return fmt.Errorf("a caller that left got %w", err)
+			}
+			return nil
+		})
+	}
+	count := func(of func() int, want int) {
+		t.Helper()
+		for {
+			mu.Lock()
+			got := of()
+			mu.Unlock()
+			if got == want {
+				return
+			}
+			<-changed
+		}
+	}
+	count(func() int { return taken }, callers)
+	leave()
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	count(func() int { return len(waiting) }, 0)
+	if n := c.Tracked(); n != 0 {
+		t.Errorf("the client keeps account of %d", n)
+	}
+
+	gone, end := context.WithCancel(background) // callers that leave while their requests wait to be sent
+	end()
+	for n := range ids {
+		if _, err := c.Do(gone, command.Request{ID: ids[n], Record: invokeRecord(t, ids[n], 1), Want: command.WantCompleted}); !errs.Is(err, errs.Uncertain) {
+			t.Errorf("%v", err)
+		}
+	}
+	count(func() int { return taken - len(waiting) }, 2*callers)
+}
+
 func TestWorkerQueueIsBounded(t *testing.T) {
 	for _, row := range []struct {
 		name               string
@@ -377,6 +456,7 @@ func TestWorkerRefusesGarbage(t *testing.T) {
 		"half a record":       {hello, {Wants: []byte{1}, Records: rec[:100]}},
 		"too many records":    {hello, {Wants: []byte{}, Records: rec}},
 		"no target":           {hello, {Wants: []byte{0}, Records: rec}},
+		"callers without ids": {hello, {Left: []uint64{1}, LeftIds: rec[:23]}},
 		"too many targets":    {hello, {Wants: []byte{}, Targets: []uint32{1}}},
 		"unknown format":      {hello, {Wants: []byte{1}, Records: append(append([]byte(nil), rec[:8]...), append([]byte{99}, rec[9:]...)...)}},
 	} {

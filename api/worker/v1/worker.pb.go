@@ -89,10 +89,12 @@ func (x *Hello) GetGeneration() uint32 {
 type ExchangeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
-	First         uint64                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`            // number of the first request
-	Wants         []byte                 `protobuf:"bytes,3,opt,name=wants,proto3" json:"wants,omitempty"`             // one byte for each request: 0 = a delivery, else when it is answered (command.Want)
-	Targets       []uint32               `protobuf:"varint,4,rep,packed,name=targets,proto3" json:"targets,omitempty"` // partitions, one for each delivery
-	Records       []byte                 `protobuf:"bytes,5,opt,name=records,proto3" json:"records,omitempty"`         // finished records back to back, one for each request
+	First         uint64                 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`                   // number of the first request
+	Wants         []byte                 `protobuf:"bytes,3,opt,name=wants,proto3" json:"wants,omitempty"`                    // one byte for each request: 0 = a delivery, else when it is answered (command.Want)
+	Targets       []uint32               `protobuf:"varint,4,rep,packed,name=targets,proto3" json:"targets,omitempty"`        // partitions, one for each delivery
+	Records       []byte                 `protobuf:"bytes,5,opt,name=records,proto3" json:"records,omitempty"`                // finished records back to back, one for each request
+	Left          []uint64               `protobuf:"varint,6,rep,packed,name=left,proto3" json:"left,omitempty"`              // numbers of earlier requests, or of this message, whose callers have left
+	LeftIds       []byte                 `protobuf:"bytes,7,opt,name=left_ids,json=leftIds,proto3" json:"left_ids,omitempty"` // the ids of their invocations back to back
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -158,6 +160,20 @@ func (x *ExchangeRequest) GetTargets() []uint32 {
 func (x *ExchangeRequest) GetRecords() []byte {
 	if x != nil {
 		return x.Records
+	}
+	return nil
+}
+
+func (x *ExchangeRequest) GetLeft() []uint64 {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+func (x *ExchangeRequest) GetLeftIds() []byte {
+	if x != nil {
+		return x.LeftIds
 	}
 	return nil
 }
@@ -342,13 +358,15 @@ const file_worker_v1_worker_proto_rawDesc = "" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\rR\n" +
-	"generation\"\x99\x01\n" +
+	"generation\"\xc8\x01\n" +
 	"\x0fExchangeRequest\x12&\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.worker.v1.HelloR\x05hello\x12\x14\n" +
 	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x14\n" +
 	"\x05wants\x18\x03 \x01(\fR\x05wants\x12\x18\n" +
 	"\atargets\x18\x04 \x03(\rR\atargets\x12\x18\n" +
-	"\arecords\x18\x05 \x01(\fR\arecords\"g\n" +
+	"\arecords\x18\x05 \x01(\fR\arecords\x12\x12\n" +
+	"\x04left\x18\x06 \x03(\x04R\x04left\x12\x19\n" +
+	"\bleft_ids\x18\a \x01(\fR\aleftIds\"g\n" +
 	"\x10ExchangeResponse\x12&\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.worker.v1.HelloR\x05hello\x12+\n" +
 	"\aanswers\x18\x02 \x03(\v2\x11.worker.v1.AnswerR\aanswers\"\xb8\x02\n" +

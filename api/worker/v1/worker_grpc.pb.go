@@ -37,7 +37,8 @@ type WorkerClient interface {
 	// The first message each way is a Hello and nothing else; a caller sends no request before it has
 	// the one of the worker, so a caller of another cluster, which ends with Invalid, has done nothing.
 	// Requests of one stream are proposed in the order in which they are sent. A request is harmless
-	// when repeated: records create the invocation of their id once, deliveries are numbered.
+	// when repeated: records create the invocation of their id once, deliveries are numbered. A caller
+	// that says it has left is not answered; its request goes on.
 	//
 	// Codes of answers: NotLeader and Unavailable say that nothing happened, Uncertain that it may
 	// have, Conflict that the predecessor of a delivery is missing. A stream that breaks leaves each
@@ -80,7 +81,8 @@ type WorkerServer interface {
 	// The first message each way is a Hello and nothing else; a caller sends no request before it has
 	// the one of the worker, so a caller of another cluster, which ends with Invalid, has done nothing.
 	// Requests of one stream are proposed in the order in which they are sent. A request is harmless
-	// when repeated: records create the invocation of their id once, deliveries are numbered.
+	// when repeated: records create the invocation of their id once, deliveries are numbered. A caller
+	// that says it has left is not answered; its request goes on.
 	//
 	// Codes of answers: NotLeader and Unavailable say that nothing happened, Uncertain that it may
 	// have, Conflict that the predecessor of a delivery is missing. A stream that breaks leaves each
