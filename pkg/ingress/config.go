@@ -15,6 +15,9 @@ type Config struct {
 	RequestsMax int64
 	// StreamsMax is how many HTTP/2 streams one connection may have open (default 200).
 	StreamsMax int
+	// NetHTTPOnly leaves all requests to net/http (default false: plain ones cost a fraction of that). It is for
+	// comparing the two.
+	NetHTTPOnly bool
 	// DrainTimeout is how long requests in flight may still take at shutdown (default 5 s).
 	DrainTimeout time.Duration
 }

@@ -29,6 +29,7 @@ type cluster struct {
 	afterwards  bool     // refuse after the record was applied
 	tries       int
 	waiting     chan struct{} // gets a value when somebody starts to wait
+	left        chan error    // gets why somebody stopped to wait
 }
 
 type life struct {
@@ -46,7 +47,7 @@ type record struct {
 }
 
 func newCluster() *cluster {
-	return &cluster{invocations: map[id.Invocation]*life{}, waiting: make(chan struct{}, 100)}
+	return &cluster{invocations: map[id.Invocation]*life{}, waiting: make(chan struct{}, 100), left: make(chan error, 100)}
 }
 
 // Do implements ingress.Partitions.
@@ -87,6 +88,7 @@ func (c *cluster) Do(ctx context.Context, r command.Request) (*command.Outcome, 
 	case <-l.done:
 		return &command.Outcome{Status: command.OutcomeCompleted, Target: l.facts.Target, Result: l.result}, nil
 	case <-ctx.Done():
+		c.left <- context.Cause(ctx)
 		return nil, errs.With(errs.Uncertain, context.Cause(ctx))
 	}
 }

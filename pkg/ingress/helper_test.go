@@ -3,6 +3,7 @@ package ingress_test
 import (
 	"context"
 	"net/http/httptest"
+	"runtime"
 	"testing"
 	"time"
 
@@ -24,6 +25,16 @@ func inBackground(t testing.TB, f func()) <-chan struct{} {
 	g.Go("background", func(context.Context) error { defer close(done); f(); return nil })
 	t.Cleanup(func() { _ = g.Wait() })
 	return done
+}
+
+// eventually waits for what other goroutines do without telling.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !done(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
 }
 
 func exposition(t testing.TB, h host.Host) string {

@@ -24,19 +24,20 @@ import (
 // headerTimeout is how long a client may take to send the head of a request.
 const headerTimeout = 30 * time.Second
 
-// Server is the front on net/http: HTTP/1 and HTTP/2 with prior knowledge on each listener.
-// It is a lifecycle.Part.
+// Server answers on each listener: plain requests of HTTP/1.1 itself, all others, of HTTP/1 and of HTTP/2 with
+// prior knowledge, through net/http. It is a lifecycle.Part.
 type Server struct {
 	core      *Ingress
 	listeners []net.Listener
 	host      host.Host
 	ready     chan struct{}
+	plain     *plainFront
 	exchanges sync.Pool // of *httpExchange
 }
 
 // NewServer returns a server that closes the listeners when it ends.
 func NewServer(core *Ingress, listeners []net.Listener, h host.Host) *Server {
-	s := &Server{core: core, listeners: listeners, host: h, ready: make(chan struct{})}
+	s := &Server{core: core, listeners: listeners, host: h, ready: make(chan struct{}), plain: newPlainFront(core, h)}
 	s.exchanges.New = func() any { return &httpExchange{} }
 	return s
 }
@@ -48,27 +49,21 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 func (s *Server) Run(ctx context.Context) error {
 	base, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(ErrDraining)
-	var protocols http.Protocols
-	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{
-		Handler:           s,
-		Protocols:         &protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: s.core.cfg.StreamsMax},
-		ReadHeaderTimeout: headerTimeout,
-		BaseContext:       func(net.Listener) context.Context { return base },
-		ConnState:         s.count,
-		ErrorLog:          log.New(complaints{s.host.Log}, "", 0),
-		// OPTIONS * is answered like any other OPTIONS.
-		DisableGeneralOptionsHandler: true,
-	}
+	server := s.httpServer(base)
 	group := lifecycle.NewGroup(ctx)
+	group.Go("serve with net/http", func(context.Context) error {
+		if err := server.Serve(s.plain.other); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go("look after connections", func(context.Context) error {
+		s.plain.sweep(group)
+		return nil
+	})
 	for _, ln := range s.listeners {
-		group.Go("serve "+ln.Addr().String(), func(context.Context) error {
-			if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
-				return err
-			}
-			return nil
+		group.Go("accept on "+ln.Addr().String(), func(ctx context.Context) error {
+			return s.plain.accept(ctx, base, group, ln)
 		})
 	}
 	close(s.ready)
@@ -82,13 +77,30 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
+func (s *Server) httpServer(base context.Context) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
+	return &http.Server{
+		Handler:           s,
+		Protocols:         &protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: s.core.cfg.StreamsMax},
+		ReadHeaderTimeout: headerTimeout,
+		BaseContext:       func(net.Listener) context.Context { return base },
+		ConnState:         s.count,
+		ErrorLog:          log.New(complaints{s.host.Log}, "", 0),
+		// OPTIONS * is answered like any other OPTIONS.
+		DisableGeneralOptionsHandler: true,
+	}
+}
+
 // drain stops accepting, waits for what is in flight, and answers what is left with 503.
 func (s *Server) drain(server *http.Server, end context.CancelCauseFunc) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	t := s.host.Clock.NewTimer(s.core.cfg.DrainTimeout)
 	watch := lifecycle.NewGroup(ctx)
 	watch.Go("drain timeout", func(ctx context.Context) error {
-		t := s.host.Clock.NewTimer(s.core.cfg.DrainTimeout)
 		defer t.Stop()
 		select {
 		case <-t.C():
@@ -104,12 +116,22 @@ func (s *Server) drain(server *http.Server, end context.CancelCauseFunc) error {
 		}
 		return nil
 	})
+	var errClose error
+	for _, ln := range s.listeners {
+		errClose = errors.Join(errClose, ln.Close())
+	}
+	s.plain.drain()
 	err := server.Shutdown(ctx)
-	if err != nil { // what did not end by then is cut
+	select {
+	case <-s.plain.drained:
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // what did not end by then is cut
+		s.plain.cut()
 		err = server.Close()
 	}
 	cancel()
-	return errors.Join(err, watch.Wait())
+	return errors.Join(errClose, err, watch.Wait())
 }
 
 // lastWordTimeout is how long the 503 answers of a drain that timed out may take.
@@ -127,11 +149,9 @@ func (c complaints) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// count counts connections that end with net/http; all begin without it.
 func (s *Server) count(_ net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		s.core.metrics.created.Inc()
-	case http.StateClosed, http.StateHijacked:
+	if state == http.StateClosed || state == http.StateHijacked {
 		s.core.metrics.dropped.Inc()
 	}
 }
@@ -304,8 +324,8 @@ func write(w http.ResponseWriter, r *Request, resp *Response) {
 		h["Idempotency-Expires"] = []string{string(AppendExpires(text[:0], resp.ExpiresAt))}
 	}
 	switch {
-	case resp.Status == http.StatusNoContent || resp.Status == http.StatusNotModified:
-		w.WriteHeader(resp.Status) // a failure's code may be one of a response without a body
+	case !mayHaveBody(resp.Status):
+		w.WriteHeader(resp.Status)
 		return
 	case len(resp.Body) == 0:
 		h["Content-Length"] = valuesEmptyLength
