@@ -2,9 +2,7 @@ package processor
 
 import (
 	"context"
-	"fmt"
 
-	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
@@ -52,9 +50,16 @@ func newCall() any { return &call{done: make(chan struct{}, 1), answered: wakeCa
 // Do proposes the record of r and waits for what r wants. If ctx ends first the request goes on
 // without its caller. Codes: NotLeader and Unavailable say that nothing happened; Uncertain that it may have.
 func (n *Node) Do(ctx context.Context, r command.Request) (*command.Outcome, error) {
-	p, _, err := n.partOf(&r)
+	p, rec, err := n.partOf(&r)
 	if err != nil {
 		return nil, err
+	}
+	switch rec.Kind {
+	case command.Invoke, command.Signal, command.Read: // the ingress of this process made it, in a hurry
+	default:
+		if err := partition.Check(rec); err != nil {
+			return nil, err
+		}
 	}
 	c := n.calls.Get().(*call)
 	c.want, c.id, c.proposed = r.Want, r.ID, false
@@ -132,50 +137,11 @@ func (n *Node) partOf(r *command.Request) (p *part, rec command.Record, err erro
 	case rec.SourceSeq != 0:
 		return nil, rec, errs.Newf(errs.Invalid, "a request has the number of a message")
 	}
-	if err := checkRequest(&rec); err != nil {
-		return nil, rec, err
+	if !rec.Kind.Requestable() {
+		return nil, rec, errs.Newf(errs.Unsupported, "a request of kind %d", rec.Kind)
 	}
 	p, err = n.partFor(r.ID.PartitionKey())
 	return p, rec, err
-}
-
-// facts is a message that stands before the body of a record.
-type facts interface {
-	UnmarshalVT(b []byte) error
-}
-
-// checkRequest tells whether others may ask for a record. Facts that few send are decoded here: undecodable
-// ones would park the partition.
-func checkRequest(rec *command.Record) error {
-	if !rec.Kind.Requestable() {
-		return errs.Newf(errs.Unsupported, "a request of kind %d", rec.Kind)
-	}
-	var f facts
-	switch rec.Kind {
-	case command.Resume:
-		f = &storedv1.ResumeFacts{}
-	case command.Restart:
-		f = &storedv1.RestartFacts{}
-	case command.PatchState:
-		f = &storedv1.PatchStateFacts{}
-	default:
-		return nil
-	}
-	if err := f.UnmarshalVT(rec.Facts); err != nil {
-		return errs.With(errs.Invalid, fmt.Errorf("facts of a request of kind %d: %w", rec.Kind, err))
-	}
-	switch f := f.(type) {
-	case *storedv1.RestartFacts:
-		var next id.Invocation
-		if copy(next[:], f.Id) != len(f.Id) || len(f.Id) != len(next) || next.PartitionKey() != rec.ID.PartitionKey() {
-			return errs.Newf(errs.Invalid, "the id of the new invocation has another partition key than %s", rec.ID)
-		}
-	case *storedv1.PatchStateFacts:
-		if id.Hash(f.Key) != rec.ID.PartitionKey() {
-			return errs.Newf(errs.Invalid, "the key has another partition key than the request")
-		}
-	}
-	return nil
 }
 
 func parseOne(b []byte) (command.Record, error) {
@@ -214,11 +180,6 @@ func (n *Node) accept(target id.Partition, rec command.Record, record []byte, ac
 	}
 	if !rec.Kind.Deliverable() {
 		return errs.Newf(errs.Unsupported, "a message of kind %d", rec.Kind)
-	}
-	if rec.Kind == command.Attach {
-		if _, err := partition.AttachFacts(rec.Facts); err != nil {
-			return errs.With(errs.Invalid, fmt.Errorf("message %d of partition %d: %w", rec.SourceSeq, rec.Source, err))
-		}
 	}
 	if of := id.PartitionOf(rec.ID.PartitionKey(), n.partitions); of != target || rec.SourceSeq == 0 || uint32(rec.Source) >= n.partitions {
 		return errs.Newf(errs.Invalid, "message %d of partition %d for partition %d came to %d", rec.SourceSeq, rec.Source, of, target)
