@@ -62,6 +62,7 @@ type attempt struct {
 	tell       bool // post eventOver when the response is over
 	final      finalMessage
 	failure    *failure
+	server     string // what the SDK calls itself
 
 	seen      uint32 // notifications in its replay
 	hasOutput bool   // the journal has, or will have
@@ -249,7 +250,7 @@ func (a *attempt) clear() {
 	a.traceParent, a.traceState = "", ""
 	a.unpinned, a.bodyClosed, a.half, a.replaying = false, false, false, false
 	a.headed, a.ended, a.closed, a.deaf, a.tell = false, false, false, false, false
-	a.final, a.failure = notFinal, nil
+	a.final, a.failure, a.server = notFinal, nil, ""
 	a.hasOutput, a.commands = false, 0
 	a.pending, a.proposed = 0, 0
 	a.acks.clear()

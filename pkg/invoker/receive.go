@@ -21,6 +21,7 @@ func (a *attempt) Header(r *h2.Response) {
 		return
 	}
 	a.headed = true
+	a.server = r.Get("x-restate-server")
 	if f := badResponse(r, a.route.contentType, a.v.host.Clock); f != nil {
 		a.failLocked(f)
 	}

@@ -45,10 +45,14 @@ type run struct {
 	told    *failure // the last one that was proposed as an event
 	holding bool     // to be paused: no attempt follows
 
-	number      uint32 // of the last attempt
-	failures    uint32 // of this activation, as far as the policy counts them
-	refusals    uint32 // in a row
-	sinceStored uint32 // failed attempts since a command was stored
+	number      uint32        // of the last attempt
+	begun       uint32        // attempts of this activation
+	tried       id.Deployment // of the last attempt
+	server      string        // likewise: what it called itself
+	failed      *failure      // of the last attempt that did, also while the next one runs
+	failures    uint32        // of this activation, as far as the policy counts them
+	refusals    uint32        // in a row
+	sinceStored uint32        // failed attempts since a command was stored
 	pinned      bool
 	deployment  id.Deployment // if pinned, as the version
 	version     uint32
@@ -115,6 +119,7 @@ func (v *Invoker) acquire() bool {
 // begin makes an attempt with a token.
 func (v *Invoker) begin(r *run) {
 	r.token = true
+	r.begun++
 	r.state, r.failure = stateRunning, nil
 	h, d, version, f := v.handler(r)
 	if h == nil {
@@ -194,6 +199,7 @@ func (v *Invoker) drained(r *run) {
 func (v *Invoker) decide(r *run) {
 	v.detach(r)
 	f := r.failure
+	r.failed = f
 	if !f.uncounted && !f.refused {
 		r.sinceStored++
 	}
@@ -223,8 +229,8 @@ func (v *Invoker) decide(r *run) {
 	}
 }
 
-// failed are the attributes of a log line about the last attempt.
-func (r *run) failed() []slog.Attr {
+// about are the attributes of a log line about the last attempt.
+func (r *run) about() []slog.Attr {
 	return []slog.Attr{
 		slog.String(logkey.Invocation, r.ID.String()), slog.String(logkey.Target, r.Target.GetService()+"/"+r.Target.GetHandler()),
 		slog.Uint64(logkey.Attempt, uint64(r.number)), slog.String(logkey.Code, r.failure.doc), slog.String(logkey.Err, r.failure.Message),
@@ -233,7 +239,7 @@ func (r *run) failed() []slog.Attr {
 
 func (v *Invoker) retry(r *run, delay time.Duration) {
 	if ctx := context.Background(); v.host.Log.Enabled(ctx, slog.LevelDebug) {
-		v.host.Log.LogAttrs(ctx, slog.LevelDebug, "attempt failed and is tried again", r.failed()...)
+		v.host.Log.LogAttrs(ctx, slog.LevelDebug, "attempt failed and is tried again", r.about()...)
 	}
 	v.metrics.of(r.Partition).transient.Inc()
 	if !r.failure.refused {
@@ -278,7 +284,7 @@ func (v *Invoker) park(r *run, kind command.Kind) {
 	r.state = stateParked
 	if !r.holding {
 		v.metrics.of(r.Partition).failed.Inc()
-		v.host.Log.LogAttrs(context.Background(), slog.LevelWarn, "attempt failed and is not tried again", r.failed()...)
+		v.host.Log.LogAttrs(context.Background(), slog.LevelWarn, "attempt failed and is not tried again", r.about()...)
 	}
 	rec, err := command.Append(v.scratch[:0], r.header(kind), facts)
 	if err != nil || !v.owner.Propose(r.Partition, rec) { // or the partition is given up, which stops all
@@ -339,6 +345,7 @@ func (v *Invoker) detach(r *run) {
 	a.mu.Lock()
 	a.deaf = true
 	a.freeLocked()
+	r.tried, r.server = a.route.deployment, a.server
 	a.mu.Unlock()
 	a.run = nil
 	a.unref()

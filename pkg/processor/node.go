@@ -99,6 +99,7 @@ type Node struct {
 	loops      []*Loop
 	metrics    *metrics
 	ready      chan struct{}
+	ended      chan struct{} // closed when Run has ended: nobody takes what is left in a mailbox
 	full       atomic.Bool   // no new requests are taken: the disk is nearly full
 	replays    chan struct{} // one slot for each partition that may be replayed at a time
 	calls      sync.Pool     // of *call that were answered: none is left with a loop then
@@ -120,7 +121,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, meta: parts.Meta, view: parts.View,
-		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}),
+		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}), ended: make(chan struct{}),
 		replays: make(chan struct{}, cfg.ReplaysMax),
 	}
 	n.wanted.Store(-1)
@@ -162,6 +163,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	group.Go("flush", func(ctx context.Context) error { return n.keepReplayShort(ctx, parts) })
 	group.Go("leadership", func(ctx context.Context) error { return n.keepAssigned(ctx, group, parts) })
 	err = group.Wait()
+	close(n.ended)
 	return joinClose(err, parts)
 }
 

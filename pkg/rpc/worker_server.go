@@ -37,6 +37,7 @@ type WorkerServer struct {
 	self        id.GenerationalNode
 	fingerprint func() uint64
 	worker      Worker
+	scanner     Scanner // nil: scans are not served
 }
 
 // NewWorkerServer checks cfg and returns a server. fingerprint is that of the cluster, 0 while it is not known.

@@ -348,6 +348,213 @@ func (x *Answer) GetWorkflow() bool {
 	return false
 }
 
+// ScanRequest says what a scan is to bring.
+type ScanRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Table         string                 `protobuf:"bytes,3,opt,name=table,proto3" json:"table,omitempty"`
+	Columns       []string               `protobuf:"bytes,4,rep,name=columns,proto3" json:"columns,omitempty"`
+	Filters       []*ScanFilter          `protobuf:"bytes,5,rep,name=filters,proto3" json:"filters,omitempty"` // all of them hold
+	Limit         uint64                 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`    // rows; 0 = all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanRequest) Reset() {
+	*x = ScanRequest{}
+	mi := &file_worker_v1_worker_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanRequest) ProtoMessage() {}
+
+func (x *ScanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_worker_v1_worker_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanRequest.ProtoReflect.Descriptor instead.
+func (*ScanRequest) Descriptor() ([]byte, []int) {
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ScanRequest) GetHello() *Hello {
+	if x != nil {
+		return x.Hello
+	}
+	return nil
+}
+
+func (x *ScanRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *ScanRequest) GetTable() string {
+	if x != nil {
+		return x.Table
+	}
+	return ""
+}
+
+func (x *ScanRequest) GetColumns() []string {
+	if x != nil {
+		return x.Columns
+	}
+	return nil
+}
+
+func (x *ScanRequest) GetFilters() []*ScanFilter {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
+func (x *ScanRequest) GetLimit() uint64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// ScanFilter keeps the rows whose column is one of values, or NULL; if negated those where it is not, and then not NULL.
+type ScanFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Column        string                 `protobuf:"bytes,1,opt,name=column,proto3" json:"column,omitempty"`
+	Values        []string               `protobuf:"bytes,2,rep,name=values,proto3" json:"values,omitempty"`    // numbers in decimal
+	Null          bool                   `protobuf:"varint,3,opt,name=null,proto3" json:"null,omitempty"`       // in place of values
+	Negated       bool                   `protobuf:"varint,4,opt,name=negated,proto3" json:"negated,omitempty"` // Next free field: 5
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanFilter) Reset() {
+	*x = ScanFilter{}
+	mi := &file_worker_v1_worker_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanFilter) ProtoMessage() {}
+
+func (x *ScanFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_worker_v1_worker_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanFilter.ProtoReflect.Descriptor instead.
+func (*ScanFilter) Descriptor() ([]byte, []int) {
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ScanFilter) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *ScanFilter) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *ScanFilter) GetNull() bool {
+	if x != nil {
+		return x.Null
+	}
+	return false
+}
+
+func (x *ScanFilter) GetNegated() bool {
+	if x != nil {
+		return x.Negated
+	}
+	return false
+}
+
+// ScanResponse is a batch of rows.
+type ScanResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Batch         []byte                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"` // an Arrow IPC stream: schema, one record batch, end
+	Rows          uint32                 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`  // Next free field: 3
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanResponse) Reset() {
+	*x = ScanResponse{}
+	mi := &file_worker_v1_worker_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanResponse) ProtoMessage() {}
+
+func (x *ScanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_worker_v1_worker_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanResponse.ProtoReflect.Descriptor instead.
+func (*ScanResponse) Descriptor() ([]byte, []int) {
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ScanResponse) GetBatch() []byte {
+	if x != nil {
+		return x.Batch
+	}
+	return nil
+}
+
+func (x *ScanResponse) GetRows() uint32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
 var File_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_worker_v1_worker_proto_rawDesc = "" +
@@ -381,9 +588,26 @@ const file_worker_v1_worker_proto_rawDesc = "" +
 	"\x06stored\x18\b \x01(\bR\x06stored\x12\"\n" +
 	"\rexpires_at_ms\x18\t \x01(\x03R\vexpiresAtMs\x12\x1a\n" +
 	"\bworkflow\x18\n" +
-	" \x01(\bR\bworkflow2Q\n" +
+	" \x01(\bR\bworkflow\"\xca\x01\n" +
+	"\vScanRequest\x12&\n" +
+	"\x05hello\x18\x01 \x01(\v2\x10.worker.v1.HelloR\x05hello\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x14\n" +
+	"\x05table\x18\x03 \x01(\tR\x05table\x12\x18\n" +
+	"\acolumns\x18\x04 \x03(\tR\acolumns\x12/\n" +
+	"\afilters\x18\x05 \x03(\v2\x15.worker.v1.ScanFilterR\afilters\x12\x14\n" +
+	"\x05limit\x18\x06 \x01(\x04R\x05limit\"j\n" +
+	"\n" +
+	"ScanFilter\x12\x16\n" +
+	"\x06column\x18\x01 \x01(\tR\x06column\x12\x16\n" +
+	"\x06values\x18\x02 \x03(\tR\x06values\x12\x12\n" +
+	"\x04null\x18\x03 \x01(\bR\x04null\x12\x18\n" +
+	"\anegated\x18\x04 \x01(\bR\anegated\"8\n" +
+	"\fScanResponse\x12\x14\n" +
+	"\x05batch\x18\x01 \x01(\fR\x05batch\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\rR\x04rows2\x8c\x01\n" +
 	"\x06Worker\x12G\n" +
-	"\bExchange\x12\x1a.worker.v1.ExchangeRequest\x1a\x1b.worker.v1.ExchangeResponse(\x010\x01B Z\x1ereprise/api/worker/v1;workerv1b\x06proto3"
+	"\bExchange\x12\x1a.worker.v1.ExchangeRequest\x1a\x1b.worker.v1.ExchangeResponse(\x010\x01\x129\n" +
+	"\x04Scan\x12\x16.worker.v1.ScanRequest\x1a\x17.worker.v1.ScanResponse0\x01B Z\x1ereprise/api/worker/v1;workerv1b\x06proto3"
 
 var (
 	file_worker_v1_worker_proto_rawDescOnce sync.Once
@@ -397,28 +621,35 @@ func file_worker_v1_worker_proto_rawDescGZIP() []byte {
 	return file_worker_v1_worker_proto_rawDescData
 }
 
-var file_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_worker_v1_worker_proto_goTypes = []any{
 	(*Hello)(nil),            // 0: worker.v1.Hello
 	(*ExchangeRequest)(nil),  // 1: worker.v1.ExchangeRequest
 	(*ExchangeResponse)(nil), // 2: worker.v1.ExchangeResponse
 	(*Answer)(nil),           // 3: worker.v1.Answer
-	(*v1.Target)(nil),        // 4: stored.v1.Target
-	(*v1.Result)(nil),        // 5: stored.v1.Result
+	(*ScanRequest)(nil),      // 4: worker.v1.ScanRequest
+	(*ScanFilter)(nil),       // 5: worker.v1.ScanFilter
+	(*ScanResponse)(nil),     // 6: worker.v1.ScanResponse
+	(*v1.Target)(nil),        // 7: stored.v1.Target
+	(*v1.Result)(nil),        // 8: stored.v1.Result
 }
 var file_worker_v1_worker_proto_depIdxs = []int32{
 	0, // 0: worker.v1.ExchangeRequest.hello:type_name -> worker.v1.Hello
 	0, // 1: worker.v1.ExchangeResponse.hello:type_name -> worker.v1.Hello
 	3, // 2: worker.v1.ExchangeResponse.answers:type_name -> worker.v1.Answer
-	4, // 3: worker.v1.Answer.target:type_name -> stored.v1.Target
-	5, // 4: worker.v1.Answer.result:type_name -> stored.v1.Result
-	1, // 5: worker.v1.Worker.Exchange:input_type -> worker.v1.ExchangeRequest
-	2, // 6: worker.v1.Worker.Exchange:output_type -> worker.v1.ExchangeResponse
-	6, // [6:7] is the sub-list for method output_type
-	5, // [5:6] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 3: worker.v1.Answer.target:type_name -> stored.v1.Target
+	8, // 4: worker.v1.Answer.result:type_name -> stored.v1.Result
+	0, // 5: worker.v1.ScanRequest.hello:type_name -> worker.v1.Hello
+	5, // 6: worker.v1.ScanRequest.filters:type_name -> worker.v1.ScanFilter
+	1, // 7: worker.v1.Worker.Exchange:input_type -> worker.v1.ExchangeRequest
+	4, // 8: worker.v1.Worker.Scan:input_type -> worker.v1.ScanRequest
+	2, // 9: worker.v1.Worker.Exchange:output_type -> worker.v1.ExchangeResponse
+	6, // 10: worker.v1.Worker.Scan:output_type -> worker.v1.ScanResponse
+	9, // [9:11] is the sub-list for method output_type
+	7, // [7:9] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_worker_v1_worker_proto_init() }
@@ -432,7 +663,7 @@ func file_worker_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_worker_v1_worker_proto_rawDesc), len(file_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

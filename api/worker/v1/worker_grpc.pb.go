@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	Worker_Exchange_FullMethodName = "/worker.v1.Worker/Exchange"
+	Worker_Scan_FullMethodName     = "/worker.v1.Worker/Scan"
 )
 
 // WorkerClient is the client API for Worker service.
@@ -45,6 +46,10 @@ type WorkerClient interface {
 	// request that was sent on it and not answered uncertain. The stream itself ends with Invalid
 	// for what cannot be read.
 	Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExchangeRequest, ExchangeResponse], error)
+	// Scan reads rows of one partition for a SQL statement, as they are when it begins. The admin daemon calls it;
+	// a repeat is harmless. Rows are made while the caller takes them. Codes: NotLeader, Invalid (another cluster, a
+	// table, column or filter that the worker does not know), Unavailable (the worker stops), Corrupt.
+	Scan(ctx context.Context, in *ScanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ScanResponse], error)
 }
 
 type workerClient struct {
@@ -68,6 +73,25 @@ func (c *workerClient) Exchange(ctx context.Context, opts ...grpc.CallOption) (g
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Worker_ExchangeClient = grpc.BidiStreamingClient[ExchangeRequest, ExchangeResponse]
 
+func (c *workerClient) Scan(ctx context.Context, in *ScanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ScanResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Worker_ServiceDesc.Streams[1], Worker_Scan_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ScanRequest, ScanResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Worker_ScanClient = grpc.ServerStreamingClient[ScanResponse]
+
 // WorkerServer is the server API for Worker service.
 // All implementations must embed UnimplementedWorkerServer
 // for forward compatibility.
@@ -89,6 +113,10 @@ type WorkerServer interface {
 	// request that was sent on it and not answered uncertain. The stream itself ends with Invalid
 	// for what cannot be read.
 	Exchange(grpc.BidiStreamingServer[ExchangeRequest, ExchangeResponse]) error
+	// Scan reads rows of one partition for a SQL statement, as they are when it begins. The admin daemon calls it;
+	// a repeat is harmless. Rows are made while the caller takes them. Codes: NotLeader, Invalid (another cluster, a
+	// table, column or filter that the worker does not know), Unavailable (the worker stops), Corrupt.
+	Scan(*ScanRequest, grpc.ServerStreamingServer[ScanResponse]) error
 	mustEmbedUnimplementedWorkerServer()
 }
 
@@ -101,6 +129,9 @@ type UnimplementedWorkerServer struct{}
 
 func (UnimplementedWorkerServer) Exchange(grpc.BidiStreamingServer[ExchangeRequest, ExchangeResponse]) error {
 	return status.Error(codes.Unimplemented, "method Exchange not implemented")
+}
+func (UnimplementedWorkerServer) Scan(*ScanRequest, grpc.ServerStreamingServer[ScanResponse]) error {
+	return status.Error(codes.Unimplemented, "method Scan not implemented")
 }
 func (UnimplementedWorkerServer) mustEmbedUnimplementedWorkerServer() {}
 func (UnimplementedWorkerServer) testEmbeddedByValue()                {}
@@ -130,6 +161,17 @@ func _Worker_Exchange_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Worker_ExchangeServer = grpc.BidiStreamingServer[ExchangeRequest, ExchangeResponse]
 
+func _Worker_Scan_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ScanRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(WorkerServer).Scan(m, &grpc.GenericServerStream[ScanRequest, ScanResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Worker_ScanServer = grpc.ServerStreamingServer[ScanResponse]
+
 // Worker_ServiceDesc is the grpc.ServiceDesc for Worker service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -143,6 +185,11 @@ var Worker_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _Worker_Exchange_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "Scan",
+			Handler:       _Worker_Scan_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "worker/v1/worker.proto",

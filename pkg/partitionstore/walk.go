@@ -1,0 +1,222 @@
+package partitionstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+	"reprise/pkg/invocation"
+	"reprise/pkg/journal"
+	"reprise/pkg/keyenc"
+)
+
+// Walks over all rows of a kind, for people who look: nothing of the engine reads a partition so.
+
+// stepsBeforeSeek is how many rows of a journal are stepped over before the next invocation is sought.
+const stepsBeforeSeek = 8
+
+// LifeRows walks the invocations of a partition in the order of their creation, and the journal of each.
+type LifeRows struct {
+	it      *pebble.Iterator
+	err     error
+	current life
+	started bool
+	ahead   bool // the iterator stands on a row that was not told
+	seek    []byte
+}
+
+// Lives walks all invocations.
+func (s *Snapshot) Lives() *LifeRows {
+	it, err := s.snap.NewIter(bounds([]byte{kindLife}))
+	return &LifeRows{it: it, err: err}
+}
+
+// step moves to the next row that was not told; false at the end.
+func (r *LifeRows) step() bool {
+	switch {
+	case r.err != nil:
+		return false
+	case r.ahead:
+		return r.it.Valid()
+	case !r.started:
+		r.started = true
+		r.it.First()
+	default:
+		r.it.Next()
+	}
+	r.ahead = r.it.Valid()
+	if !r.ahead {
+		r.err = r.it.Error()
+	}
+	return r.ahead
+}
+
+// Next goes to the next invocation, past what is left of a journal; io.EOF after the last one. The caller keeps the row.
+func (r *LifeRows) Next() (*invocation.Invocation, error) {
+	for steps := 0; r.step(); {
+		k := r.it.Key()
+		if l, ok := parseLifeKey(k); ok {
+			v, err := r.it.ValueAndErr()
+			if err != nil {
+				return nil, err
+			}
+			r.current, r.ahead = l, false
+			return decodeInvocation(l, v)
+		}
+		l, _, ok := parseJournalKey(k)
+		if !ok {
+			return nil, malformed(k)
+		}
+		if steps++; steps < stepsBeforeSeek {
+			r.ahead = false
+			continue
+		}
+		r.seek = keyenc.PrefixEnd(appendLifeKey(r.seek[:0], l))
+		r.it.SeekGE(r.seek)
+		r.ahead, steps = r.it.Valid(), 0
+		if !r.ahead {
+			r.err = r.it.Error()
+			break
+		}
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return nil, io.EOF
+}
+
+// NextJournal returns the next row of the journal of the invocation that Next told, borrowed until the next call; io.EOF
+// after the last one.
+func (r *LifeRows) NextJournal() (journal.Row, error) {
+	if !r.step() {
+		if r.err != nil {
+			return journal.Row{}, r.err
+		}
+		return journal.Row{}, io.EOF
+	}
+	l, first, ok := parseJournalKey(r.it.Key())
+	if !ok || l != r.current {
+		return journal.Row{}, io.EOF
+	}
+	v, err := r.it.ValueAndErr()
+	if err != nil {
+		return journal.Row{}, err
+	}
+	r.ahead = false
+	return journal.ParseRow(first, v)
+}
+
+// Close ends the walk.
+func (r *LifeRows) Close() error {
+	if r.it == nil {
+		return nil
+	}
+	it := r.it
+	r.it, r.err, r.ahead = nil, errors.New("the walk is closed"), false
+	return it.Close()
+}
+
+// Object narrows a walk to the objects of one service, or to one object of it.
+type Object struct {
+	Service, Key       string
+	HasService, HasKey bool // a key without a service narrows nothing
+}
+
+func (o Object) prefix(kind byte) []byte {
+	prefix := []byte{kind}
+	if !o.HasService {
+		return prefix
+	}
+	prefix = keyenc.AppendBytes(prefix, o.Service)
+	if !o.HasKey {
+		return prefix
+	}
+	return keyenc.AppendBytes(prefix, o.Key)
+}
+
+// ObjectRows walks rows that belong to objects, in the order of service, key and what follows.
+type ObjectRows struct {
+	rows
+	kind byte
+}
+
+func (s *Snapshot) objectRows(kind byte, o Object) *ObjectRows {
+	prefix := o.prefix(kind)
+	return &ObjectRows{rows: newRows(s.snap, prefix, prefix), kind: kind}
+}
+
+// Locks walks the locks that are held.
+func (s *Snapshot) Locks(o Object) *LockRows { return &LockRows{s.objectRows(kindLock, o)} }
+
+// Queues walks who waits for locks.
+func (s *Snapshot) Queues(o Object) *QueueRows { return &QueueRows{s.objectRows(kindQueue, o)} }
+
+// UserStates walks the state of objects.
+func (s *Snapshot) UserStates(o Object) *ObjectStateRows {
+	return &ObjectStateRows{s.objectRows(kindUserState, o)}
+}
+
+func (r *ObjectRows) object() (service, key string, rest, value []byte, err error) {
+	k, v, err := r.next()
+	if err != nil {
+		return "", "", nil, nil, err
+	}
+	service, key, rest, ok := cutObject(k, r.kind)
+	if !ok {
+		return "", "", nil, nil, malformed(k)
+	}
+	return service, key, rest, v, nil
+}
+
+// LockRows walks locks.
+type LockRows struct{ *ObjectRows }
+
+// Next returns the next lock; io.EOF after the last one.
+func (r *LockRows) Next() (service, key string, holder id.Invocation, err error) {
+	service, key, _, v, err := r.object()
+	if err == nil && len(v) != lockLen {
+		err = errs.Newf(errs.Corrupt, "lock of %s/%q has %d bytes", service, key, len(v))
+	}
+	if err != nil {
+		return "", "", holder, err
+	}
+	copy(holder[:], v)
+	return service, key, holder, nil
+}
+
+// QueueRows walks who waits.
+type QueueRows struct{ *ObjectRows }
+
+// Queued is an invocation that waits for a lock.
+type Queued struct {
+	Service, Key string
+	Position     uint64
+	ID           id.Invocation
+}
+
+// Next returns the next one that waits; io.EOF after the last one.
+func (r *QueueRows) Next() (q Queued, err error) {
+	service, key, rest, v, err := r.object()
+	if err != nil {
+		return q, err
+	}
+	if len(rest) != 8 || len(v) != len(q.ID) {
+		return q, errs.Newf(errs.Corrupt, "queue row of %s/%q is malformed", service, key)
+	}
+	q = Queued{Service: service, Key: key, Position: binary.BigEndian.Uint64(rest)}
+	copy(q.ID[:], v)
+	return q, nil
+}
+
+// ObjectStateRows walks user state.
+type ObjectStateRows struct{ *ObjectRows }
+
+// Next returns the next entry, borrowed until the next call; io.EOF after the last one.
+func (r *ObjectStateRows) Next() (service, key string, e StateEntry, err error) {
+	service, key, name, v, err := r.object()
+	return service, key, StateEntry{Key: name, Value: v}, err
+}

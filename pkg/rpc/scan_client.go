@@ -1,0 +1,61 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	workerv1 "reprise/api/worker/v1"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+	"reprise/pkg/query/scan"
+)
+
+// ScanClient scans partitions at their leaders in other processes.
+type ScanClient struct {
+	self   id.GenerationalNode
+	routes Routes
+	conns  Conns
+}
+
+// NewScanClient returns a client.
+func NewScanClient(self id.GenerationalNode, routes Routes, conns Conns) *ScanClient {
+	return &ScanClient{self: self, routes: routes, conns: conns}
+}
+
+// Scan implements Scanner.
+func (c *ScanClient) Scan(ctx context.Context, p id.Partition, r *scan.Request, emit func(scan.Batch) error) error {
+	leader, ok := c.routes.Leader(p)
+	if !ok {
+		return errs.Newf(errs.Unavailable, "partition %d has no leader", p)
+	}
+	conn, err := c.conns.Conn(leader.Node)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx) // ends the stream when emit has enough
+	defer cancel()
+	request := &workerv1.ScanRequest{
+		Hello:     &workerv1.Hello{Fingerprint: c.routes.Fingerprint(), Node: uint32(c.self.Node), Generation: c.self.Generation},
+		Partition: uint32(p), Table: r.Table, Columns: r.Columns, Limit: r.Limit,
+	}
+	for _, f := range r.Filters {
+		request.Filters = append(request.Filters, &workerv1.ScanFilter{Column: f.Column, Values: f.Values, Null: f.Null, Negated: f.Not})
+	}
+	stream, err := workerv1.NewWorkerClient(conn).Scan(ctx, request)
+	if err != nil {
+		return err
+	}
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := emit(scan.Batch{Rows: int(m.GetRows()), Data: m.GetBatch()}); err != nil {
+			return err
+		}
+	}
+}
