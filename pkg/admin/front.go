@@ -14,12 +14,13 @@ import (
 // front is what comes before the gateways: one for API version 2, one for all others.
 type front struct {
 	v2, current http.Handler
+	query       http.Handler // may be nil
 	routes      routes
 	places      chan struct{} // one for each request that may run; nil: no limit
 }
 
 func (s *Server) newFront(reg *registry.Registrar, ops *operator) (http.Handler, error) {
-	f := &front{routes: s.routes}
+	f := &front{routes: s.routes, query: s.cfg.Query}
 	var err error
 	if f.v2, err = s.newMux(&calls{reg: reg, ops: ops, ingress: s.cfg.IngressEndpoint, v2: true}); err != nil {
 		return nil, fmt.Errorf("gateway of version 2: %w", err)
@@ -74,6 +75,10 @@ func (f *front) route(w http.ResponseWriter, r *http.Request, version int) {
 			return
 		}
 		r.Method = http.MethodPatch
+	}
+	if r.URL.Path == "/query" && f.query != nil {
+		f.query.ServeHTTP(w, r)
+		return
 	}
 	if r.URL.Path == "/health" {
 		health := &answer{status: http.StatusOK, form: formEmpty}

@@ -20,6 +20,7 @@ type Config struct {
 	Listener              net.Listener  // serve on this in place of Address; the server closes it
 	IngressEndpoint       func() string // URL of the ingress that clients are told; nil or "" tells none
 	ConcurrentRequestsMax int           // more are refused with 429; 0 (default) means no limit
+	Query                 http.Handler  // answers POST /query; nil: no SQL here
 	DrainTimeout          time.Duration // how long requests may go on after a stop; default 5 s
 }
 

@@ -197,6 +197,7 @@ type Admin struct {
 type QueryEngine struct {
 	MemoryBytes Bytes  `toml:"memory-size"`
 	TmpDir      string `toml:"tmp-dir"`
+	Parallelism uint32 `toml:"query-parallelism"` // 0: the number of cores
 }
 
 // Ingress is about the HTTP ingress.

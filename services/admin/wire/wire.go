@@ -3,12 +3,17 @@ package wire
 import (
 	"context"
 	"net"
+	"net/http"
+	"os"
+	"runtime"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/admin"
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
+	"reprise/pkg/query"
+	"reprise/pkg/query/duck"
 	"reprise/pkg/registry"
 	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
@@ -28,19 +33,65 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, n)
+	sql, err := NewSQL(n, n.Scans())
+	if err != nil {
+		return err
+	}
 	workers, err := n.Workers()
 	if err != nil {
 		return err
 	}
-	server, err := New(n, ln, workers)
+	server, err := New(n, ln, workers, sql.Handler)
 	if err != nil {
 		return err
 	}
-	return lifecycle.Run(ctx, append(n.Parts(), workers, server, n.Fabric())...)
+	parts := append(n.Parts(), sql.Parts...)
+	return lifecycle.Run(ctx, append(parts, workers, server, n.Fabric())...)
 }
 
-// New builds the admin API on a listener, which it closes when it ends.
-func New(n *node.Node, ln net.Listener, partitions admin.Partitions) (*admin.Server, error) {
+// SQL is what answers statements.
+type SQL struct {
+	Handler http.Handler
+	Parts   []lifecycle.Part // none, if this binary was built without SQL
+}
+
+// NewSQL builds what answers statements over partitions that are reached through scans.
+func NewSQL(n *node.Node, scans query.Partitions) (SQL, error) {
+	if !duck.Available {
+		n.Host.Log.Warn("built without SQL: POST /query is refused")
+		return SQL{Handler: query.Unavailable()}, nil
+	}
+	cfg := &n.Config.Admin.QueryEngine
+	c := query.Default(runtime.GOMAXPROCS(0))
+	c.Command = []string{self(), query.ChildArg}
+	c.MemoryBytes, c.SpillDir = int64(cfg.MemoryBytes), cfg.TmpDir
+	if cfg.Parallelism > 0 {
+		c.Threads = int(cfg.Parallelism)
+	}
+	engine, err := query.New(c, query.Parts{
+		Partitions: scans, Registry: n.View.Registry, Count: func() uint32 { return n.View.Current().Partitions },
+	}, n.Host)
+	if err != nil {
+		return SQL{}, err
+	}
+	return SQL{Handler: engine, Parts: []lifecycle.Part{engine}}, nil
+}
+
+// self is how this binary starts itself, also when its file was replaced by a newer one.
+func self() string {
+	const linux = "/proc/self/exe"
+	if _, err := os.Stat(linux); err == nil {
+		return linux
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return path
+}
+
+// New builds the admin API on a listener, which it closes when it ends. sql answers statements.
+func New(n *node.Node, ln net.Listener, partitions admin.Partitions, sql http.Handler) (*admin.Server, error) {
 	cfg := &n.Config
 	r := registry.Default()
 	r.Headers = outbound.Headers(cfg)
@@ -66,6 +117,7 @@ func New(n *node.Node, ln net.Listener, partitions admin.Partitions) (*admin.Ser
 	a := admin.Default()
 	a.Listener = ln
 	a.IngressEndpoint = func() string { return ingressURL(n) }
+	a.Query = sql
 	a.ConcurrentRequestsMax = int(cfg.Admin.RequestsMax)
 	return admin.New(a, reg, partitions, n.Host)
 }

@@ -9,6 +9,11 @@ func (n *Node) LogDialer(local rpc.LogEngine) *rpc.LogDialer {
 	return rpc.NewLogDialer(n.Member.ID, n.Fingerprint(), n.Nodes, n.Peers, local)
 }
 
+// Scans reaches the rows of partitions that are led on other nodes.
+func (n *Node) Scans() *rpc.ScanClient {
+	return rpc.NewScanClient(n.Member.ID, rpc.NewRoutes(n.View), n.Peers)
+}
+
 // Workers reaches the leaders of partitions on other nodes.
 func (n *Node) Workers() (*rpc.WorkerClient, error) {
 	return rpc.NewWorkerClient(rpc.DefaultWorker(), n.Member.ID, rpc.NewRoutes(n.View), n.Peers, n.Host)

@@ -56,7 +56,11 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	if err != nil {
 		return err
 	}
-	api, err := adminwire.New(n, adminLn, worker.Node)
+	sql, err := adminwire.NewSQL(n, worker.Scanner)
+	if err != nil {
+		return err
+	}
+	api, err := adminwire.New(n, adminLn, worker.Node, sql.Handler)
 	if err != nil {
 		return err
 	}
@@ -67,6 +71,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	parts = append(parts, worker.LogParts()...)
 	// The ingress starts before all partitions are led: it tries again what is for those that are not yet.
 	parts = append(parts, lifecycle.Func(worker.Node.Run), front, awaiting(worker.Node))
+	parts = append(parts, sql.Parts...)
 	parts = append(parts, api, n.Fabric(), banner(n, ln.Addr(), api))
 	return lifecycle.Run(ctx, parts...)
 }

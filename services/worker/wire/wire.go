@@ -12,6 +12,7 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
+	"reprise/pkg/invocation"
 	"reprise/pkg/invoker"
 	"reprise/pkg/invoker/h2"
 	"reprise/pkg/lambda"
@@ -21,6 +22,7 @@ import (
 	"reprise/pkg/metastore"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/processor"
+	"reprise/pkg/query/table"
 	"reprise/pkg/rpc"
 	"reprise/pkg/sequencer"
 	"reprise/pkg/serviceproto"
@@ -49,6 +51,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	if err != nil {
 		return err
 	}
+	server.ServeScans(w.Scanner)
 	parts := append(n.Parts(), others)
 	parts = append(parts, w.Parts()...)
 	return lifecycle.Run(ctx, append(parts, n.Fabric(server.Register))...)
@@ -56,10 +59,11 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 
 // Worker is the worker role.
 type Worker struct {
-	Node   *processor.Node
-	logs   *rpc.LogDialer
-	writer *sequencer.Writer
-	shared *partitionstore.Shared
+	Node    *processor.Node
+	Scanner *table.Scanner // of the partitions that are led here
+	logs    *rpc.LogDialer
+	writer  *sequencer.Writer
+	shared  *partitionstore.Shared
 
 	functions *lambda.Client
 }
@@ -98,7 +102,21 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
 	}
+	catalog, err := table.NewCatalog()
+	if err != nil {
+		return nil, errors.Join(err, w.shared.Close())
+	}
+	partitions := func() uint32 { return n.View.Current().Partitions }
+	w.Scanner = table.NewScanner(catalog, rows{w.Node}, partitions, max(runtime.GOMAXPROCS(0)/2, 1))
 	return w, nil
+}
+
+// rows shows the processor's rows as the scanner asks for them.
+type rows struct{ node *processor.Node }
+
+// Read implements table.Reader.
+func (r rows) Read(ctx context.Context, what table.Reading, f func(context.Context, *partitionstore.Snapshot, []invocation.Live) error) error {
+	return r.node.Read(ctx, processor.Reading(what), f)
 }
 
 // Parts are what runs, in the order of their start.

@@ -1,0 +1,119 @@
+//go:build duckdb_arrow && cgo
+
+package duck
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	duckdb "github.com/duckdb/duckdb-go/v2"
+
+	"reprise/pkg/query/pipe"
+	"reprise/pkg/query/plan"
+	"reprise/pkg/query/table"
+)
+
+// engine is a DuckDB with an empty catalog.
+type engine struct {
+	connector *duckdb.Connector
+	conn      *duckdb.Conn // for syntax trees
+	planner   *plan.Planner
+	catalog   *table.Catalog
+}
+
+// spillFactor is how many times the memory the spill folder may hold.
+const spillFactor = 4
+
+// settings are those of each engine, and then nobody changes them.
+//
+// disabled_optimizers: see doc.go for the first; the rest would guess at how many rows a stream has. So the
+// right side of a join is the one that is kept in memory, as it is written.
+func settings(c pipe.Config) string {
+	quoted := strings.ReplaceAll(c.SpillDir, "'", "''")
+	return fmt.Sprintf(`SET memory_limit='%d B'; SET threads=%d; SET temp_directory='%s'; SET max_temp_directory_size='%d B';
+SET disabled_optimizers='unused_columns,join_order,build_side_probe_side,join_filter_pushdown,late_materialization';
+SET preserve_insertion_order=false; SET TimeZone='UTC'; SET integer_division=true; SET arrow_large_buffer_size=true;
+SET default_null_order='nulls_last_on_asc_first_on_desc';
+SET autoinstall_known_extensions=false; SET autoload_known_extensions=false; SET allow_community_extensions=false;
+SET enable_external_access=false`, c.MemoryBytes, c.Threads, quoted, spillFactor*c.MemoryBytes)
+}
+
+func open(ctx context.Context, c pipe.Config, catalog *table.Catalog) (e *engine, err error) {
+	e = &engine{catalog: catalog}
+	if e.connector, err = duckdb.NewConnector("", nil); err != nil {
+		return nil, fmt.Errorf("open DuckDB: %w", err)
+	}
+	if e.conn, err = e.connect(ctx); err != nil {
+		return nil, errors.Join(err, e.connector.Close())
+	}
+	script := settings(c) + ";\n" + strings.Join(plan.Macros, ";\n") + ";\nSET lock_configuration=true"
+	if _, err = e.conn.ExecContext(ctx, script, nil); err == nil {
+		e.planner, err = plan.New(catalog, func(sql string) (map[string]any, error) { return e.tree(ctx, sql) })
+	}
+	if err != nil {
+		e.close()
+		return nil, fmt.Errorf("set DuckDB up: %w", err)
+	}
+	return e, nil
+}
+
+func (e *engine) connect(ctx context.Context) (*duckdb.Conn, error) {
+	c, err := e.connector.Connect(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to DuckDB: %w", err)
+	}
+	conn, ok := c.(*duckdb.Conn)
+	if !ok {
+		return nil, fmt.Errorf("connection of type %T", c)
+	}
+	return conn, nil
+}
+
+// close gives the engine up; nothing in it is kept.
+func (e *engine) close() {
+	_ = e.conn.Close()
+	_ = e.connector.Close()
+}
+
+// ask returns the text that a statement with one argument answers with.
+func (e *engine) ask(ctx context.Context, sql, arg string) (answer string, err error) {
+	rows, err := e.conn.QueryContext(ctx, sql, []driver.NamedValue{{Ordinal: 1, Value: arg}})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	into := make([]driver.Value, 1)
+	if err := rows.Next(into); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return "", err
+	}
+	answer, ok := into[0].(string)
+	if !ok {
+		return "", fmt.Errorf("answer of type %T", into[0])
+	}
+	return answer, nil
+}
+
+// tree is the syntax tree of a text, or what is wrong with it.
+func (e *engine) tree(ctx context.Context, sql string) (map[string]any, error) {
+	t, err := e.ask(ctx, "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", sql)
+	if err != nil {
+		return nil, fmt.Errorf("make a syntax tree: %w", err)
+	}
+	return plan.Parse(t)
+}
+
+// text is the statement that a syntax tree stands for.
+func (e *engine) text(ctx context.Context, tree string) (string, error) {
+	t, err := e.ask(ctx, "SELECT json_deserialize_sql(CAST(? AS JSON))", tree)
+	if err != nil {
+		return "", fmt.Errorf("write a syntax tree: %w", err)
+	}
+	return t, nil
+}
