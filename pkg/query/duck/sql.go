@@ -26,7 +26,7 @@ var errNothing = errors.New("nothing to answer")
 var (
 	explaining = regexp.MustCompile(`(?is)^\s*explain\s+(analyze\s+)?(verbose\s+)?(?:format\s+\w+\s+)?(.*)$`)
 	columnsOf  = regexp.MustCompile(`(?is)^\s*show\s+columns\s+(?:from|in)\s+([\w."]+)\s*;?\s*$`)
-	unsigned   = regexp.MustCompile(`(?i)\b(tiny|small|big)?int(?:eger)?\s+unsigned\b`)
+	unsigned   = regexp.MustCompile(`(?i)\b(tinyint|smallint|int|integer|bigint)\s+unsigned\b`)
 	firstWord  = regexp.MustCompile(`(?s)^(?:\s|--[^\n]*\n|/\*.*?\*/)*([A-Za-z]+)`)
 )
 
@@ -50,13 +50,20 @@ func classify(sql string) asked {
 // again is the statement in the engine's dialect, if it may be that which it was refused for.
 func (a asked) again() (string, bool) {
 	if m := columnsOf.FindStringSubmatch(a.sql); m != nil {
-		return "DESCRIBE " + m[1], true
+		return "SELECT table_catalog, table_schema, table_name, column_name, data_type, is_nullable FROM information_schema.columns" +
+			describedIs(m[1]), true
 	}
 	if !unsigned.MatchString(a.sql) {
 		return "", false
 	}
 	// In a text constant this would change the constant: such a statement is parsed as it is, and never comes here.
-	return unsigned.ReplaceAllStringFunc(a.sql, func(t string) string { return "U" + strings.Fields(t)[0] }), true
+	return unsigned.ReplaceAllStringFunc(a.sql, func(t string) string {
+		name := strings.ToUpper(strings.Fields(t)[0])
+		if name == "INT" {
+			name = "INTEGER"
+		}
+		return "U" + name
+	}), true
 }
 
 // words are the statements that are refused by what they begin with.
@@ -121,8 +128,13 @@ func describes(tree map[string]any) string {
 		described, _ := query["from_table"].(map[string]any)
 		name, _ = described["table_name"].(string)
 	}
-	return "SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = 'public' AND table_name = '" +
-		strings.ToLower(strings.ReplaceAll(strings.Trim(name, `"`), "'", "''")) + "' ORDER BY ordinal_position"
+	return "SELECT column_name, data_type, is_nullable FROM information_schema.columns" + describedIs(name)
+}
+
+// describedIs is what holds for the columns of a table of the public schema.
+func describedIs(name string) string {
+	name = strings.ToLower(strings.ReplaceAll(strings.Trim(name, `"`), "'", "''"))
+	return " WHERE table_schema = 'public' AND table_name = '" + name + "' ORDER BY ordinal_position"
 }
 
 var (

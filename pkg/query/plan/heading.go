@@ -27,8 +27,10 @@ func heading(n node) {
 		switch {
 		case text(item, "alias") != "" || text(item, "class") == "STAR":
 		case text(item, "class") == "COLUMN_REF":
-			column := columnOf(item)
-			item["alias"] = column[len(column)-1]
+			written := list(item, "column_names")
+			if column := columnOf(item); len(column) > 0 && written[len(written)-1] != column[len(column)-1] {
+				item["alias"] = column[len(column)-1] // names are folded
+			}
 		default:
 			if name, ok := h.of(item); ok {
 				item["alias"] = name
