@@ -36,8 +36,8 @@ func settings(c pipe.Config) string {
 	quoted := strings.ReplaceAll(c.SpillDir, "'", "''")
 	return fmt.Sprintf(`SET memory_limit='%d B'; SET threads=%d; SET temp_directory='%s'; SET max_temp_directory_size='%d B';
 SET disabled_optimizers='unused_columns,join_order,build_side_probe_side,join_filter_pushdown,late_materialization';
-SET preserve_insertion_order=false; SET TimeZone='UTC'; SET integer_division=true; SET arrow_large_buffer_size=true;
-SET default_null_order='nulls_last_on_asc_first_on_desc';
+SET GLOBAL preserve_insertion_order=false; SET GLOBAL TimeZone='UTC'; SET GLOBAL arrow_large_buffer_size=true;
+SET GLOBAL default_null_order='nulls_last_on_asc_first_on_desc';
 SET autoinstall_known_extensions=false; SET autoload_known_extensions=false; SET allow_community_extensions=false;
 SET enable_external_access=false`, c.MemoryBytes, c.Threads, quoted, spillFactor*c.MemoryBytes)
 }

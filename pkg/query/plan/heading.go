@@ -17,8 +17,8 @@ func heading(n node) {
 		n = left[0]
 	}
 	h := headings{}
-	if from := child(n, "from_table"); text(from, "type") == "BASE_TABLE" {
-		h.table = text(from, "alias")
+	if from := child(n, "from_table"); text(from, "type") != "JOIN" {
+		h.table = strings.ToLower(text(from, "alias"))
 		if h.table == "" {
 			h.table = strings.ToLower(text(from, "table_name"))
 		}

@@ -14,6 +14,10 @@ func translate(tree node) {
 		if text(n, "class") != "FUNCTION" { // a window function is none: first_value is one there
 			return true
 		}
+		if text(n, "function_name") == "/" && len(list(n, "children")) == 2 {
+			n["function_name"] = "//" // which divides integers as integers, and others as they are
+			return true
+		}
 		if name := renamed[strings.ToLower(text(n, "function_name"))]; name != "" {
 			n["function_name"], n["is_operator"] = name, false
 		}
