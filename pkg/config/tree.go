@@ -195,9 +195,9 @@ type Admin struct {
 
 // QueryEngine is about SQL.
 type QueryEngine struct {
-	MemoryBytes Bytes  `toml:"memory-size"`
-	TmpDir      string `toml:"tmp-dir"`
-	Parallelism uint32 `toml:"query-parallelism"` // 0: the number of cores
+	MemoryBytes Bytes   `toml:"memory-size"`
+	TmpDir      string  `toml:"tmp-dir"`
+	Parallelism *uint32 `toml:"query-parallelism"` // default: the number of cores
 }
 
 // Ingress is about the HTTP ingress.

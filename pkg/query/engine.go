@@ -163,8 +163,8 @@ func (e *Engine) spawn(f func(ctx context.Context)) bool {
 }
 
 // failure is an answer in the words of the contract.
-func failure(status int, format string, args ...any) error {
-	return pipe.Failuref(status, "Datafusion error: "+format, args...)
+func failure(format string, args ...any) error {
+	return pipe.Failuref(http.StatusInternalServerError, "Datafusion error: "+format, args...)
 }
 
 // Query runs a statement until its first rows are there, or it has none. An error is a *pipe.Failure, or the cause of
@@ -196,7 +196,7 @@ func (e *Engine) await(ctx context.Context) error {
 	case e.slots <- struct{}{}:
 		return nil
 	case <-timer.C():
-		return failure(http.StatusInternalServerError, "Resources exhausted: %d other statements run", e.cfg.ConcurrentMax)
+		return failure("Resources exhausted: %d other statements run", e.cfg.ConcurrentMax)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -207,7 +207,7 @@ func (e *Engine) run(ctx context.Context, sql string) (*Rows, error) {
 		p, err := e.take(try > 0)
 		if err != nil {
 			e.host.Log.LogAttrs(ctx, slog.LevelError, "query process cannot be started", slog.Any(logkey.Err, err))
-			return nil, failure(http.StatusInternalServerError, "Execution error: %v", err)
+			return nil, failure("Execution error: %v", err)
 		}
 		r := newRows(ctx, e, p)
 		again := p.reused && try == 0

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -126,7 +125,7 @@ func appendValue(b []byte, column arrow.Array, i int) ([]byte, error) {
 	case *array.Time64, *array.Decimal128:
 		return table.AppendJSON(b, c.ValueStr(i)), nil
 	default:
-		return nil, failure(http.StatusInternalServerError, "Arrow error: Json error: data type %s not supported in the output", column.DataType())
+		return nil, failure("Arrow error: Json error: data type %s not supported in the output", column.DataType())
 	}
 }
 

@@ -212,15 +212,15 @@ func (r *Rows) explain(err error) error {
 		return failed
 	}
 	if !ended(err) {
-		return failure(http.StatusInternalServerError, "Execution error: %v", err)
+		return failure("Execution error: %v", err)
 	}
 	r.process.kill()
 	how := r.process.epitaph()
 	r.engine.host.Log.LogAttrs(context.Background(), slog.LevelWarn, "query process ended within a statement", slog.String(logkey.Err, how))
 	if r.process.starved() {
-		return failure(http.StatusInternalServerError, "Resources exhausted: the query process ran out of memory: %s", how)
+		return failure("Resources exhausted: the query process ran out of memory: %s", how)
 	}
-	return failure(http.StatusInternalServerError, "Execution error: the query process ended: %s", how)
+	return failure("Execution error: the query process ended: %s", how)
 }
 
 func isBrokenPipe(err error) bool {

@@ -100,8 +100,6 @@ type demand struct {
 	names map[string]bool
 }
 
-func (d demand) wants(name string) bool { return d.all || d.names[name] }
-
 // common is a common table expression.
 type common struct {
 	name  string

@@ -151,7 +151,7 @@ func (r *entryRow) describe(c *content, m message) {
 	case *servicev1.InputCommand:
 		c.onlyFull("headers", jsonHeaders(m.Headers)).onlyFull("payload", jsonBytes(m.GetValue().GetContent()))
 	case *servicev1.OutputCommand:
-		c.result("result", m.GetValue(), m.GetFailure(), false)
+		c.result(m.GetValue(), m.GetFailure(), false)
 	case *servicev1.GetLazyStateCommand:
 		c.both("key", jsonText(string(m.Key))).completion(m.ResultCompletionId)
 	case *servicev1.SetStateCommand:
@@ -161,7 +161,7 @@ func (r *entryRow) describe(c *content, m message) {
 	case *servicev1.GetLazyStateKeysCommand:
 		c.completion(m.ResultCompletionId)
 	case *servicev1.GetEagerStateCommand:
-		c.both("key", jsonText(string(m.Key))).result("result", m.GetValue(), nil, m.GetVoid() != nil)
+		c.both("key", jsonText(string(m.Key))).result(m.GetValue(), nil, m.GetVoid() != nil)
 	case *servicev1.GetEagerStateKeysCommand:
 		c.onlyFull("state_keys", jsonKeys(m.GetValue().GetKeys()))
 	case *servicev1.GetPromiseCommand:
@@ -180,7 +180,7 @@ func (r *entryRow) describe(c *content, m message) {
 	case *servicev1.SendSignalCommand:
 		c.name = m.EntryName
 		c.both("target_invocation_id", jsonText(m.TargetInvocationId)).both("signal_id", jsonSignal(m))
-		c.result("result", m.GetValue(), m.GetFailure(), m.GetVoid() != nil)
+		c.result(m.GetValue(), m.GetFailure(), m.GetVoid() != nil)
 	case *servicev1.RunCommand:
 		c.completion(m.ResultCompletionId)
 	case *servicev1.AttachInvocationCommand:
@@ -188,12 +188,12 @@ func (r *entryRow) describe(c *content, m message) {
 	case *servicev1.GetInvocationOutputCommand:
 		c.both("target", jsonTarget(m)).completion(m.ResultCompletionId)
 	case *servicev1.CompleteAwakeableCommand:
-		c.both("id", jsonText(m.AwakeableId)).result("result", m.GetValue(), m.GetFailure(), false)
+		c.both("id", jsonText(m.AwakeableId)).result(m.GetValue(), m.GetFailure(), false)
 	}
 }
 
-func (c *content) completion(completion uint32) *content {
-	return c.both("completion_id", jsonUint(uint64(completion)))
+func (c *content) completion(completion uint32) {
+	c.both("completion_id", jsonUint(uint64(completion)))
 }
 
 func (c *content) promiseKey(key string) *content {
@@ -202,8 +202,8 @@ func (c *content) promiseKey(key string) *content {
 }
 
 // result adds what a command ended with: the lite form says only how.
-func (c *content) result(name string, v *servicev1.Value, f *servicev1.Failure, void bool) *content {
-	return c.onlyFull(name, jsonResult(v, f, void)).onlyLite(name, jsonOutcome(f != nil, void))
+func (c *content) result(v *servicev1.Value, f *servicev1.Failure, void bool) {
+	c.onlyFull("result", jsonResult(v, f, void)).onlyLite("result", jsonOutcome(f != nil, void))
 }
 
 // calling is a Call or a OneWayCall.

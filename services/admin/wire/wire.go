@@ -65,8 +65,8 @@ func NewSQL(n *node.Node, scans query.Partitions) (SQL, error) {
 	c := query.Default(runtime.GOMAXPROCS(0))
 	c.Command = []string{self(), query.ChildArg}
 	c.MemoryBytes, c.SpillDir = int64(cfg.MemoryBytes), cfg.TmpDir
-	if cfg.Parallelism > 0 {
-		c.Threads = int(cfg.Parallelism)
+	if cfg.Parallelism != nil && *cfg.Parallelism > 0 {
+		c.Threads = int(*cfg.Parallelism)
 	}
 	engine, err := query.New(c, query.Parts{
 		Partitions: scans, Registry: n.View.Registry, Count: func() uint32 { return n.View.Current().Partitions },

@@ -45,7 +45,7 @@ func Build(ctx context.Context, dir string) (*Binaries, error) {
 	}
 	roles := make([]string, len(services))
 	// One command, since the linker is what takes time; without what only debuggers read.
-	args := []string{"build", "-ldflags=-w", "-o", dir + string(filepath.Separator), "./tests/conformance/cmd/conformance"}
+	args := []string{"build", "-tags=duckdb_arrow", "-ldflags=-w", "-o", dir + string(filepath.Separator), "./tests/conformance/cmd/conformance"}
 	for i, main := range services {
 		roles[i] = filepath.Base(filepath.Dir(main))
 		args = append(args, "./services/"+roles[i])
