@@ -226,7 +226,11 @@ func TestProcessDies(t *testing.T) {
 	if status, body := post(e, "SELECT 1 AS one"); status != http.StatusOK {
 		t.Fatalf("the next one: %d %s", status, body)
 	}
-	for _, pid := range children(t) { // it waits for a statement now
+	waiting := children(t) // for a statement
+	if status, body := post(e, "SELECT 1 AS one"); status != http.StatusOK || len(waiting) != 1 || !slices.Equal(waiting, children(t)) {
+		t.Errorf("it is not used again: %d %s, %v then %v", status, body, waiting, children(t))
+	}
+	for _, pid := range waiting {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}

@@ -58,6 +58,10 @@ func writeJSON(w io.Writer, rows io.Reader, flush func() error) error {
 	if err := in.Err(); err != nil {
 		return err
 	}
+	// The rows are read, but the statement ends only now: its process is of use again.
+	if _, err := io.Copy(io.Discard, rows); err != nil {
+		return err
+	}
 	_, err = w.Write(append(b, "]}"...))
 	return err
 }
