@@ -436,7 +436,7 @@ func TestPromises(t *testing.T) {
 	commit(t, s)
 	snap := snapshot(t, s)
 	defer func() { _ = snap.Close() }()
-	rows := snap.Promises()
+	rows := snap.Promises(partitionstore.Object{})
 	defer func() { _ = rows.Close() }()
 	var got []string
 	for {

@@ -227,9 +227,9 @@ func (r *UserStateRows) eager(limit int) (entries []StateEntry, partial bool, er
 // PromiseRows walks durable promises.
 type PromiseRows struct{ rows }
 
-// Promises walks all durable promises, in the order of service, key and name.
-func (s *Snapshot) Promises() *PromiseRows {
-	prefix := []byte{kindPromise}
+// Promises walks durable promises, in the order of service, key and name.
+func (s *Snapshot) Promises(o Object) *PromiseRows {
+	prefix := o.prefix(kindPromise)
 	return &PromiseRows{newRows(s.snap, prefix, prefix)}
 }
 

@@ -39,7 +39,12 @@ func (n *Node) Read(ctx context.Context, what Reading, f func(context.Context, *
 		if what.Live {
 			live = p.loop.invoker.Live(p.id, what.LiveIDs)
 		}
-		snap := p.store.Snapshot()
+		snap, err := p.store.Snapshot()
+		if err != nil {
+			p.loop.parkSoon(p, err)
+			done <- err
+			return
+		}
 		n.background("read rows", func(stop context.Context) error {
 			ctx, cancel := context.WithCancelCause(ctx)
 			defer cancel(nil)

@@ -34,5 +34,10 @@ var promiseCells = []cell[promiseRow]{
 
 func (r *promiseRow) succeeded() bool { return r.result != nil && r.result.GetFailure() == nil }
 
-// promiseRows has nothing to read yet: the store keeps no promises.
-func promiseRows(*input, func(*promiseRow) error) error { return nil }
+func promiseRows(in *input, yield func(*promiseRow) error) error {
+	rows := in.snap.Promises(in.object())
+	return walk(rows, func() (promiseRow, error) {
+		p, row, err := rows.Next()
+		return promiseRow{service: p.Service, key: p.Key, name: p.Name, result: row.GetResult()}, err
+	}, yield)
+}

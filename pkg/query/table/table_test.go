@@ -32,8 +32,11 @@ type rows struct {
 }
 
 func (r rows) Read(ctx context.Context, _ Reading, f func(context.Context, *partitionstore.Snapshot, []invocation.Live) error) error {
-	snap := r.store.Snapshot()
-	err := f(ctx, snap, r.live)
+	snap, err := r.store.Snapshot()
+	if err != nil {
+		return err
+	}
+	err = f(ctx, snap, r.live)
 	if cerr := snap.Close(); err == nil {
 		err = cerr
 	}
@@ -63,7 +66,7 @@ func random(t *testing.T, seed uint64) (*partitionstore.Store, *partitiontest.St
 	w := partitiontest.NewRandom(st, r.IntN)
 	for range 600 {
 		raw := w.Next()
-		for _, into := range []partition.State{st, s.Begin()} {
+		for _, into := range []partition.State{st, s.View()} {
 			rec, err := command.Parse(raw)
 			if err != nil {
 				t.Fatal(err)
@@ -73,7 +76,7 @@ func random(t *testing.T, seed uint64) (*partitionstore.Store, *partitiontest.St
 			}
 		}
 	}
-	if err := s.Begin().Commit(); err != nil {
+	if err := s.Commit(); err != nil {
 		t.Fatal(err)
 	}
 	return s, st
