@@ -12,6 +12,7 @@ import (
 	"reprise/pkg/invocation"
 	"reprise/pkg/journal"
 	"reprise/pkg/keyenc"
+	"reprise/pkg/queue"
 )
 
 // Walks over all rows of a kind, for people who look: nothing of the engine reads a partition so.
@@ -191,11 +192,10 @@ func (r *LockRows) Next() (service, key string, holder id.Invocation, err error)
 // QueueRows walks who waits.
 type QueueRows struct{ *ObjectRows }
 
-// Queued is an invocation that waits for a lock.
+// Queued is who waits for a lock.
 type Queued struct {
 	Service, Key string
-	Position     uint64
-	ID           id.Invocation
+	queue.Entry
 }
 
 // Next returns the next one that waits; io.EOF after the last one.
@@ -207,7 +207,7 @@ func (r *QueueRows) Next() (q Queued, err error) {
 	if len(rest) != 8 || len(v) != len(q.ID) {
 		return q, errs.Newf(errs.Corrupt, "queue row of %s/%q is malformed", service, key)
 	}
-	q = Queued{Service: service, Key: key, Position: binary.BigEndian.Uint64(rest)}
+	q = Queued{Service: service, Key: key, Entry: queue.Entry{Position: binary.BigEndian.Uint64(rest)}}
 	copy(q.ID[:], v)
 	return q, nil
 }

@@ -1,43 +1,68 @@
 package table
 
 import (
+	"errors"
+	"io"
 	"strconv"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/id"
+	"reprise/pkg/invocation"
 	"reprise/pkg/serviceproto"
 )
 
 // eventRow is something that happened to an invocation beside its journal.
 type eventRow struct {
-	id    id.Invocation
-	after uint32 // journal entry
-	time  int64
-	kind  string // TransientError, Paused
-	last  *storedv1.AttemptFailure
+	id id.Invocation
+	*storedv1.JournalEvent
+}
+
+// eventTypes are the types of events, as they are told.
+var eventTypes = map[storedv1.JournalEventType]string{
+	storedv1.JournalEventType_JOURNAL_EVENT_TYPE_TRANSIENT_ERROR: "TransientError",
+	storedv1.JournalEventType_JOURNAL_EVENT_TYPE_PAUSED:          "Paused",
 }
 
 var eventCells = []cell[eventRow]{
 	numberOf("partition_key", func(r *eventRow) uint64 { return uint64(r.id.PartitionKey()) }),
 	textOf("id", func(r *eventRow) string { return r.id.String() }),
-	numberOf("after_journal_entry_index", func(r *eventRow) uint64 { return uint64(r.after) }),
-	millisOr("appended_at", func(r *eventRow) int64 { return r.time }),
-	textOf("event_type", func(r *eventRow) string { return r.kind }),
+	numberOf("after_journal_entry_index", func(r *eventRow) uint64 { return uint64(r.AfterEntry) }),
+	millisOr("appended_at", func(r *eventRow) int64 { return r.AppendedAtMs }),
+	textOf("event_type", func(r *eventRow) string { return eventTypes[r.Type] }),
 	textOf("event_json", eventJSON),
 }
 
-// eventRows has nothing to read yet: the store keeps no events.
-func eventRows(*input, func(*eventRow) error) error { return nil }
+func eventRows(in *input, yield func(*eventRow) error) error {
+	return in.lives(func(inv *invocation.Invocation) error {
+		if inv.Row.Events == 0 {
+			return nil
+		}
+		rows := in.snap.Events(inv)
+		defer func() { _ = rows.Close() }() // read only
+		for {
+			_, e, err := rows.Next()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if err := yield(&eventRow{inv.ID, e}); err != nil {
+				return err
+			}
+		}
+	})
+}
 
 // eventJSON is an event in the form of the contract: what is not known is left out.
 func eventJSON(r *eventRow) string {
-	b := appendJSON([]byte(`{"ty":`), r.kind)
+	b := appendJSON([]byte(`{"ty":`), eventTypes[r.Type])
 	switch {
-	case r.last == nil:
-	case r.kind == "Paused":
-		b = append(appendFailureMembers(append(b, `,"last_failure":{`...), r.last), '}')
+	case r.Failure == nil:
+	case r.Type == storedv1.JournalEventType_JOURNAL_EVENT_TYPE_PAUSED:
+		b = append(appendFailureMembers(append(b, `,"last_failure":{`...), r.Failure), '}')
 	default:
-		b = appendFailureMembers(append(b, ','), r.last)
+		b = appendFailureMembers(append(b, ','), r.Failure)
 	}
 	return string(append(b, '}'))
 }

@@ -49,18 +49,11 @@ var journalCells = []cell[entryRow]{
 
 func journalRows(in *input, yield func(*entryRow) error) error {
 	if ids := in.request.IDs("id", in.partition, in.partitions); ids != nil {
-		for _, i := range ids {
-			inv, err := in.snap.Invocation(i)
-			if err == nil && inv != nil {
-				rows := in.snap.Journal(inv, 0)
-				err = in.entries(inv, rows.Next, yield)
-				err = errors.Join(err, rows.Close())
-			}
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return in.each(ids, func(inv *invocation.Invocation) error {
+			rows := in.snap.Journal(inv, 0)
+			err := in.entries(inv, rows.Next, yield)
+			return errors.Join(err, rows.Close())
+		})
 	}
 	rows := in.snap.Lives()
 	defer func() { _ = rows.Close() }() // read only

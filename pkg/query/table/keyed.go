@@ -38,7 +38,13 @@ var inboxCells = []cell[partitionstore.Queued]{
 
 func inboxRows(in *input, yield func(*partitionstore.Queued) error) error {
 	rows := in.snap.Queues(in.object())
-	return walk(rows, rows.Next, yield)
+	return walk(rows, func() (partitionstore.Queued, error) {
+		for {
+			if q, err := rows.Next(); err != nil || !q.IsChange() {
+				return q, err
+			}
+		}
+	}, yield)
 }
 
 // stateRow is one entry of user state, borrowed.

@@ -12,6 +12,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
 	"reprise/pkg/journal"
+	"reprise/pkg/partitionstore"
 	"reprise/pkg/serviceproto"
 )
 
@@ -88,11 +89,16 @@ var statusCells = []cell[statusRow]{
 		return r.Row.GetIdempotencyKey(), r.Row.IdempotencyKey != nil
 	}},
 	textOf("invoked_by", func(r *statusRow) string {
-		if len(r.Row.CallerId) > 0 {
+		switch {
+		case len(r.Row.RestartedFrom) > 0:
+			return "restart_as_new"
+		case len(r.Row.CallerId) > 0:
 			return "service"
+		default:
+			return "ingress"
 		}
-		return "ingress"
 	}),
+	{name: "restarted_from", text: func(r *statusRow) (string, bool) { return invocationText(r.Row.RestartedFrom) }},
 	{name: "invoked_by_id", text: func(r *statusRow) (string, bool) { return invocationText(r.Row.CallerId) }},
 	textOr("invoked_by_service_name", func(r *statusRow) string { return r.Row.CallerTarget.GetService() }),
 	{name: "invoked_by_target", text: func(r *statusRow) (string, bool) {
@@ -224,7 +230,7 @@ func statusRows(in *input, yield func(*statusRow) error) error {
 	}
 	rows := in.snap.Lives()
 	return walk(rows, func() (statusRow, error) {
-		inv, err := rows.Next()
+		inv, err := nextShown(rows)
 		r := statusRow{Invocation: inv}
 		if err != nil || !summed {
 			return r, err
@@ -234,14 +240,7 @@ func statusRows(in *input, yield func(*statusRow) error) error {
 }
 
 func statusByID(in *input, ids []id.Invocation, summed bool, yield func(*statusRow) error) error {
-	for _, i := range ids {
-		inv, err := in.snap.Invocation(i)
-		if err != nil {
-			return err
-		}
-		if inv == nil {
-			continue
-		}
+	return in.each(ids, func(inv *invocation.Invocation) error {
 		r := statusRow{Invocation: inv}
 		if summed {
 			rows := in.snap.Journal(inv, 0)
@@ -253,11 +252,52 @@ func statusByID(in *input, ids []id.Invocation, summed bool, yield func(*statusR
 				return err
 			}
 		}
-		if err := yield(&r); err != nil {
+		return yield(&r)
+	})
+}
+
+// each calls f with those of the invocations that are shown.
+func (in *input) each(ids []id.Invocation, f func(*invocation.Invocation) error) error {
+	for _, i := range ids {
+		inv, err := in.snap.Invocation(i)
+		if err == nil && inv != nil && !inv.Hidden() {
+			err = f(inv)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// nextShown goes to the next invocation that is shown.
+func nextShown(rows *partitionstore.LifeRows) (*invocation.Invocation, error) {
+	for {
+		if inv, err := rows.Next(); err != nil || !inv.Hidden() {
+			return inv, err
+		}
+	}
+}
+
+// lives calls f with the invocations that a request names, or with all.
+func (in *input) lives(f func(*invocation.Invocation) error) error {
+	if ids := in.request.IDs("id", in.partition, in.partitions); ids != nil {
+		return in.each(ids, f)
+	}
+	rows := in.snap.Lives()
+	defer func() { _ = rows.Close() }() // read only
+	for {
+		inv, err := nextShown(rows)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = f(inv)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // read sums all rows up.

@@ -127,10 +127,17 @@ func read(t *testing.T, s *Scanner, q *scan.Request) (out [][]string) {
 
 // What the tables say is what the state is.
 func TestTablesAgreeWithState(t *testing.T) {
+	seen, events := 0, 0
 	for seed := range uint64(5) {
 		store, st := random(t, seed)
 		s, _ := newTestScanner(t, rows{store: store})
-		seen := 0
+		missing := map[id.Invocation]bool{}
+		for n := range partitiontest.IDs {
+			if inv, _ := st.Invocation(partitiontest.ID(n)); inv != nil && !inv.Hidden() { // never fails
+				missing[inv.ID] = true
+				events += compareEvents(t, s, st, inv)
+			}
+		}
 		for _, row := range read(t, s, &scan.Request{Table: "sys_invocation_status", Columns: []string{"id", "status", "journal_size", "journal_commands_size", "modified_at"}}) {
 			i, err := id.ParseInvocation(row[0])
 			if err != nil {
@@ -141,6 +148,10 @@ func TestTablesAgreeWithState(t *testing.T) {
 				t.Fatalf("invocation %s: %v", i, err)
 			}
 			seen++
+			delete(missing, i)
+			if inv.Hidden() {
+				t.Errorf("%s is told", i)
+			}
 			index, err := st.Journal(inv)
 			if err != nil {
 				t.Fatal(err)
@@ -167,8 +178,8 @@ func TestTablesAgreeWithState(t *testing.T) {
 				}
 			}
 		}
-		if seen < 10 {
-			t.Fatalf("%d invocations", seen)
+		if len(missing) > 0 {
+			t.Errorf("not told: %v", missing)
 		}
 		for _, row := range read(t, s, &scan.Request{Table: "sys_keyed_service_status", Columns: []string{"service_name", "service_key", "invocation_id"}}) {
 			if l, taken, err := st.Lock(row[0], row[1]); err != nil || !taken || l.Holder.String() != row[2] {
@@ -181,6 +192,30 @@ func TestTablesAgreeWithState(t *testing.T) {
 			}
 		}
 	}
+	if seen < 30 || events < 10 {
+		t.Errorf("only %d invocations and %d events", seen, events)
+	}
+}
+
+// compareEvents compares the events of an invocation, and counts them.
+func compareEvents(t *testing.T, s *Scanner, st *partitiontest.State, inv *invocation.Invocation) int {
+	t.Helper()
+	var want [][]string
+	for n := range inv.Row.Events {
+		e, err := st.Event(inv, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e != nil {
+			want = append(want, []string{fmt.Sprint(e.AfterEntry), eventTypes[e.Type], eventJSON(&eventRow{inv.ID, e})})
+		}
+	}
+	got := read(t, s, &scan.Request{Table: "sys_journal_events", Columns: []string{"after_journal_entry_index", "event_type", "event_json"},
+		Filters: []scan.Filter{{Column: "id", Values: []string{inv.ID.String()}}}})
+	if !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("events of %s are %q, want %q", inv.ID, got, want)
+	}
+	return len(got)
 }
 
 // A filter keeps exactly what it says, whether rows are looked up or walked; a limit cuts.
