@@ -43,12 +43,25 @@ func newFakeLog() *fakeLog { return &fakeLog{loglets: map[id.Loglet]*fakeLoglet{
 func (f *fakeLog) Open(l *storedv1.Loglet, _ lsn.LSN, n processor.Notify) (processor.Appender, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.loglets[id.Loglet(l.Id)] != nil {
+	x := f.logletLocked(id.Loglet(l.Id))
+	if x.notify != nil {
 		return nil, errs.Newf(errs.Fenced, "loglet %d was opened before", l.Id)
 	}
-	x := &fakeLoglet{log: f, id: id.Loglet(l.Id), notify: n, next: lsn.FirstOffset, told: lsn.FirstOffset}
-	f.loglets[x.id] = x
+	x.notify = n
+	if x.sealed { // by a candidate who came between the take-over and this
+		n.Failed(x.id, errs.Newf(errs.Unavailable, "sealed by another node"))
+	}
 	return x, nil
+}
+
+// logletLocked returns a loglet, which comes into being when it is opened or sealed.
+func (f *fakeLog) logletLocked(l id.Loglet) *fakeLoglet {
+	x := f.loglets[l]
+	if x == nil {
+		x = &fakeLoglet{log: f, id: l, next: lsn.FirstOffset, told: lsn.FirstOffset}
+		f.loglets[l] = x
+	}
+	return x
 }
 
 func (f *fakeLog) Flush() {
@@ -163,16 +176,12 @@ func (f *fakeLog) groups(p id.Partition, do func(count uint32, records []byte)) 
 
 func (f *fakeLog) Seal(_ context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
 	f.mu.Lock()
-	x, ok := f.loglets[id.Loglet(l.Id)]
-	switch {
-	case f.sealing != nil:
+	if f.sealing != nil {
 		f.mu.Unlock()
 		return 0, f.sealing
-	case !ok: // it was chained and never written
-		f.mu.Unlock()
-		return lsn.FirstOffset, nil
 	}
-	lost := !x.sealed && !x.closed
+	x := f.logletLocked(id.Loglet(l.Id))
+	lost := !x.sealed && !x.closed && x.notify != nil
 	x.sealed = true
 	tail := x.told
 	f.mu.Unlock()
