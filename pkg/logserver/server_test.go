@@ -270,6 +270,19 @@ func TestSealOrder(t *testing.T) {
 	}
 }
 
+// A candidate seals the loglet of a leader that has won and not written yet: it must not write afterwards.
+func TestSealBeforeTheFirstRecord(t *testing.T) {
+	s := run(t, vfs.NewMem())
+	info, err := s.Seal(t.Context(), ref)
+	if err != nil || info.Status != logproto.Ok || !info.Sealed || info.Tail != 1 {
+		t.Fatalf("seal: %+v, %v", info, err)
+	}
+	c, r := connect(s)
+	if a := store(c, r, group(1, 1)); a[0].Status != logproto.Sealed {
+		t.Errorf("store after the seal: %+v", a)
+	}
+}
+
 func TestWaitForTail(t *testing.T) {
 	s := run(t, vfs.NewMem())
 	c, r := connect(s)
