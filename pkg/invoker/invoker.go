@@ -35,6 +35,7 @@ type Invoker struct {
 	runs      map[id.Invocation]*run
 	routes    routes
 	wheel     wheel
+	soon      soon
 	queue     list // of runs that wait for a token
 	queued    int
 	running   int  // tokens in use
@@ -272,9 +273,20 @@ func (v *Invoker) Handle(ev Event) {
 	a.unref()
 }
 
+// Due returns when Fire has something to do, Unix milliseconds.
+func (v *Invoker) Due() (millis int64, ok bool) { return v.soon.next() }
+
+// Fire begins the attempts whose short pause is over. Call it at the time that Due tells; Tick does it, too.
+func (v *Invoker) Fire(nowMillis int64) {
+	if v.soon.advance(nowMillis, v.fire) {
+		v.fill()
+	}
+}
+
 // Tick does all that depends on time. Call it every 100 ms.
 func (v *Invoker) Tick(nowMillis int64) {
 	v.now.Store(nowMillis)
+	v.soon.advance(nowMillis, v.fire)
 	v.wheel.advance(nowMillis, v.fire)
 	v.fill()
 	if v.ticks++; v.ticks%ticksPerClientTick == 0 {

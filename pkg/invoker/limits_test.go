@@ -201,9 +201,9 @@ func (o replayOwner) Replay(id.Partition, id.Invocation, int) (Replay, error) {
 	return Replay{Entries: uint32(j.rows), Commands: uint32(j.rows), Reader: j}, nil
 }
 
-// heap returns how much is reachable, of this process, so with the buffers of the endpoint. The first collection
+// heapBytes returns how much is reachable, of this process, so with the buffers of the endpoint. The first collection
 // leaves what is in pools.
-func heap() int64 {
+func heapBytes() int64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
@@ -233,11 +233,11 @@ func testReplay(t *testing.T, j longJournal, heldMax, heapMax int64) {
 	}, true))
 	j.read = &rows
 	l.v.owner = replayOwner{l, func() *longJournal { one := j; one.Reader = &reader{l: l}; l.readers++; return &one }}
-	before := heap()
+	before := heapBytes()
 	i := l.invoke(service("h"), "")
 	l.settle("begun", begun)
 	l.spin("the window is full", func() bool { return l.v.runs[i].attempt.out.Pending() > replayAheadBytes }) // no more rows are read
-	grown := heap() - before
+	grown := heapBytes() - before
 	if _, held := l.v.limits.Held(); held > heldMax {
 		t.Errorf("%d bytes are counted as held, the limit is %d", held, heldMax)
 	}
@@ -287,10 +287,10 @@ func TestReplayOf100MiBOfState(t *testing.T) {
 		l.readers++
 		return &longJournal{Reader: &reader{l: l}, rows: 1, read: &rows, state: state}
 	}}
-	before := heap()
+	before := heapBytes()
 	i := l.invoke(object("h", "k"), "")
 	l.settle("begun", begun)
-	if grown := heap() - before; grown > 16<<20 {
+	if grown := heapBytes() - before; grown > 16<<20 {
 		t.Errorf("the heap grew by %d bytes for 100 MiB of state, of which 4 MiB are sent", grown)
 	}
 	close(read)

@@ -247,7 +247,12 @@ func (v *Invoker) retry(r *run, delay time.Duration) {
 	}
 	r.state = stateBackoff
 	millis := (delay + time.Millisecond - 1).Milliseconds()
-	v.wheel.arm(r, host.Millis(v.host.Clock)+millis)
+	due := host.Millis(v.host.Clock) + millis
+	if millis <= soonMillis {
+		v.soon.arm(r, due)
+		return
+	}
+	v.wheel.arm(r, due)
 }
 
 // tell proposes to keep why an attempt failed, unless the one before failed for the same reason.

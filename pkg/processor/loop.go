@@ -57,6 +57,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 		l.commitLagging(now)
 		fired := l.fireTimers(now)
+		l.invoker.Fire(now)
 		if now >= nextTick {
 			l.tick(now)
 			nextTick = now + tickInterval.Milliseconds()
@@ -86,6 +87,9 @@ func (l *Loop) pause(now, nextTick int64) time.Duration {
 	}
 	if len(l.lagging) > 0 {
 		until = min(until, l.lagging[0].commitAt)
+	}
+	if due, ok := l.invoker.Due(); ok {
+		until = min(until, due)
 	}
 	for _, p := range l.parts {
 		if p.tenure != nil && p.tenure.leading && !p.tenure.crowded() { // else a commit wakes the loop
