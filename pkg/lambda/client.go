@@ -180,7 +180,11 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	resp.Body = &boundedBody{ReadCloser: resp.Body, left: b.limit}
+	body := &boundedBody{ReadCloser: resp.Body, left: b.limit}
+	if resp.ContentLength > b.limit { // it says so itself: nothing is read
+		body.left = -1
+	}
+	resp.Body = body
 	return resp, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -133,6 +134,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Amz-Function-Error", "Unhandled")
 		out, _ = json.Marshal(map[string]string{"errorMessage": err.Error(), "errorType": "error"})
 	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(out))) // as the service does
 	_, _ = w.Write(out)
 }
 
