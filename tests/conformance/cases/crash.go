@@ -2,6 +2,7 @@ package cases
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,7 +161,12 @@ func init() {
 				t.Attach(run.InvocationID).Want(t, 200).Has(t, "a+b")
 				t.Attach(waits.InvocationID).Want(t, 200).Has(t, "b")
 				t.Call("/Completer/resolveSignal", j("id", s.InvocationID, "name", "x", "value", "2"), nil)
-				t.Attach(s.InvocationID).Want(t, 200).Has(t, `["1","2"]`)
+				var signals []string
+				t.Attach(s.InvocationID).Want(t, 200).JSON(t, &signals)
+				slices.Sort(signals) // the senders are two, and the first signal may be on its way while the server dies
+				if !slices.Equal(signals, []string{"1", "2"}) {
+					t.Errorf("signals %q", signals)
+				}
 			},
 		},
 		Case{
