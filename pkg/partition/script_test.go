@@ -501,6 +501,11 @@ func (w *world) rows(a args) string {
 }
 
 func (w *world) rename(line string) string {
+	if key, value, ok := strings.Cut(line, " = "); ok && strings.HasPrefix(line, "lock ") { // the holder, how many wait, from where on
+		if waiting, err := strconv.ParseUint(value[48:56], 16, 32); err == nil {
+			line = fmt.Sprintf("%s = %s, %d wait", key, value[:48], waiting)
+		}
+	}
 	line = strings.ReplaceAll(line, fmt.Sprintf("%x", make([]byte, 24)), "change")
 	for i, name := range w.names {
 		line = strings.ReplaceAll(strings.ReplaceAll(line, i.String(), name), fmt.Sprintf("%x", i[:]), name)
@@ -516,11 +521,6 @@ func (w *world) rename(line string) string {
 		e := &storedv1.JournalEvent{}
 		if err == nil && e.UnmarshalVT(b) == nil {
 			line = fmt.Sprintf("%s = %s after %d: %d %q", line[:at], strings.TrimPrefix(e.Type.String(), "JOURNAL_EVENT_TYPE_"), e.AfterEntry, e.Failure.GetCode(), e.Failure.GetMessage())
-		}
-	case strings.HasPrefix(line, "lock "): // the holder, and in 8 hex digits how many wait
-		waiting, err := strconv.ParseUint(line[len(line)-8:], 16, 32)
-		if err == nil {
-			line = fmt.Sprintf("%s, %d wait", line[:len(line)-8], waiting)
 		}
 	}
 	return line

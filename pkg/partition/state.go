@@ -61,8 +61,8 @@ type State interface {
 	SetLock(service, key string, l queue.Lock) error
 	ClearLock(service, key string) error
 	Enqueue(service, key string, e queue.Entry) error
-	// FirstQueued returns the waiting entry with the lowest position.
-	FirstQueued(service, key string) (e queue.Entry, found bool, err error)
+	// FirstQueued returns the waiting entry with the lowest position; none is before from.
+	FirstQueued(service, key string, from uint64) (e queue.Entry, found bool, err error)
 	Dequeue(service, key string, position uint64) error
 	// PutChange stores the change of state that waits at a position; Change returns it, or nil.
 	PutChange(service, key string, position uint64, c *storedv1.PatchStateFacts) error

@@ -88,6 +88,12 @@ var (
 		Target:         &storedv1.Target{Service: "Greeter", Handler: "greet", ServiceType: storedv1.ServiceType_SERVICE_TYPE_SERVICE},
 		IdempotencyKey: &benchKey, CompletionRetentionMs: 86_400_000, JournalRetentionMs: 86_400_000,
 	}
+	benchKeyFacts = &storedv1.InvokeFacts{
+		Target: &storedv1.Target{
+			Service: "Counter", Handler: "add", Key: "one", ServiceType: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT,
+			HandlerType: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE,
+		},
+	}
 	benchPin   = &storedv1.StepFacts{Pin: &storedv1.Pin{Deployment: make([]byte, 16), ProtocolVersion: 6}}
 	benchInput = partitiontest.Input(fmt.Sprintf("%0128d", 0))
 	benchRuns  = [][]byte{benchRun(1), benchRun(2), benchRun(3)}
@@ -98,8 +104,8 @@ func benchRun(n uint32) []byte {
 	return append(partitiontest.Run(n), partitiontest.RunDone(n, "result")...)
 }
 
-// invoke creates clients invocations. Ids are hashes, as with an idempotency key, or begin with the time.
-func (x *bench) invoke() {
+// enter creates clients invocations. Ids are hashes, as with an idempotency key, or begin with the time.
+func (x *bench) enter(facts *storedv1.InvokeFacts) {
 	for c := range x.ids {
 		x.n++
 		var unique [16]byte
@@ -108,10 +114,15 @@ func (x *bench) invoke() {
 		}
 		binary.LittleEndian.PutUint64(unique[6:], x.n*0x9E3779B97F4A7C15)
 		x.ids[c] = id.NewInvocation(id.PartitionKey(x.n%512)<<50, unique)
-		x.record(command.Header{Kind: command.Invoke, ID: x.ids[c], Frames: 1}, benchFacts, benchInput)
+		x.record(command.Header{Kind: command.Invoke, ID: x.ids[c], Frames: 1}, facts, benchInput)
 		x.born[c] = x.at
 	}
 	x.commit()
+}
+
+// invoke creates invocations whose attempts start at once.
+func (x *bench) invoke() {
+	x.enter(benchFacts)
 	for _, i := range x.ids { // an attempt starts
 		inv, err := x.s.Invocation(i)
 		if err != nil {
@@ -186,6 +197,26 @@ func BenchmarkEchoFlushed(b *testing.B) {
 			x.report(b, 2)
 		})
 	}
+}
+
+// BenchmarkOneKey has 16 invocations of one object key after another, each of which waits for those before it.
+func BenchmarkOneKey(b *testing.B) {
+	x := newBench(b)
+	x.timed = true
+	x.start(b)
+	for b.Loop() {
+		x.enter(benchKeyFacts)
+		for c, i := range x.ids {
+			inv, err := x.s.Invocation(i)
+			if err != nil {
+				b.Fatal(err)
+			}
+			activation := lsn.LSN(inv.Row.Activation)
+			x.record(command.Header{Kind: command.Step, ID: i, Incarnation: x.born[c], Activation: activation, Attempt: 1}, benchPin, benchEnd)
+			x.commit()
+		}
+	}
+	x.report(b, 2)
 }
 
 // BenchmarkThreeSteps has three runs, each proposed with the next command, as an SDK does.

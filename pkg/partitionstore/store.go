@@ -27,6 +27,7 @@ type Store struct {
 	view     View
 	cache    cache
 	fresh    fresh
+	locks    locks
 	outbox   map[id.Partition]*lane
 	sources  map[id.Partition]uint64
 	err      error // why the store is of no use any more
@@ -56,7 +57,7 @@ func Open(cfg Config, h host.Host, dir string, shared *Shared) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, outbox: map[id.Partition]*lane{}, sources: map[id.Partition]uint64{}, credit: true,
-		cache: newCache(cfg),
+		cache: newCache(cfg), locks: newLocks(),
 	}
 	db, err := pebble.Open(h.FS.PathJoin(dir, folder), s.options(h, shared))
 	if errors.Is(err, fs.ErrPermission) {
@@ -122,6 +123,9 @@ func (s *Store) load() error {
 	s.applied.Store(s.meta.Applied)
 	s.durable.Store(s.meta.Applied) // without a log of its own, what was found was flushed
 	if err := s.loadFresh(); err != nil {
+		return err
+	}
+	if err := s.loadLocks(); err != nil {
 		return err
 	}
 	return s.loadPeers()

@@ -45,7 +45,7 @@ func (s *Store) Uncommitted() int {
 	if v.empty() {
 		return 0
 	}
-	n := 1 + v.rows.Len() + touchedBytes*len(v.touched)
+	n := 1 + v.rows.Len() + touchedBytes*len(v.touched) + openLockBytes*len(v.s.locks.order)
 	if v.read != nil {
 		n += v.read.Len()
 	}
@@ -89,6 +89,9 @@ func (v *View) commit() error {
 	}
 	v.s.fresh.sortFrom(young)
 	if err := v.indexOld(); err != nil {
+		return err
+	}
+	if err := v.writeLocks(); err != nil {
 		return err
 	}
 	op := v.rows.SetDeferred(1, v.s.meta.SizeVT())

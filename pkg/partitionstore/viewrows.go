@@ -2,7 +2,6 @@ package partitionstore
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 
 	storedv1 "reprise/api/stored/v1"
@@ -127,39 +126,6 @@ func (v *View) ClearPromises(service, key string) error {
 	return v.clearRange(prefix, keyenc.PrefixEnd(prefix))
 }
 
-// Lock implements partition.State.
-func (v *View) Lock(service, key string) (l queue.Lock, taken bool, err error) {
-	v.key = appendLockKey(v.key[:0], service, key)
-	value, taken, err := get(v.reader(), v.key)
-	if err != nil || !taken {
-		return l, false, err
-	}
-	if len(value) != lockLen {
-		return l, false, malformed(v.key)
-	}
-	copy(l.Holder[:], value)
-	l.Waiting = binary.BigEndian.Uint32(value[len(l.Holder):])
-	return l, true, nil
-}
-
-// lockLen is the length of a lock's value: the holder's id, and how many wait.
-const lockLen = len(id.Invocation{}) + 4
-
-// SetLock implements partition.State.
-func (v *View) SetLock(service, key string, l queue.Lock) error {
-	v.key = appendLockKey(v.key[:0], service, key)
-	var value [lockLen]byte
-	copy(value[:], l.Holder[:])
-	binary.BigEndian.PutUint32(value[len(l.Holder):], l.Waiting)
-	return v.writer().Set(v.key, value[:], nil)
-}
-
-// ClearLock implements partition.State.
-func (v *View) ClearLock(service, key string) error {
-	v.key = appendLockKey(v.key[:0], service, key)
-	return v.writer().Delete(v.key, nil)
-}
-
 // Enqueue implements partition.State.
 func (v *View) Enqueue(service, key string, e queue.Entry) error {
 	v.key = appendQueueKey(v.key[:0], service, key, e.Position)
@@ -167,8 +133,9 @@ func (v *View) Enqueue(service, key string, e queue.Entry) error {
 }
 
 // FirstQueued implements partition.State.
-func (v *View) FirstQueued(service, key string) (e queue.Entry, found bool, err error) {
-	err = scan(v.reader(), appendQueuePrefix(nil, service, key), func(k, value []byte) error {
+func (v *View) FirstQueued(service, key string, from uint64) (e queue.Entry, found bool, err error) {
+	first, end := appendQueueKey(nil, service, key, from), keyenc.PrefixEnd(appendQueuePrefix(nil, service, key))
+	err = scanRange(v.reader(), first, end, func(k, value []byte) error {
 		p, ok := queuePosition(k)
 		if !ok || len(value) != len(e.ID) {
 			return malformed(k)

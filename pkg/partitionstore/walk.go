@@ -179,14 +179,11 @@ type LockRows struct{ *ObjectRows }
 // Next returns the next lock; io.EOF after the last one.
 func (r *LockRows) Next() (service, key string, holder id.Invocation, err error) {
 	service, key, _, v, err := r.object()
-	if err == nil && len(v) != lockLen {
-		err = errs.Newf(errs.Corrupt, "lock of %s/%q has %d bytes", service, key, len(v))
-	}
 	if err != nil {
 		return "", "", holder, err
 	}
-	copy(holder[:], v)
-	return service, key, holder, nil
+	l, err := parseLock(r.it.Key(), v)
+	return service, key, l.Holder, err
 }
 
 // QueueRows walks who waits.

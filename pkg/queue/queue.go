@@ -34,6 +34,7 @@ func (e Entry) IsChange() bool { return e.ID == id.Invocation{} }
 type Lock struct {
 	Holder  id.Invocation
 	Waiting uint32
+	From    uint64 // position of the holder: nobody waits before it
 }
 
 // Rows is where queues are kept.
@@ -42,8 +43,9 @@ type Rows interface {
 	SetLock(service, key string, l Lock) error
 	ClearLock(service, key string) error
 	Enqueue(service, key string, e Entry) error
-	// FirstQueued returns the entry with the lowest position.
-	FirstQueued(service, key string) (e Entry, found bool, err error)
+	// FirstQueued returns the entry with the lowest position. None is before from, which tells where to look: a
+	// store may have to step over what is left of those that were there.
+	FirstQueued(service, key string, from uint64) (e Entry, found bool, err error)
 	Dequeue(service, key string, position uint64) error
 }
 
@@ -54,7 +56,7 @@ func Enter(rows Rows, q Name, e Entry) (Stage, error) {
 		return 0, err
 	}
 	if !taken {
-		return Running, rows.SetLock(q.Service, q.Key, Lock{Holder: e.ID})
+		return Running, rows.SetLock(q.Service, q.Key, Lock{Holder: e.ID, From: e.Position})
 	}
 	lock.Waiting++
 	if err := rows.SetLock(q.Service, q.Key, lock); err != nil {
@@ -75,7 +77,7 @@ func Leave(rows Rows, q Name, i id.Invocation) (next Entry, found bool, err erro
 	if lock.Waiting == 0 {
 		return next, false, rows.ClearLock(q.Service, q.Key)
 	}
-	next, found, err = rows.FirstQueued(q.Service, q.Key)
+	next, found, err = rows.FirstQueued(q.Service, q.Key, lock.From)
 	if err != nil {
 		return next, false, err
 	}
@@ -85,7 +87,7 @@ func Leave(rows Rows, q Name, i id.Invocation) (next Entry, found bool, err erro
 	if err := rows.Dequeue(q.Service, q.Key, next.Position); err != nil {
 		return next, false, err
 	}
-	return next, true, rows.SetLock(q.Service, q.Key, Lock{Holder: next.ID, Waiting: lock.Waiting - 1})
+	return next, true, rows.SetLock(q.Service, q.Key, Lock{Holder: next.ID, Waiting: lock.Waiting - 1, From: next.Position})
 }
 
 // Remove takes who waits at position out of the queue.

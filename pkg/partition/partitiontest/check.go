@@ -26,6 +26,9 @@ func (s *State) Check() error {
 		if n := len(s.queues[o]); n != int(lock.Waiting) {
 			return fmt.Errorf("the lock of %v says that %d wait, %d do", o, lock.Waiting, n)
 		}
+		if q := s.queues[o]; len(q) > 0 && q[0].Position < lock.From {
+			return fmt.Errorf("entry %d waits for the lock of %v, where nobody should before %d", q[0].Position, o, lock.From)
+		}
 		inv := s.rows[holder]
 		if inv == nil || !inv.Exclusive() || !inv.Started() || lockOf(inv) != o {
 			return fmt.Errorf("lock of %v is held by %s, which does not run", o, holder)

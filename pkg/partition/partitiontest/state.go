@@ -255,12 +255,13 @@ func (s *State) Enqueue(service, key string, e queue.Entry) error {
 	return nil
 }
 
-func (s *State) FirstQueued(service, key string) (e queue.Entry, found bool, err error) {
-	q := s.queues[object{service, key}]
-	if len(q) == 0 {
-		return e, false, nil
+func (s *State) FirstQueued(service, key string, from uint64) (e queue.Entry, found bool, err error) {
+	for _, e := range s.queues[object{service, key}] {
+		if e.Position >= from {
+			return e, true, nil
+		}
 	}
-	return q[0], true, nil
+	return e, false, nil
 }
 
 func (s *State) PutChange(service, key string, position uint64, c *storedv1.PatchStateFacts) (err error) {
@@ -426,7 +427,7 @@ func (s *State) Dump() string {
 		}
 	}
 	for o, l := range s.locks {
-		lines = append(lines, fmt.Sprintf("lock %s/%q = %x%08x", o.service, o.key, l.Holder[:], l.Waiting))
+		lines = append(lines, fmt.Sprintf("lock %s/%q = %x%08x%016x", o.service, o.key, l.Holder[:], l.Waiting, l.From))
 	}
 	for o, q := range s.queues {
 		for _, e := range q {
