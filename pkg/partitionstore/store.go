@@ -28,6 +28,7 @@ type Store struct {
 	cache    cache
 	fresh    fresh
 	locks    locks
+	window   window
 	outbox   map[id.Partition]*lane
 	sources  map[id.Partition]uint64
 	err      error // why the store is of no use any more
@@ -126,6 +127,9 @@ func (s *Store) load() error {
 		return err
 	}
 	if err := s.loadLocks(); err != nil {
+		return err
+	}
+	if err := s.loadWindow(); err != nil {
 		return err
 	}
 	return s.loadPeers()

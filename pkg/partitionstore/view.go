@@ -113,7 +113,7 @@ func (v *View) commit() error {
 		return err
 	}
 	v.rows.Reset()
-	return nil
+	return v.s.moveWindow()
 }
 
 // writeEntry writes the row of an invocation, and takes away that of an earlier life.
@@ -212,6 +212,9 @@ func (s *Store) find(i id.Invocation) (*entry, error) {
 	if e, ok := s.cache.entries[i]; ok {
 		return e, nil
 	}
+	if s.window.absent(i) {
+		return nil, nil
+	}
 	inv, err := readInvocation(s.db, &s.view.key, i)
 	if err != nil || inv == nil {
 		return nil, err
@@ -275,6 +278,7 @@ func (v *View) PutInvocation(inv *invocation.Invocation) error {
 	if e == nil {
 		e = &entry{}
 		v.s.cache.entries[inv.ID] = e
+		v.s.window.add(unique(inv.ID.Unique()))
 	}
 	e.inv, e.dirty = inv, true
 	v.touch(inv.ID, e)
