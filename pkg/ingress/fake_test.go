@@ -27,6 +27,7 @@ type cluster struct {
 	records     []record // all that were proposed, oldest first
 	refuse      []error  // answers of the next tries, in order
 	afterwards  bool     // refuse after the record was applied
+	broken      bool     // panic
 	tries       int
 	waiting     chan struct{} // gets a value when somebody starts to wait
 	left        chan error    // gets why somebody stopped to wait
@@ -50,10 +51,20 @@ func newCluster() *cluster {
 	return &cluster{invocations: map[id.Invocation]*life{}, waiting: make(chan struct{}, 100), left: make(chan error, 100)}
 }
 
+func (c *cluster) setBroken(broken bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = broken
+}
+
 // Do implements ingress.Partitions.
 func (c *cluster) Do(ctx context.Context, r command.Request) (*command.Outcome, error) {
 	c.mu.Lock()
 	c.tries++
+	if c.broken {
+		c.mu.Unlock()
+		panic("broken")
+	}
 	var refusal error
 	if len(c.refuse) > 0 {
 		refusal, c.refuse = c.refuse[0], c.refuse[1:]

@@ -3,12 +3,15 @@ package ingress
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"time"
 
 	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
+	"reprise/pkg/logkey"
 )
 
 // sweepInterval is how often connections are looked at whose head or answer takes long.
@@ -66,13 +69,25 @@ func (f *plainFront) serve(base context.Context, conn net.Conn) {
 	defer leave(nil)
 	c := newPlainConn(f, conn, leave)
 	f.core.metrics.created.Inc()
-	other := f.add(c) && (f.core.cfg.NetHTTPOnly || c.serve(ctx))
+	other := f.add(c) && (f.core.cfg.NetHTTPOnly || f.answerAll(ctx, c))
 	f.remove(c)
 	if other && c.conn.SetReadDeadline(time.Time{}) == nil && f.other.put(&readConn{Conn: conn, first: c.buf[c.start:c.end]}) {
 		return
 	}
 	_ = conn.Close() // nothing of ours is left in it
 	f.core.metrics.dropped.Inc()
+}
+
+// answerAll serves c until it ends, or returns true when the rest is for net/http. A panic is a fault of ours
+// that must cost this connection only.
+func (f *plainFront) answerAll(ctx context.Context, c *plainConn) (other bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			f.host.Log.Error("a request caused a panic", slog.Any(logkey.Err, r), slog.String(logkey.Stack, string(debug.Stack())))
+			other = false
+		}
+	}()
+	return c.serve(ctx)
 }
 
 // add returns false while no connection is taken any more.

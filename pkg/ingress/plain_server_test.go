@@ -308,3 +308,19 @@ func TestPlainAllocations(t *testing.T) {
 		t.Errorf("%.2f allocations for a plain echo, the budget is %d", got, plainAllocations)
 	}
 }
+
+// A panic costs the connection whose request caused it, and nothing else.
+func TestServerSurvivesPanics(t *testing.T) {
+	fronts(t, func(t *testing.T, cfg ingress.Config) {
+		s := startServer(t, cfg)
+		other, c := s.dial(t), s.dial(t)
+		other.send(anyCall("before"))
+		other.want(200, "before")
+		s.c.setBroken(true)
+		c.send(anyCall("boom"))
+		c.ended()
+		s.c.setBroken(false)
+		other.send(anyCall("after"))
+		other.want(200, "after")
+	})
+}

@@ -16,6 +16,7 @@ const (
 	Attempt    = "attempt"    // number, from 1
 	Code       = "code"       // an errs code, a META or RT code, a status
 	Err        = "err"        // an error
+	Stack      = "stack"      // of the goroutine that failed
 	Bytes      = "bytes"      // a size
 	Count      = "count"      // how many
 	Limit      = "limit"      // what a size may not cross
