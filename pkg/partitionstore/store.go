@@ -197,6 +197,9 @@ func (s *Store) Meta() *storedv1.Meta { return &s.meta }
 // SourceSeq is the sequence of the last message taken from another partition.
 func (s *Store) SourceSeq(source id.Partition) (uint64, error) { return s.sources[source], nil }
 
+// AppliedLSN returns the position up to which everything is committed here. Any goroutine may ask.
+func (s *Store) AppliedLSN() lsn.LSN { return lsn.LSN(s.applied.Load()) }
+
 // Unflushed returns how many commands a restart would have to apply again. Any goroutine may ask.
 func (s *Store) Unflushed() int64 {
 	durable, err := s.DurableLSN()

@@ -191,6 +191,21 @@ func (f *fakeLog) Seal(_ context.Context, l *storedv1.Loglet) (lsn.Offset, error
 	return tail, nil
 }
 
+// WaitForTail implements processor.Log.
+func (f *fakeLog) WaitForTail(ctx context.Context, l *storedv1.Loglet, past lsn.Offset) (tail lsn.Offset, sealed bool, err error) {
+	for ctx.Err() == nil {
+		f.mu.Lock()
+		x := f.logletLocked(id.Loglet(l.Id))
+		tail, sealed = x.told, x.sealed
+		f.mu.Unlock()
+		if sealed || tail > past {
+			return tail, sealed, nil
+		}
+		pause(ctx)
+	}
+	return 0, false, context.Cause(ctx)
+}
+
 // Unsealed implements processor.Log.
 func (f *fakeLog) Unsealed(_ context.Context, l *storedv1.Loglet) error {
 	f.mu.Lock()

@@ -108,11 +108,17 @@ func must(t testing.TB, err error) {
 // assign gives partitions to nodes.
 func (w *world) assign(to func(id.Partition) id.Node) {
 	w.t.Helper()
+	w.hold(func(p id.Partition) []id.Node { return []id.Node{to(p)} })
+}
+
+// hold gives each partition to several nodes.
+func (w *world) hold(by func(id.Partition) []id.Node) {
+	w.t.Helper()
 	eventually(w.t, "the assignment", func() bool { // candidates write the same objects
 		_, err := w.meta.Assign(w.t.Context(), w.partitions, func(current [][]id.Node) [][]id.Node {
 			all := make([][]id.Node, len(current))
 			for i := range all {
-				all[i] = []id.Node{to(id.Partition(i))}
+				all[i] = by(id.Partition(i))
 			}
 			return all
 		})

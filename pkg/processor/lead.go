@@ -35,8 +35,8 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 	if err != nil {
 		return won{}, errs.With(errs.Unavailable, fmt.Errorf("read lineage: %w", err))
 	}
-	if !assigned(was.Epoch, n.self.Node) { // a leader must not be disturbed by a view that is late
-		return won{}, errs.Newf(errs.Unavailable, "the partition is assigned to another node")
+	if n.roleOf(p, was.Epoch) != leads { // a leader must not be disturbed by a view that is late
+		return won{}, errs.Newf(errs.Unavailable, "the partition is another node's to lead")
 	}
 	chain := was.Chain
 	if chain == nil {
@@ -77,6 +77,9 @@ func extend(chain *storedv1.Chain, seg *storedv1.Segment) *storedv1.Chain {
 	return &storedv1.Chain{Segments: append(segments[:len(segments):len(segments)], seg)}
 }
 
+// smallReplay is up to how many records are applied without waiting for a turn.
+const smallReplay = 1000
+
 // catchUp applies the committed records that the store lacks, up to tail. Effects are dropped: what
 // is pending is rebuilt from rows.
 func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail lsn.LSN) error {
@@ -87,11 +90,13 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 	if from == tail {
 		return nil
 	}
-	select {
-	case n.replays <- struct{}{}:
-		defer func() { <-n.replays }()
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if tail-from > smallReplay {
+		select {
+		case n.replays <- struct{}{}:
+			defer func() { <-n.replays }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	started := host.Millis(n.host.Clock)
 	r := replayer{store: p.store}
@@ -106,6 +111,9 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 	}
 	if err != nil {
 		return err
+	}
+	if tail-from <= smallReplay {
+		return nil
 	}
 	n.host.Log.LogAttrs(ctx, slog.LevelDebug, "partition replayed", slog.Int(logkey.Partition, int(p.id)),
 		slog.Uint64(logkey.Count, uint64(tail-from)), slog.Int64(logkey.Elapsed, host.Millis(n.host.Clock)-started))
@@ -145,6 +153,7 @@ func (l *Loop) adopt(p *part, w won, lost func(led bool, cause error)) {
 func (l *Loop) lead(p *part) {
 	t := p.tenure
 	t.leading = true
+	p.state.Store(uint64(t.epoch)<<2 | uint64(Leads))
 	l.mail.openInbox(p)
 	l.node.led(true)
 	level := slog.LevelInfo
@@ -236,6 +245,9 @@ func (l *Loop) depose(p *part, cause error) {
 	}
 	p.tenure = nil
 	p.refused.Store(false)
+	if p.parked == nil {
+		p.state.Store(uint64(Idle))
+	}
 	l.loseReads(p)
 	for _, n := range l.mail.closeInbox(p) {
 		n.call.lost()

@@ -49,6 +49,9 @@ type Log interface {
 	// Unsealed returns nil if nobody had sealed the loglet when it was called.
 	Unsealed(ctx context.Context, l *storedv1.Loglet) error
 	Read(ctx context.Context, chain *storedv1.Chain, from, to lsn.LSN, f func(first lsn.LSN, count int, records []byte) error) error
+	// WaitForTail waits until records at past or behind it are known to be committed: all below tail are. It
+	// returns at once if the loglet is sealed; there may be more below its final tail then.
+	WaitForTail(ctx context.Context, l *storedv1.Loglet, past lsn.Offset) (tail lsn.Offset, sealed bool, err error)
 	// NewLoglet chooses the nodeset of a loglet that this process will sequence.
 	NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error)
 }
@@ -152,7 +155,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	parts := make([]*part, n.partitions)
 	for i := range parts {
 		l := n.loops[i%len(n.loops)]
-		parts[i] = &part{id: id.Partition(i), loop: l}
+		parts[i] = &part{id: id.Partition(i), loop: l, wake: make(chan struct{}, 1)}
 		l.parts = append(l.parts, parts[i])
 	}
 	n.parts.Store(&parts)
@@ -179,7 +182,7 @@ func joinClose(err error, parts []*part) error {
 	return err
 }
 
-// keepAssigned campaigns for each partition that the cluster assigns to this node.
+// keepAssigned holds each partition that the cluster assigns to this node.
 func (n *Node) keepAssigned(ctx context.Context, group *lifecycle.Group, parts []*part) error {
 	running := make([]bool, len(parts))
 	for {
@@ -190,11 +193,11 @@ func (n *Node) keepAssigned(ctx context.Context, group *lifecycle.Group, parts [
 				break
 			}
 			nobodys = nobodys || len(e.GetReplicas()) == 0
-			if !assigned(e, n.self.Node) {
-				continue
+			role := n.roleOf(parts[i], e)
+			if role == leads {
+				wanted++
 			}
-			wanted++
-			if !running[i] {
+			if role != none && !running[i] {
 				running[i] = true
 				p := parts[i]
 				group.Go("partition "+strconv.Itoa(i), func(ctx context.Context) error { return n.hold(ctx, p) })
@@ -213,24 +216,23 @@ func (n *Node) keepAssigned(ctx context.Context, group *lifecycle.Group, parts [
 	}
 }
 
-func assigned(e *storedv1.Epoch, me id.Node) bool {
-	return len(e.GetReplicas()) > 0 && id.Node(e.Replicas[0]) == me
-}
-
 // Campaigns that fail are tried again after 50 ms, doubling to 2 s.
 const (
 	campaignPauseMin = 50 * time.Millisecond
 	campaignPauseMax = 2 * time.Second
 )
 
-// hold keeps leading p while it is assigned to this node. It returns when p is parked, or with the reason
+// hold leads p or follows it while it is assigned to this node. It returns when p is parked, or with the reason
 // why this process must end.
 func (n *Node) hold(ctx context.Context, p *part) error {
 	pause := campaignPauseMin
-	for n.awaitAssigned(ctx, p) {
-		led, err := n.leadOnce(ctx, p)
+	for n.awaitRole(ctx, p) {
+		led, err := n.holdOnce(ctx, p)
 		if ctx.Err() != nil || errors.Is(err, errParked) {
 			return nil
+		}
+		if err == nil { // the role changed
+			continue
 		}
 		closed := errors.As(err, &openError{})
 		switch code := errs.CodeOf(err); {
@@ -244,7 +246,7 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 		if led {
 			pause = campaignPauseMin
 		}
-		n.host.Log.LogAttrs(ctx, slog.LevelWarn, "partition is not led; trying again",
+		n.host.Log.LogAttrs(ctx, slog.LevelWarn, "partition is neither led nor followed; trying again",
 			slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err), slog.Duration(logkey.Elapsed, pause))
 		timer := n.host.Clock.NewTimer(pause)
 		select {
@@ -257,21 +259,6 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 	return nil
 }
 
-// awaitAssigned blocks until p is assigned to this node; false if ctx ended.
-func (n *Node) awaitAssigned(ctx context.Context, p *part) bool {
-	for ctx.Err() == nil {
-		changed := n.view.Changed()
-		if e := n.view.Current().Epochs; int(p.id) < len(e) && assigned(e[p.id], n.self.Node) {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-		}
-	}
-	return false
-}
-
 // openError: a store that may not be opened, or is newer than this binary, is no better at the next try, and
 // those beside it are hardly better: a person must act.
 type openError struct{ error }
@@ -282,9 +269,10 @@ func (e openError) Unwrap() error { return e.error }
 // errParked is how a tenure ends whose partition was parked.
 var errParked = errors.New("the partition is parked")
 
-// leadOnce opens the store if need be, campaigns, and returns when the tenure has ended, with its cause.
-// Its code is Corrupt or Unsupported if the partition is to be parked, Fenced if this process must end.
-func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
+// holdOnce opens the store if need be, and follows p or leads it. It returns nil when the role has changed, else why
+// neither goes on. Its code is Corrupt or Unsupported if the partition is to be parked, Fenced if this process must
+// end.
+func (n *Node) holdOnce(ctx context.Context, p *part) (led bool, err error) {
 	if p.store == nil {
 		store, err := partitionstore.Open(n.cfg.Store, n.host, filepath.Join(n.cfg.Dir, strconv.Itoa(int(p.id))), n.shared)
 		if err != nil {
@@ -293,6 +281,14 @@ func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 		p.store = store
 		p.opened.Store(store)
 	}
+	if n.role(p) == leads {
+		return n.leadOnce(ctx, p)
+	}
+	return false, n.follow(ctx, p)
+}
+
+// leadOnce campaigns, and returns when the tenure has ended, with its cause.
+func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 	w, err := n.campaign(ctx, p)
 	if err != nil {
 		return false, err

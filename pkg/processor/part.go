@@ -28,6 +28,10 @@ type part struct {
 	replayed atomic.Bool                          // commands were replayed and not flushed since; for the flusher
 	inbox    inbox                                // guarded by loop.mail.mu
 
+	state  atomic.Uint64 // epoch<<2 | Role, for Status; a follower is Idle here
+	called atomic.Uint64 // 1 + the epoch that this node was called to end; 0: none
+	wake   chan struct{} // gets a value when that changed
+
 	refused atomic.Bool // the log takes nothing now; see refused.go
 	reads   []*call     // that wait for a proof of leadership meanwhile
 	proving []*call     // those of the question under way
@@ -445,6 +449,7 @@ func (l *Loop) park(p *part, err error) {
 		return
 	}
 	p.parked = err
+	p.state.Store(uint64(Parked))
 	if p.store != nil {
 		p.store.Fail(err) // it may hold half of a command
 	}
