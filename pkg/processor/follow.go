@@ -11,6 +11,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/lsn"
+	"reprise/pkg/placement"
 )
 
 // role is what this node is to a partition.
@@ -22,41 +23,22 @@ const (
 	leads               // it leads, or is to
 )
 
-// Role is what this node is to a partition, for people and for who decides on leaders.
-type Role uint8
-
-// The roles.
-const (
-	Idle    Role = 0 // it does not hold the partition, or has only begun to
-	Follows Role = 1
-	Leads   Role = 2 // it takes requests
-	Parked  Role = 3 // a command could not be applied: it does nothing until it restarts
-)
-
-// Status is how a partition stands here.
-type Status struct {
-	Role    Role
-	Epoch   lsn.Epoch // while it leads
-	Applied lsn.LSN
-	Durable lsn.LSN // all up to it survives a crash without the log
-}
-
 // Status tells of each partition. Any goroutine may ask.
-func (n *Node) Status() []Status {
+func (n *Node) Status() []placement.Status {
 	parts := n.parts.Load()
 	if parts == nil {
 		return nil
 	}
-	all := make([]Status, len(*parts))
+	all := make([]placement.Status, len(*parts))
 	for i, p := range *parts {
 		s := p.openStore()
 		if s == nil {
 			continue
 		}
 		state := p.state.Load()
-		all[i] = Status{Role: Role(state & 3), Epoch: lsn.Epoch(state >> 2), Applied: s.AppliedLSN()}
-		if all[i].Role == Idle && n.role(p) == follows {
-			all[i].Role = Follows
+		all[i] = placement.Status{Role: placement.Role(state & 3), Epoch: lsn.Epoch(state >> 2), Applied: s.AppliedLSN()}
+		if all[i].Role == placement.Idle && n.role(p) == follows {
+			all[i].Role = placement.Follows
 		}
 		if durable, err := s.DurableLSN(); err == nil { // else the flusher finds out
 			all[i].Durable = durable

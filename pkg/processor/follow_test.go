@@ -8,7 +8,7 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/lsn"
-	"reprise/pkg/processor"
+	"reprise/pkg/placement"
 )
 
 // both gives all partitions to two nodes, of which the first is to begin.
@@ -45,10 +45,10 @@ func TestFollowersTakeOver(t *testing.T) {
 		a.want(add(keys[i%2]), strconv.Itoa(i), "", strconv.Itoa(i/2+1))
 	}
 	b.caughtUpWith(a)
-	if s := b.Status()[0]; s.Role != processor.Follows || s.Epoch != 0 {
+	if s := b.Status()[0]; s.Role != placement.Follows || s.Epoch != 0 {
 		t.Errorf("status of a follower: %+v", s)
 	}
-	if s := a.Status()[0]; s.Role != processor.Leads || s.Epoch != 1 {
+	if s := a.Status()[0]; s.Role != placement.Leads || s.Epoch != 1 {
 		t.Errorf("status of a leader: %+v", s)
 	}
 	waits := a.submit(hang.request("waits", "", command.WantCompleted))

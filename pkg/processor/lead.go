@@ -16,6 +16,7 @@ import (
 	"reprise/pkg/logkey"
 	"reprise/pkg/lsn"
 	"reprise/pkg/partition"
+	"reprise/pkg/placement"
 )
 
 // pendingPage is how many rows are read ahead of the loop when work is rebuilt from rows.
@@ -153,7 +154,7 @@ func (l *Loop) adopt(p *part, w won, lost func(led bool, cause error)) {
 func (l *Loop) lead(p *part) {
 	t := p.tenure
 	t.leading = true
-	p.state.Store(uint64(t.epoch)<<2 | uint64(Leads))
+	p.state.Store(uint64(t.epoch)<<2 | uint64(placement.Leads))
 	l.mail.openInbox(p)
 	l.node.led(true)
 	level := slog.LevelInfo
@@ -246,7 +247,7 @@ func (l *Loop) depose(p *part, cause error) {
 	p.tenure = nil
 	p.refused.Store(false)
 	if p.parked == nil {
-		p.state.Store(uint64(Idle))
+		p.state.Store(uint64(placement.Idle))
 	}
 	l.loseReads(p)
 	for _, n := range l.mail.closeInbox(p) {

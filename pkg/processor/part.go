@@ -16,6 +16,7 @@ import (
 	"reprise/pkg/lsn"
 	"reprise/pkg/partition"
 	"reprise/pkg/partitionstore"
+	"reprise/pkg/placement"
 )
 
 // part is one partition on this node. All but inbox belongs to the goroutine of its loop, once it
@@ -449,7 +450,7 @@ func (l *Loop) park(p *part, err error) {
 		return
 	}
 	p.parked = err
-	p.state.Store(uint64(Parked))
+	p.state.Store(uint64(placement.Parked))
 	if p.store != nil {
 		p.store.Fail(err) // it may hold half of a command
 	}

@@ -4,7 +4,7 @@
 // 	protoc        (unknown)
 // source: cluster/v1/cluster.proto
 
-// What every daemon answers about itself.
+// What every daemon answers about itself, and how the metadata daemons know who lives.
 
 package clusterv1
 
@@ -73,6 +73,58 @@ func (x NodeStatus) Number() protoreflect.EnumNumber {
 // Deprecated: Use NodeStatus.Descriptor instead.
 func (NodeStatus) EnumDescriptor() ([]byte, []int) {
 	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
+type PartitionRole int32
+
+const (
+	PartitionRole_PARTITION_ROLE_UNSPECIFIED PartitionRole = 0 // it does not hold the partition
+	PartitionRole_PARTITION_ROLE_FOLLOWS     PartitionRole = 1
+	PartitionRole_PARTITION_ROLE_LEADS       PartitionRole = 2
+	PartitionRole_PARTITION_ROLE_PARKED      PartitionRole = 3
+)
+
+// Enum value maps for PartitionRole.
+var (
+	PartitionRole_name = map[int32]string{
+		0: "PARTITION_ROLE_UNSPECIFIED",
+		1: "PARTITION_ROLE_FOLLOWS",
+		2: "PARTITION_ROLE_LEADS",
+		3: "PARTITION_ROLE_PARKED",
+	}
+	PartitionRole_value = map[string]int32{
+		"PARTITION_ROLE_UNSPECIFIED": 0,
+		"PARTITION_ROLE_FOLLOWS":     1,
+		"PARTITION_ROLE_LEADS":       2,
+		"PARTITION_ROLE_PARKED":      3,
+	}
+)
+
+func (x PartitionRole) Enum() *PartitionRole {
+	p := new(PartitionRole)
+	*p = x
+	return p
+}
+
+func (x PartitionRole) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PartitionRole) Descriptor() protoreflect.EnumDescriptor {
+	return file_cluster_v1_cluster_proto_enumTypes[1].Descriptor()
+}
+
+func (PartitionRole) Type() protoreflect.EnumType {
+	return &file_cluster_v1_cluster_proto_enumTypes[1]
+}
+
+func (x PartitionRole) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PartitionRole.Descriptor instead.
+func (PartitionRole) EnumDescriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
 }
 
 type IdentRequest struct {
@@ -229,6 +281,203 @@ func (x *IdentResponse) GetMetadataUrls() []string {
 	return nil
 }
 
+type AttendRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Fingerprint   uint64                 `protobuf:"fixed64,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // of the cluster; in the first message, as node and generation
+	Node          uint32                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
+	Generation    uint32                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
+	Leaving       bool                   `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`  // it stops: others are to lead
+	Statuses      []*PartitionStatus     `protobuf:"bytes,5,rep,name=statuses,proto3" json:"statuses,omitempty"` // of a worker, by partition
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttendRequest) Reset() {
+	*x = AttendRequest{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttendRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttendRequest) ProtoMessage() {}
+
+func (x *AttendRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttendRequest.ProtoReflect.Descriptor instead.
+func (*AttendRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AttendRequest) GetFingerprint() uint64 {
+	if x != nil {
+		return x.Fingerprint
+	}
+	return 0
+}
+
+func (x *AttendRequest) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+func (x *AttendRequest) GetGeneration() uint32 {
+	if x != nil {
+		return x.Generation
+	}
+	return 0
+}
+
+func (x *AttendRequest) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+func (x *AttendRequest) GetStatuses() []*PartitionStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+type PartitionStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Role          PartitionRole          `protobuf:"varint,1,opt,name=role,proto3,enum=cluster.v1.PartitionRole" json:"role,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`     // while it leads
+	Applied       uint64                 `protobuf:"varint,3,opt,name=applied,proto3" json:"applied,omitempty"` // LSN
+	Durable       uint64                 `protobuf:"varint,4,opt,name=durable,proto3" json:"durable,omitempty"` // LSN: all up to it survives a crash without the log
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PartitionStatus) Reset() {
+	*x = PartitionStatus{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PartitionStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PartitionStatus) ProtoMessage() {}
+
+func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PartitionStatus.ProtoReflect.Descriptor instead.
+func (*PartitionStatus) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PartitionStatus) GetRole() PartitionRole {
+	if x != nil {
+		return x.Role
+	}
+	return PartitionRole_PARTITION_ROLE_UNSPECIFIED
+}
+
+func (x *PartitionStatus) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *PartitionStatus) GetApplied() uint64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *PartitionStatus) GetDurable() uint64 {
+	if x != nil {
+		return x.Durable
+	}
+	return 0
+}
+
+// AttendResponse asks a worker to end an epoch of a partition and lead the next one.
+type AttendResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Over          uint64                 `protobuf:"varint,2,opt,name=over,proto3" json:"over,omitempty"` // the epoch; if another one has begun, nothing is to be done
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AttendResponse) Reset() {
+	*x = AttendResponse{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AttendResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AttendResponse) ProtoMessage() {}
+
+func (x *AttendResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AttendResponse.ProtoReflect.Descriptor instead.
+func (*AttendResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *AttendResponse) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *AttendResponse) GetOver() uint64 {
+	if x != nil {
+		return x.Over
+	}
+	return 0
+}
+
 var File_cluster_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_cluster_v1_cluster_proto_rawDesc = "" +
@@ -249,15 +498,38 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x06status\x18\b \x01(\x0e2\x16.cluster.v1.NodeStatusR\x06status\x12\x1b\n" +
 	"\tuptime_ms\x18\t \x01(\x03R\buptimeMs\x12#\n" +
 	"\rmetadata_urls\x18\n" +
-	" \x03(\tR\fmetadataUrls*t\n" +
+	" \x03(\tR\fmetadataUrls\"\xb8\x01\n" +
+	"\rAttendRequest\x12 \n" +
+	"\vfingerprint\x18\x01 \x01(\x06R\vfingerprint\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\rR\x04node\x12\x1e\n" +
+	"\n" +
+	"generation\x18\x03 \x01(\rR\n" +
+	"generation\x12\x18\n" +
+	"\aleaving\x18\x04 \x01(\bR\aleaving\x127\n" +
+	"\bstatuses\x18\x05 \x03(\v2\x1b.cluster.v1.PartitionStatusR\bstatuses\"\x8a\x01\n" +
+	"\x0fPartitionStatus\x12-\n" +
+	"\x04role\x18\x01 \x01(\x0e2\x19.cluster.v1.PartitionRoleR\x04role\x12\x14\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
+	"\aapplied\x18\x03 \x01(\x04R\aapplied\x12\x18\n" +
+	"\adurable\x18\x04 \x01(\x04R\adurable\"B\n" +
+	"\x0eAttendResponse\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
+	"\x04over\x18\x02 \x01(\x04R\x04over*t\n" +
 	"\n" +
 	"NodeStatus\x12\x1b\n" +
 	"\x17NODE_STATUS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NODE_STATUS_STARTING\x10\x01\x12\x15\n" +
 	"\x11NODE_STATUS_ALIVE\x10\x02\x12\x18\n" +
-	"\x14NODE_STATUS_STOPPING\x10\x032K\n" +
+	"\x14NODE_STATUS_STOPPING\x10\x03*\x80\x01\n" +
+	"\rPartitionRole\x12\x1e\n" +
+	"\x1aPARTITION_ROLE_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16PARTITION_ROLE_FOLLOWS\x10\x01\x12\x18\n" +
+	"\x14PARTITION_ROLE_LEADS\x10\x02\x12\x19\n" +
+	"\x15PARTITION_ROLE_PARKED\x10\x032K\n" +
 	"\vNodeService\x12<\n" +
-	"\x05Ident\x12\x18.cluster.v1.IdentRequest\x1a\x19.cluster.v1.IdentResponseB\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
+	"\x05Ident\x12\x18.cluster.v1.IdentRequest\x1a\x19.cluster.v1.IdentResponse2U\n" +
+	"\x0eControlService\x12C\n" +
+	"\x06Attend\x12\x19.cluster.v1.AttendRequest\x1a\x1a.cluster.v1.AttendResponse(\x010\x01B\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
 
 var (
 	file_cluster_v1_cluster_proto_rawDescOnce sync.Once
@@ -271,22 +543,30 @@ func file_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_cluster_v1_cluster_proto_rawDescData
 }
 
-var file_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_cluster_v1_cluster_proto_goTypes = []any{
-	(NodeStatus)(0),       // 0: cluster.v1.NodeStatus
-	(*IdentRequest)(nil),  // 1: cluster.v1.IdentRequest
-	(*IdentResponse)(nil), // 2: cluster.v1.IdentResponse
+	(NodeStatus)(0),         // 0: cluster.v1.NodeStatus
+	(PartitionRole)(0),      // 1: cluster.v1.PartitionRole
+	(*IdentRequest)(nil),    // 2: cluster.v1.IdentRequest
+	(*IdentResponse)(nil),   // 3: cluster.v1.IdentResponse
+	(*AttendRequest)(nil),   // 4: cluster.v1.AttendRequest
+	(*PartitionStatus)(nil), // 5: cluster.v1.PartitionStatus
+	(*AttendResponse)(nil),  // 6: cluster.v1.AttendResponse
 }
 var file_cluster_v1_cluster_proto_depIdxs = []int32{
 	0, // 0: cluster.v1.IdentResponse.status:type_name -> cluster.v1.NodeStatus
-	1, // 1: cluster.v1.NodeService.Ident:input_type -> cluster.v1.IdentRequest
-	2, // 2: cluster.v1.NodeService.Ident:output_type -> cluster.v1.IdentResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	5, // 1: cluster.v1.AttendRequest.statuses:type_name -> cluster.v1.PartitionStatus
+	1, // 2: cluster.v1.PartitionStatus.role:type_name -> cluster.v1.PartitionRole
+	2, // 3: cluster.v1.NodeService.Ident:input_type -> cluster.v1.IdentRequest
+	4, // 4: cluster.v1.ControlService.Attend:input_type -> cluster.v1.AttendRequest
+	3, // 5: cluster.v1.NodeService.Ident:output_type -> cluster.v1.IdentResponse
+	6, // 6: cluster.v1.ControlService.Attend:output_type -> cluster.v1.AttendResponse
+	5, // [5:7] is the sub-list for method output_type
+	3, // [3:5] is the sub-list for method input_type
+	3, // [3:3] is the sub-list for extension type_name
+	3, // [3:3] is the sub-list for extension extendee
+	0, // [0:3] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_cluster_proto_init() }
@@ -299,10 +579,10 @@ func file_cluster_v1_cluster_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_cluster_proto_rawDesc), len(file_cluster_v1_cluster_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   2,
+			NumEnums:      2,
+			NumMessages:   5,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_cluster_v1_cluster_proto_goTypes,
 		DependencyIndexes: file_cluster_v1_cluster_proto_depIdxs,

@@ -105,7 +105,14 @@ func (n *Node) Parts() []lifecycle.Part {
 	return []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host)}
 }
 
-// Fabric is the last part of a daemon: it serves the fabric port, with what register adds. Others see
+// Attendance tells the metadata daemons that this process lives. It comes after Fabric: a worker that stops serves until
+// others lead. worker is nil where the process is none.
+func (n *Node) Attendance(worker membership.Worker) lifecycle.Part {
+	client := rpc.NewControlClient(n.Fingerprint(), n.Member.ID, n.Peers)
+	return membership.NewAttendance(n.Member.ID, n.View, client, worker, n.Host)
+}
+
+// Fabric is the last part that a daemon needs: it serves the fabric port, with what register adds. Others see
 // the process as alive while it runs.
 func (n *Node) Fabric(register ...func(grpc.ServiceRegistrar)) lifecycle.Part {
 	cfg := &n.Config

@@ -10,6 +10,7 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
+	"reprise/pkg/quorum"
 	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
@@ -26,9 +27,19 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, n)
+	property, err := quorum.Parse(n.Member.Cluster.Replication)
+	if err != nil {
+		return err
+	}
+	placing := controller.Default()
+	placing.Copies = property.Copies()
+	roster := controller.NewRoster(rpc.Prober(n.Nodes), n.Host)
 	parts := member.Parts()
 	parts = append(parts, n.Parts()...)
-	parts = append(parts, controller.New(controller.Default(), n.Member.ID.Node, n.View, n.Meta, n.Host), n.Fabric())
+	parts = append(parts,
+		controller.New(placing, n.Member.ID.Node, n.View, n.Meta, n.Host),
+		roster, controller.NewLeaders(n.Member.ID.Node, n.View, roster, n.Host),
+		n.Fabric(rpc.NewControlServer(n.Fingerprint(), roster).Register), n.Attendance(nil))
 	return lifecycle.Run(ctx, parts...)
 }
 

@@ -54,7 +54,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	server.ServeScans(w.Scanner)
 	parts := append(n.Parts(), others)
 	parts = append(parts, w.Parts()...)
-	return lifecycle.Run(ctx, append(parts, n.Fabric(server.Register))...)
+	return lifecycle.Run(ctx, append(parts, n.Fabric(server.Register), n.Attendance(w.Node))...)
 }
 
 // Worker is the worker role.

@@ -1,0 +1,215 @@
+package controller
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"reprise/pkg/host"
+	"reprise/pkg/id"
+	"reprise/pkg/lifecycle"
+	"reprise/pkg/logkey"
+	"reprise/pkg/placement"
+)
+
+// Beat is what a process tells the metadata daemons again and again.
+type Beat struct {
+	Leaving  bool               // it stops
+	Statuses []placement.Status // of a worker, by partition
+}
+
+const (
+	// BeatInterval is how often a process tells.
+	BeatInterval = 200 * time.Millisecond
+	// deadAfter is how long a process may be silent.
+	deadAfter = time.Second
+	// lateTick is how late a look at the roster may be before all are given that time: we were slow ourselves.
+	lateTick = 100 * time.Millisecond
+)
+
+// Probe tries to reach a process whose connection ended; false says that nobody listens there.
+type Probe func(ctx context.Context, n id.Node) bool
+
+// Roster knows which processes live: those that were heard of in the last second. A connection that ends is a suspicion,
+// which is confirmed at once where nobody listens any more.
+type Roster struct {
+	host  host.Host
+	probe Probe
+
+	// mu guards what follows. It is a leaf.
+	mu      sync.Mutex
+	visits  map[id.Node]*Visit // the newest of each node
+	changed chan struct{}      // closed and replaced when somebody came, left or died
+	group   *lifecycle.Group   // nil unless Run runs
+}
+
+// Visit is one connection of a process.
+type Visit struct {
+	r     *Roster
+	id    id.GenerationalNode
+	calls func(placement.Call)
+	heard time.Time
+	dead  bool
+	beat  Beat
+}
+
+// NewRoster returns a roster; Run looks after it.
+func NewRoster(probe Probe, h host.Host) *Roster {
+	return &Roster{host: h, probe: probe, visits: map[id.Node]*Visit{}, changed: make(chan struct{})}
+}
+
+// Enter says that a process is connected. calls takes what it is asked to do, by any goroutine; it does not block.
+// Of two connections the newer one counts, unless its process is older.
+func (r *Roster) Enter(n id.GenerationalNode, calls func(placement.Call)) *Visit {
+	v := &Visit{r: r, id: n, calls: calls, heard: r.host.Clock.Now()}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if old := r.visits[n.Node]; old == nil || old.id.Generation <= n.Generation {
+		if old != nil { // what it said last holds until it says something else
+			v.beat.Statuses = old.beat.Statuses
+		}
+		r.visits[n.Node] = v
+		r.changeLocked()
+	}
+	return v
+}
+
+// Beat takes a beat.
+func (v *Visit) Beat(b Beat) {
+	r := v.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v.heard = r.host.Clock.Now()
+	news := v.dead || v.beat.Leaving != b.Leaving
+	v.dead, v.beat = false, b
+	if news {
+		r.changeLocked()
+	}
+}
+
+// Leave says that the connection ended.
+func (v *Visit) Leave() {
+	r := v.r
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.group == nil || r.visits[v.id.Node] != v || v.dead {
+		return
+	}
+	r.group.Go("probe", func(ctx context.Context) error {
+		if !r.probe(ctx, v.id.Node) && ctx.Err() == nil {
+			r.declare(v, "nobody listens there any more")
+		}
+		return nil
+	})
+}
+
+// declare says that a process is dead, unless it came back.
+func (r *Roster) declare(v *Visit, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.visits[v.id.Node] != v || v.dead {
+		return
+	}
+	v.dead = true
+	r.changeLocked()
+	r.host.Log.Warn("a process is dead: "+why, slog.String(logkey.Peer, v.id.String()))
+}
+
+func (r *Roster) changeLocked() {
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// Changed is closed when somebody came, left or died.
+func (r *Roster) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// Alive returns who lives, by node.
+func (r *Roster) Alive() []placement.Attendant {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var alive []placement.Attendant
+	for _, v := range r.visits {
+		if !v.dead {
+			alive = append(alive, placement.Attendant{ID: v.id, Leaving: v.beat.Leaving, Statuses: v.beat.Statuses})
+		}
+	}
+	slices.SortFunc(alive, func(a, b placement.Attendant) int { return int(a.ID.Node) - int(b.ID.Node) })
+	return alive
+}
+
+// Known tells whether a node was ever heard of.
+func (r *Roster) Known(n id.Node) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.visits[n] != nil
+}
+
+// Call asks a process to do something; false if it is not there.
+func (r *Roster) Call(c placement.Call) bool {
+	r.mu.Lock()
+	v := r.visits[c.Node]
+	if v == nil || v.dead {
+		r.mu.Unlock()
+		return false
+	}
+	calls := v.calls
+	r.mu.Unlock()
+	calls(c)
+	return true
+}
+
+// look declares dead who was silent for too long. late is how late it comes itself: nobody is blamed for that.
+func (r *Roster) look(late time.Duration) {
+	now := r.host.Clock.Now()
+	var silent []*Visit
+	r.mu.Lock()
+	for _, v := range r.visits {
+		if late > lateTick {
+			v.heard = v.heard.Add(late)
+		}
+		if !v.dead && now.Sub(v.heard) > deadAfter {
+			silent = append(silent, v)
+		}
+	}
+	r.mu.Unlock()
+	for _, v := range silent {
+		r.declare(v, "it was silent for a second")
+	}
+}
+
+// lookInterval is how often the roster is looked at.
+const lookInterval = 50 * time.Millisecond
+
+// Run looks at the roster until ctx ends.
+func (r *Roster) Run(ctx context.Context) error {
+	g := lifecycle.NewGroup(ctx)
+	g.Go("look at the roster", func(ctx context.Context) error {
+		r.setGroup(g) // probes may be added while this goroutine lives
+		defer r.setGroup(nil)
+		timer := r.host.Clock.NewTimer(lookInterval)
+		defer timer.Stop()
+		for {
+			due := r.host.Clock.Now().Add(lookInterval)
+			timer.Reset(lookInterval)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-timer.C():
+			}
+			r.look(r.host.Clock.Now().Sub(due))
+		}
+	})
+	return g.Wait()
+}
+
+func (r *Roster) setGroup(g *lifecycle.Group) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.group = g
+}
