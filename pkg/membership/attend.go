@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,10 +54,7 @@ type Attendance struct {
 	worker   Worker // nil: the process is no worker
 	host     host.Host
 	leaving  atomic.Bool
-
-	// mu guards what follows. It is a leaf.
-	mu   sync.Mutex
-	left chan struct{} // closed when leaving is told at once
+	left     chan struct{} // closed with leaving, which is told at once
 }
 
 // NewAttendance returns the part; worker is nil where the process is none.
@@ -66,35 +62,34 @@ func NewAttendance(me id.GenerationalNode, view *metastore.View, metadata Metada
 	return &Attendance{me: me, view: view, metadata: metadata, worker: worker, host: h, left: make(chan struct{})}
 }
 
-// Run attends until ctx ends; before it returns, a worker waits a little for others to lead what it led.
+// Run attends until ctx ends.
 func (a *Attendance) Run(ctx context.Context) error {
-	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	g := lifecycle.NewGroup(inner)
+	g := lifecycle.NewGroup(ctx)
 	g.Go("attend", func(ctx context.Context) error { return a.attendAll(ctx, g) })
-	<-ctx.Done()
-	a.leave()
-	a.awaitRelief(inner)
-	cancel()
 	return g.Wait()
 }
 
-func (a *Attendance) leave() {
-	a.leaving.Store(true)
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	close(a.left)
+// Departure is the last part of a process, so the first that is stopped: it says that the process leaves, and a worker
+// waits a little for others to lead what it leads, which it serves meanwhile.
+func (a *Attendance) Departure() lifecycle.Part {
+	return lifecycle.Func(func(ctx context.Context) error {
+		<-ctx.Done()
+		a.leaving.Store(true)
+		close(a.left)
+		a.awaitRelief()
+		return nil
+	})
 }
 
 // awaitRelief returns when this worker leads nothing, or nobody takes it over in time.
-func (a *Attendance) awaitRelief(ctx context.Context) {
+func (a *Attendance) awaitRelief() {
 	if a.worker == nil || !a.relievable() {
 		return
 	}
 	deadline := a.host.Clock.Now().Add(leaveMax)
 	timer := a.host.Clock.NewTimer(0)
 	defer timer.Stop()
-	for a.leads() && a.host.Clock.Now().Before(deadline) && ctx.Err() == nil {
+	for a.leads() && a.host.Clock.Now().Before(deadline) {
 		timer.Reset(10 * time.Millisecond)
 		<-timer.C()
 	}

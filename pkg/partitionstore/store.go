@@ -209,6 +209,9 @@ func (s *Store) Unflushed() int64 {
 	return int64(s.applied.Load()) - int64(durable)
 }
 
+// KnownDurable is DurableLSN as somebody saw it last. It reads nothing.
+func (s *Store) KnownDurable() lsn.LSN { return lsn.LSN(s.durable.Load()) }
+
 // DurableLSN returns the position up to which everything is flushed. Any goroutine may ask.
 func (s *Store) DurableLSN() (lsn.LSN, error) {
 	flushes := s.flushes.Load()

@@ -40,9 +40,7 @@ func (n *Node) Status() []placement.Status {
 		if all[i].Role == placement.Idle && n.role(p) == follows {
 			all[i].Role = placement.Follows
 		}
-		if durable, err := s.DurableLSN(); err == nil { // else the flusher finds out
-			all[i].Durable = durable
-		}
+		all[i].Durable = s.KnownDurable()
 	}
 	return all
 }
@@ -69,6 +67,14 @@ func (n *Node) roleOf(p *part, e *storedv1.Epoch) role {
 	default:
 		return follows
 	}
+}
+
+// epochOf is the newest epoch of the view.
+func (n *Node) epochOf(p *part) lsn.Epoch {
+	if all := n.view.Current().Epochs; int(p.id) < len(all) {
+		return lsn.Epoch(all[p.id].GetEpoch())
+	}
+	return 0
 }
 
 // Lead has this node end an epoch of p and lead the next one. It does nothing if another epoch has begun, or

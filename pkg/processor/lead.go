@@ -232,6 +232,13 @@ func (l *Loop) startInvocation(p *part, inv *invocation.Invocation) {
 	l.invoker.Start(p.activation(&partition.Effect{ID: inv.ID, Inv: inv}))
 }
 
+// deposeIf deposes p if it is in that epoch.
+func (l *Loop) deposeIf(p *part, epoch lsn.Epoch, cause error) {
+	if p.tenure != nil && p.tenure.epoch == epoch {
+		l.depose(p, cause)
+	}
+}
+
 // depose ends a tenure: nothing of it is acted on any more. What was proposed and not applied may
 // yet be in the log; the next leader, perhaps this node, finds out.
 func (l *Loop) depose(p *part, cause error) {

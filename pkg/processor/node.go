@@ -243,10 +243,15 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 			return nil
 		default:
 		}
+		level := slog.LevelWarn
 		if led {
-			pause = campaignPauseMin
+			pause, level = campaignPauseMin, slog.LevelInfo
 		}
-		n.host.Log.LogAttrs(ctx, slog.LevelWarn, "partition is neither led nor followed; trying again",
+		if led && n.role(p) == follows {
+			n.host.Log.LogAttrs(ctx, level, "partition is led elsewhere now", slog.Int(logkey.Partition, int(p.id)))
+			continue
+		}
+		n.host.Log.LogAttrs(ctx, level, "partition is neither led nor followed; trying again",
 			slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err), slog.Duration(logkey.Elapsed, pause))
 		timer := n.host.Clock.NewTimer(pause)
 		select {
@@ -265,6 +270,9 @@ type openError struct{ error }
 
 // Unwrap returns what was wrong.
 func (e openError) Unwrap() error { return e.error }
+
+// errSuperseded is how a tenure ends when the metadata has a newer epoch.
+var errSuperseded = errs.Newf(errs.Unavailable, "another epoch has begun")
 
 // errParked is how a tenure ends whose partition was parked.
 var errParked = errors.New("the partition is parked")
@@ -301,6 +309,18 @@ func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 	p.loop.mail.do(func() {
 		p.loop.adopt(p, w, func(led bool, cause error) { lost <- end{led, cause} })
 	})
+	watched, cancel := context.WithCancel(ctx)
+	g := lifecycle.NewGroup(watched)
+	g.Go("await another epoch", func(ctx context.Context) error { // a leader without work would never notice
+		if n.await(ctx, p, func() bool { return n.epochOf(p) > w.epoch }) {
+			p.loop.mail.do(func() { p.loop.deposeIf(p, w.epoch, errSuperseded) })
+		}
+		return nil
+	})
+	defer func() {
+		cancel()
+		_ = g.Wait() // it never fails
+	}()
 	select {
 	case e := <-lost:
 		if p.parked != nil { // set before, in the loop that sent the cause

@@ -105,9 +105,9 @@ func (n *Node) Parts() []lifecycle.Part {
 	return []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host)}
 }
 
-// Attendance tells the metadata daemons that this process lives. It comes after Fabric: a worker that stops serves until
-// others lead. worker is nil where the process is none.
-func (n *Node) Attendance(worker membership.Worker) lifecycle.Part {
+// Attendance tells the metadata daemons that this process lives. It is a part of a daemon; its Departure comes after Fabric,
+// so that a worker that stops serves until others lead. worker is nil where the process is none.
+func (n *Node) Attendance(worker membership.Worker) *membership.Attendance {
 	client := rpc.NewControlClient(n.Fingerprint(), n.Member.ID, n.Peers)
 	return membership.NewAttendance(n.Member.ID, n.View, client, worker, n.Host)
 }

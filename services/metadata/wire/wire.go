@@ -33,13 +33,14 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	}
 	placing := controller.Default()
 	placing.Copies = property.Copies()
+	attendance := n.Attendance(nil)
 	roster := controller.NewRoster(rpc.Prober(n.Nodes), n.Host)
 	parts := member.Parts()
 	parts = append(parts, n.Parts()...)
 	parts = append(parts,
 		controller.New(placing, n.Member.ID.Node, n.View, n.Meta, n.Host),
 		roster, controller.NewLeaders(n.Member.ID.Node, n.View, roster, n.Host),
-		n.Fabric(rpc.NewControlServer(n.Fingerprint(), roster).Register), n.Attendance(nil))
+		attendance, n.Fabric(rpc.NewControlServer(n.Fingerprint(), roster).Register), attendance.Departure())
 	return lifecycle.Run(ctx, parts...)
 }
 

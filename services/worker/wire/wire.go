@@ -52,9 +52,10 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	server.ServeScans(w.Scanner)
-	parts := append(n.Parts(), others)
+	attendance := n.Attendance(w.Node)
+	parts := append(n.Parts(), others, attendance)
 	parts = append(parts, w.Parts()...)
-	return lifecycle.Run(ctx, append(parts, n.Fabric(server.Register), n.Attendance(w.Node))...)
+	return lifecycle.Run(ctx, append(parts, n.Fabric(server.Register), attendance.Departure())...)
 }
 
 // Worker is the worker role.

@@ -164,6 +164,9 @@ func (p *Process) PID() int {
 	return p.cmd.Process.Pid
 }
 
+// Signal sends a signal that does not end the process, such as SIGSTOP.
+func (p *Process) Signal(sig syscall.Signal) error { return syscall.Kill(p.PID(), sig) }
+
 // Kill ends the process with SIGKILL. It fails if the process had ended before.
 func (p *Process) Kill() error { return p.end(syscall.SIGKILL) }
 
