@@ -1,6 +1,7 @@
 package invocation
 
 import (
+	servicev1 "reprise/api/service/v1"
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/id"
 )
@@ -16,4 +17,6 @@ type Live struct {
 	Deployment           id.Deployment // of the last attempt; zero before the first
 	Server               string        // what the SDK of the last attempt called itself
 	Failure              *storedv1.AttemptFailure
+	// Awaiting is what the handler last said that it waits for, unless it sent something since.
+	Awaiting *servicev1.Future
 }

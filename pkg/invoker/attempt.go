@@ -63,6 +63,7 @@ type attempt struct {
 	final      finalMessage
 	failure    *failure
 	server     string // what the SDK calls itself
+	awaiting   []byte // payload of the AwaitingOn after which nothing was sent, if it is short
 
 	seen      uint32 // notifications in its replay
 	hasOutput bool   // the journal has, or will have
@@ -194,6 +195,7 @@ func (v *Invoker) newAttempt(r *run, rt *route) *attempt {
 		a.traceParent = traceParent(r.TraceParent, r.ID, v.host.Rand)
 	}
 	a.unpinned = !r.pinned
+	a.awaiting = append(a.awaiting[:0], r.awaiting...)
 	a.active.Store(v.now.Load())
 	return a
 }
@@ -254,7 +256,7 @@ func (a *attempt) clear() {
 	a.hasOutput, a.commands = false, 0
 	a.pending, a.proposed = 0, 0
 	a.acks.clear()
-	for _, b := range []*[]byte{&a.partial, &a.body, &a.answers, &a.acked, &a.queue, &a.rec} {
+	for _, b := range []*[]byte{&a.partial, &a.body, &a.answers, &a.acked, &a.queue, &a.rec, &a.awaiting} {
 		*b = keepSmall(*b)
 	}
 	a.next = step{}

@@ -1,6 +1,7 @@
 package invoker
 
 import (
+	servicev1 "reprise/api/service/v1"
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
 )
@@ -26,10 +27,11 @@ func (v *Invoker) Live(p id.Partition, ids []id.Invocation) (out []invocation.Li
 
 func (r *run) live() invocation.Live {
 	l := invocation.Live{ID: r.ID, Attempts: r.begun, LastStart: r.started, Deployment: r.tried, Server: r.server}
-	f := r.failed
+	f, awaiting := r.failed, r.awaiting
 	if a := r.attempt; a != nil {
 		a.mu.Lock()
 		l.Deployment, l.Server = a.route.deployment, a.server
+		awaiting = append([]byte(nil), a.awaiting...)
 		if a.failure != nil {
 			f = a.failure
 		}
@@ -42,5 +44,15 @@ func (r *run) live() invocation.Live {
 	if f != nil {
 		l.Failure = f.stored()
 	}
+	l.Awaiting = future(awaiting)
 	return l
+}
+
+// future decodes the payload of an AwaitingOn that was checked; nil if there is none.
+func future(payload []byte) *servicev1.Future {
+	var m servicev1.AwaitingOn
+	if err := m.UnmarshalVT(payload); err != nil {
+		return nil // it is but a hint for people: nobody is refused for its sake
+	}
+	return m.AwaitingOn
 }

@@ -176,11 +176,24 @@ func (a *attempt) frameLocked(f serviceproto.Frame) (kept bool) {
 		}
 	case f.Type == serviceproto.TypeAwaitingOn:
 		await, _, err := serviceproto.ParseAwaitingOn(f.Payload)
-		a.awaitLocked(await, err)
+		if a.awaitLocked(await, err) {
+			a.awaiting = append(a.awaiting[:0], shown(f.Payload)...)
+		}
 	default:
 		a.rejectLocked(failuref(serviceproto.DocProtocol, "unexpected message %s from the service", f.Type))
 	}
 	return false
+}
+
+// awaitingBytesMax is how long what a handler waits for may be to be shown to people.
+const awaitingBytesMax = 16 << 10
+
+// shown returns the payload of an AwaitingOn if it is kept for people who look, else nothing.
+func shown(payload []byte) []byte {
+	if len(payload) > awaitingBytesMax {
+		return nil
+	}
+	return payload
 }
 
 // awaitLocked tells whether what the handler says it waits for is in order; else the attempt fails.
@@ -223,6 +236,7 @@ func (a *attempt) commandLocked(f serviceproto.Frame) bool {
 		a.hasOutput = true
 	default:
 	}
+	a.awaiting = a.awaiting[:0]
 	a.appendLocked(f)
 	if f.Flags&serviceproto.FlagRequestedAck != 0 {
 		a.answerLocked(serviceproto.AppendCommandAck(a.answers, a.commands))
@@ -254,6 +268,7 @@ func (a *attempt) proposalLocked(f serviceproto.Frame) bool {
 		a.rejectLocked(violation(err))
 		return false
 	}
+	a.awaiting = a.awaiting[:0]
 	a.body = body
 	a.next.frames++
 	if a.version >= 7 && f.Flags&serviceproto.FlagRequestedAck != 0 {

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	servicev1 "reprise/api/service/v1"
 	"reprise/pkg/command"
@@ -117,6 +118,89 @@ func TestAwaitingOn(t *testing.T) {
 		p.Send(awaiting, errorMessage(&servicev1.Error{Code: 500, Message: "again"}))
 	}, false), versions(7, 7, true))
 	l.wantValue(l.invoke(service("h"), ""), "Input Run RunCompletion")
+	l.wantNothingHeld()
+}
+
+// What a handler says last that it waits for is shown until it sends something else: while notifications come,
+// and while it is tried again.
+func TestAwaitingIsShown(t *testing.T) {
+	awaiting := func(completion uint32, pad int) []byte {
+		f := &servicev1.Future{WaitingCompletions: []uint32{completion}, WaitingNamedSignals: []string{strings.Repeat("s", pad)}}
+		return partitiontest.Frame(serviceproto.TypeAwaitingOn, &servicev1.AwaitingOn{AwaitingOn: f})
+	}
+	steps := []struct {
+		frames [][]byte
+		ack    bool // an answer comes
+		failed bool
+		want   uint32
+	}{
+		{frames: [][]byte{partitiontest.Run(1), awaiting(1, 0)}, want: 1},
+		{frames: [][]byte{awaiting(2, 0)}, want: 2},
+		{frames: [][]byte{partitiontest.Run(2)}},
+		{frames: [][]byte{awaiting(3, 0)}, want: 3},
+		{frames: [][]byte{proposal(2, "x")}},
+		{frames: [][]byte{awaiting(4, 0)}, want: 4},
+		{frames: [][]byte{awaiting(5, awaitingBytesMax)}}, // too long
+		{frames: [][]byte{flagged(proposal(1, "x")), awaiting(6, 0)}, ack: true, want: 6},
+		{frames: [][]byte{errorMessage(&servicev1.Error{Code: 500, Message: "again"})}, failed: true, want: 6},
+		{want: 6}, // the second attempt
+		{frames: [][]byte{awaiting(7, 0)}, want: 7},
+		{frames: [][]byte{partitiontest.Output("ok"), partitiontest.End()}},
+	}
+	sent, next := make(chan struct{}), make(chan struct{})
+	at := 0 // handed over with next
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		p.Headers()
+		for ; at < len(steps); at++ {
+			step := steps[at]
+			p.Send(step.frames...)
+			for step.ack { // after the other run's result
+				f, err := p.Next()
+				step.ack = err == nil && f.Type != serviceproto.TypeProposeRunCompletionAck
+			}
+			select {
+			case sent <- struct{}{}:
+			case <-p.Request.Context().Done():
+				return
+			}
+			select {
+			case <-next:
+			case <-p.Request.Context().Done():
+				return
+			}
+			if step.failed {
+				at++
+				return
+			}
+		}
+	}, false), versions(7, 7, true))
+	i := l.invoke(service("h"), "")
+	for n, step := range steps {
+		l.spin(fmt.Sprintf("step %d", n), func() bool {
+			if l.resting() { // until the next attempt
+				l.advance(100 * time.Millisecond)
+			}
+			select {
+			case <-sent:
+				return true
+			default:
+				return false
+			}
+		})
+		l.spin(fmt.Sprintf("step %d is shown", n), func() bool {
+			live := l.v.Live(0, nil)
+			if n == len(steps)-1 {
+				return len(live) == 0
+			}
+			if step.failed && live[0].InFlight {
+				return false
+			}
+			awaited := live[0].Awaiting.GetWaitingCompletions()
+			return step.want == 0 && len(awaited) == 0 || len(awaited) == 1 && awaited[0] == step.want
+		})
+		next <- struct{}{}
+	}
+	l.wantValue(i, "ok")
 	l.wantNothingHeld()
 }
 

@@ -49,6 +49,7 @@ type run struct {
 	begun       uint32        // attempts of this activation
 	tried       id.Deployment // of the last attempt
 	server      string        // likewise: what it called itself
+	awaiting    []byte        // likewise: what it said last that it waits for
 	failed      *failure      // of the last attempt that did, also while the next one runs
 	failures    uint32        // of this activation, as far as the policy counts them
 	refusals    uint32        // in a row
@@ -74,7 +75,7 @@ func (v *Invoker) newRun() *run {
 }
 
 func (v *Invoker) dropRun(r *run) {
-	*r = run{}
+	*r = run{awaiting: keepSmall(r.awaiting)}
 	if len(v.spareRuns) < runsKept {
 		v.spareRuns = append(v.spareRuns, r)
 	}
@@ -351,6 +352,7 @@ func (v *Invoker) detach(r *run) {
 	a.deaf = true
 	a.freeLocked()
 	r.tried, r.server = a.route.deployment, a.server
+	r.awaiting = append(r.awaiting[:0], a.awaiting...)
 	a.mu.Unlock()
 	a.run = nil
 	a.unref()

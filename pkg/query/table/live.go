@@ -31,6 +31,12 @@ var liveCells = []cell[invocation.Live]{
 		}
 		return serviceproto.Type(*l.Failure.RelatedCommandType).String(), true
 	}},
+	{name: "last_awaiting_on_future_json", text: func(l *invocation.Live) (string, bool) {
+		if l.Awaiting == nil {
+			return "", false
+		}
+		return string(appendFuture(nil, l.Awaiting)), true
+	}},
 }
 
 // lastFailure is the failure of the last attempt that failed: code and message, and the stack trace if there is one.

@@ -12,6 +12,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	servicev1 "reprise/api/service/v1"
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/host/hosttest"
@@ -321,11 +322,15 @@ func TestLive(t *testing.T) {
 	s, _ := newTestScanner(t, rows{store: store, live: []invocation.Live{
 		{ID: partitiontest.ID(1), InFlight: true, Attempts: 2, LastStart: 5, Server: "sdk/1", Failure: &storedv1.AttemptFailure{
 			Code: 500, Message: "boom", DocCode: "RT0007", RelatedCommandIndex: &index, RelatedCommandType: &kind, RelatedCommandName: &name}},
-		{ID: partitiontest.ID(2), Attempts: 1, NextRetry: 9},
+		{ID: partitiontest.ID(2), Attempts: 1, NextRetry: 9, Awaiting: &servicev1.Future{
+			WaitingCompletions: []uint32{1}, WaitingSignals: []uint32{17}, WaitingNamedSignals: []string{"go"}, CombinatorType: 1,
+			NestedFutures: []*servicev1.Future{{WaitingCompletions: []uint32{2}, CombinatorType: 2}},
+		}},
 	}})
 	got := read(t, s, &scan.Request{Table: "sys_invocation_state", Columns: []string{"in_flight", "retry_count", "last_attempt_server", "last_failure",
-		"last_failure_error_code", "last_failure_related_command_index", "last_failure_related_command_name", "last_failure_related_command_type", "last_attempt_deployment_id"}})
-	want := "[[true 2 sdk/1 [500 Internal] boom RT0007 1 charge Run -] [false 1 - - - - - - -]]"
+		"last_failure_error_code", "last_failure_related_command_index", "last_failure_related_command_name", "last_failure_related_command_type", "last_attempt_deployment_id", "last_awaiting_on_future_json"}})
+	want := "[[true 2 sdk/1 [500 Internal] boom RT0007 1 charge Run - -] [false 1 - - - - - - - " +
+		`{"FirstCompleted":[{"Single":{"CompletionId":1}},{"Single":{"SignalIndex":17}},{"Single":{"SignalName":"go"}},{"AllCompleted":[{"Single":{"CompletionId":2}}]}]}]]`
 	if fmt.Sprint(got) != want {
 		t.Errorf("rows are %v, want %s", got, want)
 	}
