@@ -1,5 +1,7 @@
 package journal
 
+import "slices"
+
 // Index is what the rows of a journal imply. Equal rows give an equal Index. The zero Index is that of an empty journal.
 type Index struct {
 	Entries     uint32 // commands and notifications
@@ -11,6 +13,15 @@ type Index struct {
 	completions outcomes
 	signals     outcomes
 	named       map[string]Outcome
+
+	sleeps    []Sleep // with all that are open, in the order of the journal
+	sleepsMax int     // how many there may be before those that are not are taken out
+}
+
+// Sleep is a command that a timer completes.
+type Sleep struct {
+	Due        int64 // Unix milliseconds
+	Completion uint32
 }
 
 // Outcome is how a notification resolves an await; 0 is none yet.
@@ -45,6 +56,9 @@ func (x *Index) Add(row Row) error {
 // note remembers how the notification under the scanner resolves what; the first one for an id counts.
 func (x *Index) note(s *scanner) {
 	if !s.notification {
+		if s.isSleep {
+			x.addSleep(s.sleep)
+		}
 		return
 	}
 	outcome := Success
@@ -64,6 +78,24 @@ func (x *Index) note(s *scanner) {
 			x.named[string(s.name)] = outcome
 		}
 	}
+}
+
+// sleepsKept is up to how many sleeps an index never looks for those that are over.
+const sleepsKept = 8
+
+func (x *Index) addSleep(s Sleep) {
+	if len(x.sleeps) >= max(x.sleepsMax, sleepsKept) {
+		x.sleeps = x.OpenSleeps()
+		x.sleepsMax = 2 * len(x.sleeps)
+	}
+	x.sleeps = append(x.sleeps, s)
+}
+
+// OpenSleeps returns the sleeps that a timer may wait for, in the order of the journal, borrowed until a row is
+// added: those that are not completed, and those that something else of the same id completed before their time.
+func (x *Index) OpenSleeps() []Sleep {
+	x.sleeps = slices.DeleteFunc(x.sleeps, func(s Sleep) bool { return s.Due <= x.LastTime && x.Completion(s.Completion) != 0 })
+	return x.sleeps
 }
 
 // NoteCompletion has the index know a completion whose row is yet to be added.

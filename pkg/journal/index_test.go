@@ -3,6 +3,7 @@ package journal_test
 import (
 	"encoding/hex"
 	"maps"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -66,6 +67,50 @@ func TestIndexFollowsRows(t *testing.T) {
 	}
 	if x.Signal(17) != journal.Success || x.Signal(18) != 0 || x.NamedSignal("go") != journal.Success || x.NamedSignal("") != 0 {
 		t.Errorf("signals are %d %d %d", x.Signal(17), x.Signal(18), x.NamedSignal("go"))
+	}
+}
+
+// The sleeps of a journal that are not over are known, in its order, however many there are.
+func TestOpenSleeps(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var x journal.Index
+		var want []journal.Sleep
+		next := uint32(0)
+		for range rapid.IntRange(0, 100).Draw(t, "rows") {
+			row := journal.Row{First: x.Entries, Entries: 1, Time: x.LastTime}
+			if n := len(want); n > 0 && rapid.Bool().Draw(t, "completed") {
+				at := rapid.IntRange(0, n-1).Draw(t, "which")
+				row.Frames = serviceproto.AppendVoid(nil, serviceproto.TypeSleepCompletion, want[at].Completion)
+				row.Time = max(row.Time, want[at].Due)
+				want = append(want[:at], want[at+1:]...)
+			} else {
+				s := journal.Sleep{Due: rapid.Int64Range(0, 200).Draw(t, "due"), Completion: next}
+				next++
+				row.Frames = partitiontest.Sleep(s.Completion, s.Due)
+				want = append(want, s)
+			}
+			if err := x.Add(row); err != nil {
+				t.Fatal(err)
+			}
+			if rapid.IntRange(0, 20).Draw(t, "asked") == 0 && !slices.Equal(x.OpenSleeps(), want) {
+				t.Fatalf("open are %v, want %v", x.OpenSleeps(), want)
+			}
+		}
+		if !slices.Equal(x.OpenSleeps(), want) {
+			t.Fatalf("open are %v, want %v", x.OpenSleeps(), want)
+		}
+	})
+	var x journal.Index
+	for n, frame := range [][]byte{partitiontest.Sleep(1, 50), partitiontest.Run(1), partitiontest.RunDone(1, "x"), partitiontest.Sleep(1, 60)} {
+		if err := x.Add(journal.Row{First: uint32(n), Entries: 1, Time: 40, Frames: frame}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := x.OpenSleeps(); !slices.Equal(got, []journal.Sleep{{Due: 50, Completion: 1}, {Due: 60, Completion: 1}}) {
+		t.Errorf("of sleeps with the id of something else are open: %v", got)
+	}
+	if err := x.Add(journal.Row{Entries: 1, Frames: serviceproto.AppendFrame(nil, serviceproto.TypeSleep, []byte{0x08})}); !errs.Is(err, errs.Corrupt) {
+		t.Errorf("a malformed sleep gives %v", err)
 	}
 }
 

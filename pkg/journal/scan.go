@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"math"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -19,6 +20,10 @@ const (
 	fieldSignal     = 2
 	fieldName       = 3
 	fieldFailure    = 6
+
+	kindSleep   = 0x040c
+	fieldWakeUp = 1
+	fieldResult = 11
 )
 
 type idKind uint8
@@ -38,6 +43,8 @@ type scanner struct {
 	err      error
 
 	// Of the present frame.
+	isSleep      bool
+	sleep        Sleep
 	notification bool
 	id           idKind
 	number       uint32
@@ -69,50 +76,90 @@ func (s *scanner) next() bool {
 	s.notification = kind >= firstNotification
 	if !s.notification {
 		s.commands++
+		if s.isSleep = kind == kindSleep; s.isSleep {
+			return s.sleepFields(payload)
+		}
 		return true
 	}
 	return s.notificationID(payload)
+}
+
+// nextField takes the first field off a message.
+func nextField(b []byte) (f field, rest []byte, ok bool) {
+	num, wire, n := protowire.ConsumeTag(b)
+	if n < 0 {
+		return f, nil, false
+	}
+	f.num, f.wire, b = num, wire, b[n:]
+	switch wire {
+	case protowire.VarintType:
+		f.value, n = protowire.ConsumeVarint(b)
+	case protowire.BytesType:
+		f.bytes, n = protowire.ConsumeBytes(b)
+	default:
+		n = protowire.ConsumeFieldValue(num, wire, b)
+	}
+	if n < 0 {
+		return f, nil, false
+	}
+	return f, b[n:], true
+}
+
+type field struct {
+	num   protowire.Number
+	wire  protowire.Type
+	value uint64 // of a varint
+	bytes []byte // borrowed
+}
+
+func (f *field) isVarint(num protowire.Number) bool {
+	return f.num == num && f.wire == protowire.VarintType
 }
 
 // notificationID finds the id of a notification and whether it is a failure.
 func (s *scanner) notificationID(b []byte) bool {
 	s.id, s.number, s.name, s.failed = idCompletion, 0, nil, false // a completion id of 0 is not written
 	for len(b) > 0 {
-		field, wire, n := protowire.ConsumeTag(b)
-		if n < 0 {
+		f, rest, ok := nextField(b)
+		if !ok {
 			return s.malformed()
 		}
-		b = b[n:]
-		var value uint64
-		var bytes []byte
-		switch wire {
-		case protowire.VarintType:
-			value, n = protowire.ConsumeVarint(b)
-		case protowire.BytesType:
-			bytes, n = protowire.ConsumeBytes(b)
-		default:
-			n = protowire.ConsumeFieldValue(field, wire, b)
-		}
-		if n < 0 {
-			return s.malformed()
-		}
-		b = b[n:]
+		b = rest
 		switch {
-		case field == fieldCompletion && wire == protowire.VarintType:
-			s.id, s.number = idCompletion, uint32(value)
-		case field == fieldSignal && wire == protowire.VarintType:
-			s.id, s.number = idSignal, uint32(value)
-		case field == fieldName && wire == protowire.BytesType:
-			s.id, s.name = idName, bytes
-		case field == fieldFailure:
+		case f.isVarint(fieldCompletion):
+			s.id, s.number = idCompletion, uint32(f.value)
+		case f.isVarint(fieldSignal):
+			s.id, s.number = idSignal, uint32(f.value)
+		case f.num == fieldName && f.wire == protowire.BytesType:
+			s.id, s.name = idName, f.bytes
+		case f.num == fieldFailure:
 			s.failed = true
 		}
 	}
 	return true
 }
 
+// sleepFields finds when a sleep ends and what completes it.
+func (s *scanner) sleepFields(b []byte) bool {
+	s.sleep = Sleep{}
+	for len(b) > 0 {
+		f, rest, ok := nextField(b)
+		if !ok {
+			return s.malformed()
+		}
+		b = rest
+		switch {
+		case f.isVarint(fieldWakeUp):
+			s.sleep.Due = int64(min(f.value, math.MaxInt64))
+		case f.isVarint(fieldResult):
+			s.sleep.Completion = uint32(f.value)
+		}
+	}
+	return true
+}
+
 func (s *scanner) malformed() bool {
-	s.err = errs.Newf(errs.Corrupt, "notification %d of a journal row is malformed", s.entries-1)
+	s.err = errs.Newf(errs.Corrupt, "entry %d of a journal row is malformed", s.entries-1)
 	return false
 }
 

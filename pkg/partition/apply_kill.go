@@ -23,19 +23,14 @@ func (a *application) kill(inv *invocation.Invocation) error {
 	if !inv.Started() {
 		return a.endUnstarted(inv, endedBy(killed))
 	}
-	left, err := a.leftOpen(inv)
+	callees, err := a.openCallees(inv)
 	if err != nil {
 		return err
-	}
-	for _, t := range left.timers {
-		if err := a.st.DeleteTimer(t); err != nil {
-			return err
-		}
 	}
 	if err := a.complete(inv, endedBy(killed)); err != nil {
 		return err
 	}
-	for _, callee := range left.callees {
+	for _, callee := range callees {
 		if err := a.killAt(callee); err != nil {
 			return err
 		}
@@ -59,49 +54,43 @@ func (a *application) killAt(to id.Invocation) error {
 	return a.kill(inv)
 }
 
-// open is what an invocation began and has no result of.
-type open struct {
-	callees []id.Invocation
-	timers  []Timer
-}
-
-// leftOpen reads the journal of an invocation.
-func (a *application) leftOpen(inv *invocation.Invocation) (left open, err error) {
+// openCallees reads from the journal of an invocation whom it called and has no result of.
+func (a *application) openCallees(inv *invocation.Invocation) ([]id.Invocation, error) {
 	index, err := a.st.Journal(inv)
 	if err != nil {
-		return left, err
+		return nil, err
 	}
-	pending := map[uint32]bool{} // completions that tell the ids of callees; only ever looked up
+	open := openCalls{index: index, pending: map[uint32]bool{}}
 	var bad error
 	err = a.st.JournalRows(inv, func(row journal.Row) error {
 		eachFrame(row.Frames, func(f serviceproto.Frame) {
 			if bad == nil {
-				bad = left.add(inv, index, f, pending)
+				bad = open.add(f)
 			}
 		})
 		return bad
 	})
-	return left, err
+	return open.callees, err
 }
 
-func (left *open) add(inv *invocation.Invocation, index *journal.Index, f serviceproto.Frame, pending map[uint32]bool) error {
+type openCalls struct {
+	index   *journal.Index
+	pending map[uint32]bool // completions that tell the ids of callees; only ever looked up
+	callees []id.Invocation
+}
+
+func (o *openCalls) add(f serviceproto.Frame) error {
 	switch f.Type {
-	case serviceproto.TypeSleep:
-		due, completion, err := serviceproto.ParseSleep(f.Payload)
-		if err == nil && index.Completion(completion) == 0 {
-			left.timers = append(left.timers, sleepTimer(inv, due, completion))
-		}
-		return err
 	case serviceproto.TypeCall, serviceproto.TypeOneWayCall:
 		call, err := serviceproto.ParseCall(f)
-		if err == nil && (call.OneWay || index.Completion(call.ResultCompletion) == 0) {
-			pending[call.InvocationIDCompletion] = true
+		if err == nil && (call.OneWay || o.index.Completion(call.ResultCompletion) == 0) {
+			o.pending[call.InvocationIDCompletion] = true
 		}
 		return err
 	case serviceproto.TypeCallInvocationIDCompletion:
 		callee, completion, err := serviceproto.ParseInvocationID(f.Payload)
-		if err == nil && pending[completion] {
-			left.callees = append(left.callees, callee)
+		if err == nil && o.pending[completion] {
+			o.callees = append(o.callees, callee)
 		}
 		return err
 	default:

@@ -35,7 +35,7 @@ func (a *application) complete(inv *invocation.Invocation, result *storedv1.Resu
 	return a.passLock(queueOf(inv), inv.ID)
 }
 
-// retain keeps the row and the journal for as long as was asked, else drops them.
+// retain keeps the row and the journal for as long as was asked, else drops them. Nothing wakes who sleeps any more.
 func (a *application) retain(inv *invocation.Invocation) error {
 	row := &inv.Row
 	index, err := a.st.Journal(inv)
@@ -44,6 +44,11 @@ func (a *application) retain(inv *invocation.Invocation) error {
 	}
 	row.JournalEntries = index.Entries
 	inv.Input = nil
+	for _, sleep := range index.OpenSleeps() {
+		if err := a.st.DeleteTimer(sleepTimer(inv, sleep.Due, sleep.Completion)); err != nil {
+			return err
+		}
+	}
 	if row.CompletionRetentionMs <= 0 || row.JournalRetentionMs <= 0 {
 		if err := a.dropJournal(inv); err != nil {
 			return err

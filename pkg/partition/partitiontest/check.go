@@ -144,9 +144,10 @@ func (s *State) checkKept(inv *invocation.Invocation) error {
 
 // checkNoOrphans finds rows that belong to a life that is not there.
 func (s *State) checkNoOrphans() error {
-	lives := map[life]bool{}
+	lives, going := map[life]bool{}, map[life]bool{}
 	for _, inv := range s.rows {
 		lives[lifeOf(inv)] = true
+		going[lifeOf(inv)] = inv.Row.Status != storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED
 	}
 	for l := range s.journals {
 		if !lives[l] {
@@ -159,7 +160,11 @@ func (s *State) checkNoOrphans() error {
 		}
 	}
 	for t := range s.timers {
-		if t.Kind != partition.TimerSleep && !lives[life{t.ID, t.Incarnation}] {
+		if t.Kind == partition.TimerSleep && t.Due <= s.meta.TimeMs {
+			continue // its time has come: it goes when it fires
+		}
+		l := life{t.ID, t.Incarnation}
+		if !lives[l] || t.Kind == partition.TimerSleep && !going[l] {
 			return fmt.Errorf("timer %d of %s@%d is left", t.Kind, t.ID, t.Incarnation)
 		}
 	}
