@@ -52,6 +52,10 @@ func (l *Loop) clean(p *part, now int64) {
 	l.node.background("clean", func(ctx context.Context) error {
 		defer func() { _ = snap.Close() }() // nothing was written through it
 		err := l.expire(ctx, p, snap, now)
+		l.node.metrics.cleanings.Inc()
+		if err != nil {
+			l.node.metrics.cleaningsFailed.Inc()
+		}
 		l.mail.do(func() {
 			if p.tenure != tenure {
 				return
@@ -86,6 +90,7 @@ func (l *Loop) expire(ctx context.Context, p *part, snap *partitionstore.Snapsho
 		if err := l.proposeExpire(ctx, p, &page); err != nil {
 			return err
 		}
+		l.node.metrics.cleaned.Add(float64(len(page.Lives)))
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ type metrics struct {
 	leading   prometheus.Gauge
 	refused   prometheus.Counter
 	stalls    prometheus.Counter
+
+	cleanings, cleaningsFailed, cleaned prometheus.Counter
 }
 
 func newMetrics(r *prometheus.Registry) *metrics {
@@ -27,7 +29,17 @@ func newMetrics(r *prometheus.Registry) *metrics {
 		stalls: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reprise_processor_store_stalls_total", Help: "Times that committed commands had to wait for the store of their partition.",
 		}),
+		cleanings: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reprise_processor_cleanings_total", Help: "Times that a partition was looked through for what was kept long enough. None for longer than worker.cleanup-interval: disks grow.",
+		}),
+		cleaningsFailed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reprise_processor_failed_cleanings_total", Help: "Those that were cut short, and are repeated a minute later. If it keeps growing, the partition or its log takes too few records.",
+		}),
+		cleaned: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reprise_processor_cleaned_invocations_total", Help: "Completed invocations whose result or journal was forgotten because its retention was over.",
+		}),
 	}
+	r.MustRegister(m.cleanings, m.cleaningsFailed, m.cleaned)
 	r.MustRegister(m.parked, m.unflushed, m.leading, m.refused, m.stalls)
 	return m
 }

@@ -138,9 +138,11 @@ func TestCleaner(t *testing.T) {
 	if next := n.NextClean(0).Sub(w.clock.Now()); next < 11*time.Minute || next > 24*time.Minute {
 		t.Errorf("the first look is in %s", next)
 	}
+	looks := 0
 	look := func(skip time.Duration) {
 		t.Helper()
 		w.clock.skip(skip)
+		looks++
 		eventually(t, "a look", func() bool { return n.NextClean(0).After(w.clock.Now().Add(59 * time.Minute)) })
 	}
 	look(30 * time.Minute)
@@ -156,6 +158,11 @@ func TestCleaner(t *testing.T) {
 	look(61 * time.Minute)
 	if got := n.Rows(0).Completed; got != 0 {
 		t.Fatalf("%d completed invocations are kept", got)
+	}
+	for name, want := range map[string]int{"cleanings": looks, "failed_cleanings": 0, "cleaned_invocations": 4} {
+		if got := n.gauge("reprise_processor_" + name + "_total"); got != float64(want) {
+			t.Errorf("%s: %g, want %d", name, got, want)
+		}
 	}
 	n.wantStatus(read(echo.request("late", "", 0).ID, command.WantNow), command.OutcomeNotFound)
 	before := w.endpoint.count("echo")
