@@ -40,6 +40,9 @@ type Config struct {
 	// CleanupInterval is how often a leader looks for completed invocations and journals that were kept long enough
 	// (default 1 hour). Lower it if retentions are short and the disk is small.
 	CleanupInterval time.Duration
+	// ProofTimeout is how long a read waits for log-servers to say that this node still leads, while they take no records
+	// (default 2 s). Then its caller is told to retry.
+	ProofTimeout time.Duration
 	// LaneWindow is how many messages to one other partition may be unacknowledged (default 256).
 	LaneWindow int
 	// LaneBytesMax bounds their bytes likewise (default 8 MiB).
@@ -61,6 +64,7 @@ func Default(cores int) Config {
 		ReplaysMax:           cores,
 		TimerHorizon:         10 * time.Minute,
 		CleanupInterval:      time.Hour,
+		ProofTimeout:         2 * time.Second,
 		LaneWindow:           256,
 		LaneBytesMax:         8 << 20,
 		Store:                partitionstore.Default(),
@@ -88,6 +92,7 @@ func (c Config) Validate() error {
 	positive("replays-max", int64(c.ReplaysMax))
 	positive("timer-horizon", int64(c.TimerHorizon))
 	positive("cleanup-interval", int64(c.CleanupInterval))
+	positive("proof-timeout", int64(c.ProofTimeout))
 	positive("lane-window", int64(c.LaneWindow))
 	positive("lane-bytes-max", int64(c.LaneBytesMax))
 	return errors.Join(all...)

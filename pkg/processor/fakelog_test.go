@@ -19,6 +19,9 @@ type fakeLog struct {
 	staged  []*fakeLoglet
 	held    bool  // commits wait for release
 	sealing error // what Seal answers, if set
+
+	asked chan<- struct{} // Unsealed tells that it was asked, if set, and answers when
+	ask   <-chan struct{} // this is closed
 }
 
 type fakeLoglet struct {
@@ -208,6 +211,13 @@ func (f *fakeLog) WaitForTail(ctx context.Context, l *storedv1.Loglet, past lsn.
 
 // Unsealed implements processor.Log.
 func (f *fakeLog) Unsealed(_ context.Context, l *storedv1.Loglet) error {
+	f.mu.Lock()
+	asked, ask := f.asked, f.ask
+	f.mu.Unlock()
+	if asked != nil {
+		asked <- struct{}{}
+		<-ask
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if x := f.loglets[id.Loglet(l.Id)]; x == nil || x.sealed {

@@ -203,6 +203,7 @@ func (l *Loop) commitLagging(now int64) {
 func (l *Loop) tick(now int64) {
 	l.invoker.Tick(now)
 	for _, p := range l.parts {
+		p.boundProof(now)
 		if p.tenure != nil && p.tenure.leading {
 			l.tickLanes(p, now)
 			l.scanTimers(p, now)

@@ -35,7 +35,8 @@ type part struct {
 
 	refused atomic.Bool // the log takes nothing now; see refused.go
 	reads   []*call     // that wait for a proof of leadership meanwhile
-	proving []*call     // those of the question under way
+	proving []*call     // those of the question under way; not nil while there is one
+	proveBy int64       // when they are told to retry, Unix milliseconds
 
 	awaits   bool  // it is in the loop's backlog, or starved
 	lags     bool  // it is in the loop's list of those whose store has rows to commit

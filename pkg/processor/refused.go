@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"slices"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/invocation"
@@ -11,6 +12,8 @@ import (
 // While log-servers refuse what a partition proposes, for want of disk space, it takes no new requests;
 // what it has proposed waits with its callers, and is stored once there is space. A read needs no record:
 // an unsealed loglet, asked for after the read came, proves that what is applied here is the newest.
+
+var errUnproved = errs.Newf(errs.Unavailable, "the log did not say in time who leads the partition; retry")
 
 var errRefused = errs.Newf(errs.Unavailable, "the log takes nothing new: the disks of log-servers are nearly full")
 
@@ -22,6 +25,10 @@ func (l *Loop) takeRefused(p *part, c *call) error {
 	l.mail.do(func() {
 		if p.tenure == nil || !p.tenure.leading {
 			c.lost()
+			return
+		}
+		if len(p.reads) >= l.node.cfg.CallsMax {
+			c.answer(nil, errRefused)
 			return
 		}
 		p.reads = append(p.reads, c)
@@ -61,6 +68,7 @@ func (l *Loop) proveNext(p *part) {
 	}
 	tenure := p.tenure
 	p.proving, p.reads = p.reads, nil
+	p.proveBy = l.nowMillis() + l.node.cfg.ProofTimeout.Milliseconds()
 	l.node.background("prove leadership", func(ctx context.Context) error {
 		err := l.node.log.Unsealed(ctx, tenure.described)
 		l.mail.do(func() {
@@ -73,6 +81,22 @@ func (l *Loop) proveNext(p *part) {
 		})
 		return nil
 	})
+}
+
+// boundProof has no read wait longer for an answer to a question. Those that come later, and would have to wait
+// for the next one, are told the same until it is answered.
+func (p *part) boundProof(now int64) {
+	p.proveBy = min(p.proveBy, now+p.loop.node.cfg.ProofTimeout.Milliseconds()) // the clock may be set back
+	if p.proving == nil || now < p.proveBy {
+		return
+	}
+	late := slices.Concat(p.proving, p.reads)
+	p.proving, p.reads = p.proving[:0], nil
+	for _, c := range late {
+		if !c.gone {
+			c.answer(nil, errUnproved)
+		}
+	}
 }
 
 // loseReads answers the reads that nobody has asked for yet.

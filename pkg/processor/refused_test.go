@@ -73,6 +73,40 @@ func TestRefusedWithoutProof(t *testing.T) {
 	w.log.refuse(0, false)
 }
 
+// Reads are told to retry if the log does not say in time who leads, and go on when it does.
+func TestRefusedWithoutAnswer(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	n := w.start("n1")
+	n.want(echo, "before", "a", "a")
+	i := echo.request("before", "a", command.WantNow).ID
+	asked, ask := make(chan struct{}), make(chan struct{})
+	w.log.refuse(0, true)
+	w.log.mu.Lock()
+	w.log.asked, w.log.ask = asked, ask
+	w.log.mu.Unlock()
+	waiting := []<-chan answer{n.submit(read(i, command.WantNow))}
+	<-asked
+	waiting = append(waiting, n.submit(read(i, command.WantNow))) // for the next question
+	w.clock.skip(w.cfg.ProofTimeout)
+	for _, c := range waiting {
+		if a := n.answerOf(c); !errs.Is(a.err, errs.Unavailable) {
+			t.Errorf("a read that waited: %+v, %v", a.outcome, a.err)
+		}
+	}
+	if _, err := n.Do(t.Context(), read(i, command.WantNow)); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("a read that came after: %v", err)
+	}
+	w.log.mu.Lock()
+	w.log.asked = nil
+	w.log.mu.Unlock()
+	close(ask)
+	eventually(t, "a read is answered", func() bool {
+		o, err := n.Do(t.Context(), read(i, command.WantNow))
+		return err == nil && o.Status == command.OutcomeCompleted
+	})
+	w.log.refuse(0, false)
+}
+
 // A node whose own disk is nearly full takes nothing new, and goes on when there is space.
 func TestDiskNearlyFull(t *testing.T) {
 	w := newWorld(t, 1, 1)
