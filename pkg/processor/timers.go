@@ -60,6 +60,14 @@ func (l *Loop) fireTimers(now int64) bool {
 				break
 			}
 			x := heap.Pop(&t.timers.heap).(partition.Timer)
+			set, err := p.store.View().HasTimer(x)
+			if err != nil {
+				l.park(p, fmt.Errorf("read a timer: %w", err))
+				break
+			}
+			if !set { // its invocation has ended
+				continue
+			}
 			rec, err := command.Append(nil, command.Header{Kind: command.Fire, ID: x.ID, Incarnation: lsn.LSN(x.Incarnation)},
 				&storedv1.TimerFacts{DueMs: x.Due, Kind: uint32(x.Kind), Index: x.Index})
 			if err == nil {

@@ -67,6 +67,36 @@ func TestSleepersSurvive(t *testing.T) {
 	}
 }
 
+// The timer of an invocation that ended goes unnoticed: no command tells of it.
+func TestTimerOfTheEnded(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	n := w.start("a")
+	i := sleep.request("ends", w.at(time.Minute), command.WantAccepted)
+	n.wantStatus(i, command.OutcomeAccepted)
+	eventually(t, "it sleeps", func() bool { return n.TimersKept(0) == 1 })
+	n.wantStatus(operate(command.Kill, i.ID, nil), command.OutcomeAccepted)
+	if got := n.Rows(0).Timers; got != 0 {
+		t.Errorf("%d timers have a row", got)
+	}
+	w.clock.skip(time.Minute)
+	eventually(t, "the timer is gone", func() bool { return n.TimersKept(0) == 0 })
+	n.want(sleep, "other", w.at(30*time.Millisecond), "awake")
+	fired := 0
+	w.log.groups(0, func(_ uint32, records []byte) {
+		for len(records) > 0 {
+			rec, rest, err := command.Next(records)
+			must(t, err)
+			if command.KindOf(rec) == command.Fire {
+				fired++
+			}
+			records = rest
+		}
+	})
+	if fired != 1 {
+		t.Errorf("%d timers fired, want that of the other", fired)
+	}
+}
+
 // Every partition calls every other one, and itself.
 func TestCallsBetweenPartitions(t *testing.T) {
 	w := newWorld(t, 4, 2)
