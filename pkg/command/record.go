@@ -25,6 +25,7 @@ const (
 	Pause          Kind = 9  // retries are exhausted; facts PauseFacts
 	Fail           Kind = 10 // end the invocation with a failure; facts FailFacts
 	Attach         Kind = 11 // an invocation of another partition asks for the result of this one; facts AttachFacts
+	Share          Kind = 12 // as Respond, for several who wait for the same; facts ShareFacts
 	Cancel         Kind = 16 // ask the invocation to end; one that has not begun ends at once
 	Kill           Kind = 17 // end the invocation now, and those that it called
 	Hold           Kind = 18 // an operator wants the invocation paused

@@ -35,7 +35,7 @@ func (k Kind) Requestable() bool {
 // Deliverable tells whether partitions send commands of the kind to one another.
 func (k Kind) Deliverable() bool {
 	switch k {
-	case Invoke, Signal, Respond, Attach, Kill:
+	case Invoke, Signal, Respond, Share, Attach, Kill:
 		return true
 	default:
 		return false

@@ -13,7 +13,7 @@ func TestWhoMayAsk(t *testing.T) {
 		command.Invoke, command.Signal, command.Read, command.Cancel, command.Kill, command.Hold, command.Resume, command.Restart,
 		command.Purge, command.PurgeJournal, command.PatchState,
 	}
-	messages := []command.Kind{command.Invoke, command.Signal, command.Respond, command.Attach, command.Kill}
+	messages := []command.Kind{command.Invoke, command.Signal, command.Respond, command.Share, command.Attach, command.Kill}
 	for n := range 256 {
 		k := command.Kind(n)
 		if k.Requestable() != slices.Contains(requests, k) || k.Deliverable() != slices.Contains(messages, k) {

@@ -100,6 +100,8 @@ func (a *application) apply() error {
 		return a.applyFire()
 	case command.Respond:
 		return a.applyRespond()
+	case command.Share:
+		return a.applyShare()
 	case command.Signal:
 		return a.applySignal()
 	case command.Attach:

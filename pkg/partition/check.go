@@ -17,6 +17,8 @@ func Check(rec command.Record) error {
 		err = checkInvoke(rec)
 	case command.Signal, command.Respond:
 		_, err = scanNotification(rec.Body)
+	case command.Share:
+		_, err = shareFacts(rec.Facts)
 	case command.Attach:
 		_, err = AttachFacts(rec.Facts)
 	case command.Resume:

@@ -17,6 +17,7 @@ func TestCheck(t *testing.T) {
 	target := &storedv1.InvokeFacts{Target: &storedv1.Target{Service: "S", Handler: "h"}}
 	input := serviceproto.AppendInput(nil, nil, []byte("x"))
 	signal := serviceproto.AppendSignalValue(nil, 17, []byte("v"))
+	result := &storedv1.Result{Result: &storedv1.Result_Value{Value: []byte("v")}}
 	for _, row := range []struct {
 		name  string
 		kind  command.Kind
@@ -41,6 +42,11 @@ func TestCheck(t *testing.T) {
 		{"signal that is an input", command.Signal, nil, input, nil, false},
 		{"half a signal", command.Signal, nil, signal[:len(signal)-1], nil, false},
 		{"response without a frame", command.Respond, nil, nil, nil, false},
+		{"share", command.Share, &storedv1.ShareFacts{Result: result, Sinks: []*storedv1.Sink{{Invocation: someone[:]}}}, nil, nil, true},
+		{"share of nothing", command.Share, &storedv1.ShareFacts{Sinks: []*storedv1.Sink{{Invocation: someone[:]}}}, nil, nil, false},
+		{"share with nobody", command.Share, &storedv1.ShareFacts{Result: result}, nil, nil, false},
+		{"share with no id", command.Share, &storedv1.ShareFacts{Result: result, Sinks: []*storedv1.Sink{{Invocation: someone[1:]}}}, nil, nil, false},
+		{"share that does not decode", command.Share, &storedv1.ShareFacts{Result: result}, nil, func(rec []byte) { rec[command.HeaderSize] = 0xff }, false},
 		{"read", command.Read, nil, nil, nil, true},
 	} {
 		b, err := command.Append(nil, command.Header{Kind: row.kind, Frames: 1, ID: someone}, row.facts, row.body)

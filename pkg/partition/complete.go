@@ -24,10 +24,8 @@ func (a *application) complete(inv *invocation.Invocation, result *storedv1.Resu
 	if err := a.retain(inv); err != nil {
 		return err
 	}
-	for _, sink := range sinks {
-		if err := a.respond(sink, result); err != nil {
-			return err
-		}
+	if err := a.share(sinks, &storedv1.ShareFacts{Result: result}); err != nil {
+		return err
 	}
 	if !held {
 		return nil

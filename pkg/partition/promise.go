@@ -132,10 +132,5 @@ func (a *application) settlePromise(p Promise, result *storedv1.Result) error {
 	if err := a.st.DropWaiters(p); err != nil {
 		return err
 	}
-	for _, sink := range waiting {
-		if err := a.reply(sink, serviceproto.AppendResult(nil, serviceproto.TypeGetPromiseCompletion, sink.CompletionId, result)); err != nil {
-			return err
-		}
-	}
-	return nil
+	return a.share(waiting, &storedv1.ShareFacts{Result: result, Promise: true})
 }

@@ -258,6 +258,8 @@ func (w *world) command(t *testing.T, a args) (h command.Header, facts command.F
 	case "attach": // attach NAME caller=NAME completion=N [output]: the command of another partition
 		h.Kind, h.Incarnation = command.Attach, 0
 		facts = &storedv1.AttachFacts{Sink: w.facts(a).Sink, Output: a.has("output")}
+	case "share": // share VALUE [promise], and a line NAME COMPLETION LIFE [attached] for each who waits: of another partition
+		h, facts = w.share(a)
 	case "truncate":
 		h.Kind = command.TruncateOutbox
 		facts = &storedv1.TruncateOutbox{Target: uint32(a.num("target", 0)), Through: uint64(a.num("through", 0))}
@@ -403,6 +405,8 @@ func (w *world) frames(t *testing.T, input string, facts *storedv1.StepFacts) (f
 			frame = partitiontest.SuspensionOnNames(nil, []uint32{serviceproto.SignalCancel}, f[1:]...)
 		case "output":
 			frame = partitiontest.Output(f[1])
+		case "output-long": // output-long BYTES
+			frame = partitiontest.Output(strings.Repeat("x", int(num(1))))
 		case "output-failure":
 			frame = partitiontest.OutputFailure(num(1), f[2])
 		case "output-why": // output-why CODE MESSAGE: a failure with metadata
@@ -626,6 +630,42 @@ func (w *world) brief(effects []partition.Effect) string {
 	return fmt.Sprintf("%d started\n", count[partition.EffectStart]) + w.print(outbox)
 }
 
+func (w *world) share(a args) (command.Header, command.Facts) {
+	f := &storedv1.ShareFacts{Promise: a.has("promise"), Result: &storedv1.Result{Result: &storedv1.Result_Value{Value: []byte(a.first())}}}
+	for line := range strings.Lines(a.d.Input) {
+		var name, attached string
+		var completion uint32
+		var life uint64
+		_, _ = fmt.Sscan(line, &name, &completion, &life, &attached) // the last is seldom there
+		i := w.id(name)
+		f.Sinks = append(f.Sinks, &storedv1.Sink{Invocation: i[:], Incarnation: life, CompletionId: completion, Attached: attached != ""})
+	}
+	return command.Header{Kind: command.Share, ID: id.Invocation(f.Sinks[0].Invocation)}, f
+}
+
+// printMessage prints what a message holds; of a Share for whom it is: the first and the last of them, if they are many.
+func (w *world) printMessage(rec command.Record) string {
+	if rec.Kind != command.Share && len(rec.Body) > 1000 {
+		return fmt.Sprintf("%d bytes", len(rec.Body))
+	}
+	if rec.Kind != command.Share {
+		return w.printFrames(rec.Body)
+	}
+	var facts storedv1.ShareFacts
+	if err := facts.UnmarshalVT(rec.Facts); err != nil {
+		return "malformed: " + err.Error()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d bytes for %d:", facts.Result.SizeVT(), len(facts.Sinks))
+	for n, s := range facts.Sinks {
+		if n > 2 && n < len(facts.Sinks)-1 {
+			continue
+		}
+		fmt.Fprintf(&b, " %s@%d/%d", w.name(id.Invocation(s.Invocation)), s.Incarnation, s.CompletionId)
+	}
+	return b.String()
+}
+
 func (w *world) print(effects []partition.Effect) string {
 	var b strings.Builder
 	for _, e := range effects {
@@ -650,7 +690,7 @@ func (w *world) print(effects []partition.Effect) string {
 				return "malformed: " + err.Error()
 			}
 			fmt.Fprintf(&b, "outbox %d/%d kind=%d %s life=%d source=%d/%d %s",
-				e.Target, e.Seq, rec.Kind, w.name(rec.ID), rec.Incarnation, rec.Source, rec.SourceSeq, w.printFrames(rec.Body))
+				e.Target, e.Seq, rec.Kind, w.name(rec.ID), rec.Incarnation, rec.Source, rec.SourceSeq, w.printMessage(rec))
 		case partition.EffectHold:
 			fmt.Fprintf(&b, "hold %s activation=%d", w.name(e.ID), e.Activation)
 		case partition.EffectRetry:

@@ -515,6 +515,67 @@ func (x *AttachFacts) GetOutput() bool {
 	return false
 }
 
+// ShareFacts hand one result to several invocations of a partition that wait for it.
+type ShareFacts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Result        *Result                `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	Sinks         []*Sink                `protobuf:"bytes,2,rep,name=sinks,proto3" json:"sinks,omitempty"`
+	Promise       bool                   `protobuf:"varint,3,opt,name=promise,proto3" json:"promise,omitempty"` // it is of a promise: completions are GetPromiseCompletions
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShareFacts) Reset() {
+	*x = ShareFacts{}
+	mi := &file_stored_v1_invocation_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShareFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShareFacts) ProtoMessage() {}
+
+func (x *ShareFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_stored_v1_invocation_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShareFacts.ProtoReflect.Descriptor instead.
+func (*ShareFacts) Descriptor() ([]byte, []int) {
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ShareFacts) GetResult() *Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
+func (x *ShareFacts) GetSinks() []*Sink {
+	if x != nil {
+		return x.Sinks
+	}
+	return nil
+}
+
+func (x *ShareFacts) GetPromise() bool {
+	if x != nil {
+		return x.Promise
+	}
+	return false
+}
+
 // Promise is the row of a durable promise of a workflow's key. Who waits for it has a row of its own, a Sink.
 type Promise struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -527,7 +588,7 @@ type Promise struct {
 
 func (x *Promise) Reset() {
 	*x = Promise{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[4]
+	mi := &file_stored_v1_invocation_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -539,7 +600,7 @@ func (x *Promise) String() string {
 func (*Promise) ProtoMessage() {}
 
 func (x *Promise) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[4]
+	mi := &file_stored_v1_invocation_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -552,7 +613,7 @@ func (x *Promise) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Promise.ProtoReflect.Descriptor instead.
 func (*Promise) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{4}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Promise) GetResult() *Result {
@@ -590,7 +651,7 @@ type StepFacts struct {
 
 func (x *StepFacts) Reset() {
 	*x = StepFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[5]
+	mi := &file_stored_v1_invocation_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +663,7 @@ func (x *StepFacts) String() string {
 func (*StepFacts) ProtoMessage() {}
 
 func (x *StepFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[5]
+	mi := &file_stored_v1_invocation_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +676,7 @@ func (x *StepFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepFacts.ProtoReflect.Descriptor instead.
 func (*StepFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{5}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StepFacts) GetPin() *Pin {
@@ -649,7 +710,7 @@ type Pin struct {
 
 func (x *Pin) Reset() {
 	*x = Pin{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[6]
+	mi := &file_stored_v1_invocation_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +722,7 @@ func (x *Pin) String() string {
 func (*Pin) ProtoMessage() {}
 
 func (x *Pin) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[6]
+	mi := &file_stored_v1_invocation_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +735,7 @@ func (x *Pin) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pin.ProtoReflect.Descriptor instead.
 func (*Pin) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{6}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Pin) GetDeployment() []byte {
@@ -703,7 +764,7 @@ type Callee struct {
 
 func (x *Callee) Reset() {
 	*x = Callee{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[7]
+	mi := &file_stored_v1_invocation_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -715,7 +776,7 @@ func (x *Callee) String() string {
 func (*Callee) ProtoMessage() {}
 
 func (x *Callee) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[7]
+	mi := &file_stored_v1_invocation_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -728,7 +789,7 @@ func (x *Callee) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Callee.ProtoReflect.Descriptor instead.
 func (*Callee) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{7}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Callee) GetId() []byte {
@@ -756,7 +817,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[8]
+	mi := &file_stored_v1_invocation_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -768,7 +829,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[8]
+	mi := &file_stored_v1_invocation_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -781,7 +842,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{8}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Failure) GetCode() uint32 {
@@ -815,7 +876,7 @@ type FailureMetadata struct {
 
 func (x *FailureMetadata) Reset() {
 	*x = FailureMetadata{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[9]
+	mi := &file_stored_v1_invocation_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -827,7 +888,7 @@ func (x *FailureMetadata) String() string {
 func (*FailureMetadata) ProtoMessage() {}
 
 func (x *FailureMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[9]
+	mi := &file_stored_v1_invocation_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -840,7 +901,7 @@ func (x *FailureMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailureMetadata.ProtoReflect.Descriptor instead.
 func (*FailureMetadata) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{9}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FailureMetadata) GetKey() string {
@@ -870,7 +931,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[10]
+	mi := &file_stored_v1_invocation_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +943,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[10]
+	mi := &file_stored_v1_invocation_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +956,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{10}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Result) GetResult() isResult_Result {
@@ -955,7 +1016,7 @@ type AttemptFailure struct {
 
 func (x *AttemptFailure) Reset() {
 	*x = AttemptFailure{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[11]
+	mi := &file_stored_v1_invocation_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -967,7 +1028,7 @@ func (x *AttemptFailure) String() string {
 func (*AttemptFailure) ProtoMessage() {}
 
 func (x *AttemptFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[11]
+	mi := &file_stored_v1_invocation_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -980,7 +1041,7 @@ func (x *AttemptFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptFailure.ProtoReflect.Descriptor instead.
 func (*AttemptFailure) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{11}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AttemptFailure) GetCode() uint32 {
@@ -1069,7 +1130,7 @@ type Invocation struct {
 
 func (x *Invocation) Reset() {
 	*x = Invocation{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[12]
+	mi := &file_stored_v1_invocation_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1081,7 +1142,7 @@ func (x *Invocation) String() string {
 func (*Invocation) ProtoMessage() {}
 
 func (x *Invocation) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[12]
+	mi := &file_stored_v1_invocation_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1094,7 +1155,7 @@ func (x *Invocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invocation.ProtoReflect.Descriptor instead.
 func (*Invocation) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{12}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Invocation) GetIncarnation() uint64 {
@@ -1300,7 +1361,7 @@ type Announcement struct {
 
 func (x *Announcement) Reset() {
 	*x = Announcement{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[13]
+	mi := &file_stored_v1_invocation_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1373,7 @@ func (x *Announcement) String() string {
 func (*Announcement) ProtoMessage() {}
 
 func (x *Announcement) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[13]
+	mi := &file_stored_v1_invocation_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1386,7 @@ func (x *Announcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
 func (*Announcement) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{13}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Announcement) GetNode() uint32 {
@@ -1373,7 +1434,7 @@ type TruncateOutbox struct {
 
 func (x *TruncateOutbox) Reset() {
 	*x = TruncateOutbox{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[14]
+	mi := &file_stored_v1_invocation_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1385,7 +1446,7 @@ func (x *TruncateOutbox) String() string {
 func (*TruncateOutbox) ProtoMessage() {}
 
 func (x *TruncateOutbox) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[14]
+	mi := &file_stored_v1_invocation_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1398,7 +1459,7 @@ func (x *TruncateOutbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TruncateOutbox.ProtoReflect.Descriptor instead.
 func (*TruncateOutbox) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{14}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *TruncateOutbox) GetTarget() uint32 {
@@ -1427,7 +1488,7 @@ type TimerFacts struct {
 
 func (x *TimerFacts) Reset() {
 	*x = TimerFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[15]
+	mi := &file_stored_v1_invocation_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1500,7 @@ func (x *TimerFacts) String() string {
 func (*TimerFacts) ProtoMessage() {}
 
 func (x *TimerFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[15]
+	mi := &file_stored_v1_invocation_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1513,7 @@ func (x *TimerFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimerFacts.ProtoReflect.Descriptor instead.
 func (*TimerFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{15}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *TimerFacts) GetDueMs() int64 {
@@ -1485,7 +1546,7 @@ type ReadFacts struct {
 
 func (x *ReadFacts) Reset() {
 	*x = ReadFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[16]
+	mi := &file_stored_v1_invocation_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1558,7 @@ func (x *ReadFacts) String() string {
 func (*ReadFacts) ProtoMessage() {}
 
 func (x *ReadFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[16]
+	mi := &file_stored_v1_invocation_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1571,7 @@ func (x *ReadFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadFacts.ProtoReflect.Descriptor instead.
 func (*ReadFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{16}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{17}
 }
 
 // PauseFacts and FailFacts end an activation: the leader decided so after a failed attempt.
@@ -1523,7 +1584,7 @@ type PauseFacts struct {
 
 func (x *PauseFacts) Reset() {
 	*x = PauseFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[17]
+	mi := &file_stored_v1_invocation_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1596,7 @@ func (x *PauseFacts) String() string {
 func (*PauseFacts) ProtoMessage() {}
 
 func (x *PauseFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[17]
+	mi := &file_stored_v1_invocation_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1609,7 @@ func (x *PauseFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PauseFacts.ProtoReflect.Descriptor instead.
 func (*PauseFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{17}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PauseFacts) GetFailure() *AttemptFailure {
@@ -1567,7 +1628,7 @@ type FailFacts struct {
 
 func (x *FailFacts) Reset() {
 	*x = FailFacts{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[18]
+	mi := &file_stored_v1_invocation_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1640,7 @@ func (x *FailFacts) String() string {
 func (*FailFacts) ProtoMessage() {}
 
 func (x *FailFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[18]
+	mi := &file_stored_v1_invocation_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1653,7 @@ func (x *FailFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FailFacts.ProtoReflect.Descriptor instead.
 func (*FailFacts) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{18}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FailFacts) GetFailure() *Failure {
@@ -1620,7 +1681,7 @@ type Meta struct {
 
 func (x *Meta) Reset() {
 	*x = Meta{}
-	mi := &file_stored_v1_invocation_proto_msgTypes[19]
+	mi := &file_stored_v1_invocation_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1632,7 +1693,7 @@ func (x *Meta) String() string {
 func (*Meta) ProtoMessage() {}
 
 func (x *Meta) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_invocation_proto_msgTypes[19]
+	mi := &file_stored_v1_invocation_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1645,7 +1706,7 @@ func (x *Meta) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Meta.ProtoReflect.Descriptor instead.
 func (*Meta) Descriptor() ([]byte, []int) {
-	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{19}
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Meta) GetApplied() uint64 {
@@ -1746,7 +1807,12 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"\battached\x18\x04 \x01(\bR\battached\"J\n" +
 	"\vAttachFacts\x12#\n" +
 	"\x04sink\x18\x01 \x01(\v2\x0f.stored.v1.SinkR\x04sink\x12\x16\n" +
-	"\x06output\x18\x02 \x01(\bR\x06output\"b\n" +
+	"\x06output\x18\x02 \x01(\bR\x06output\"x\n" +
+	"\n" +
+	"ShareFacts\x12)\n" +
+	"\x06result\x18\x01 \x01(\v2\x11.stored.v1.ResultR\x06result\x12%\n" +
+	"\x05sinks\x18\x02 \x03(\v2\x0f.stored.v1.SinkR\x05sinks\x12\x18\n" +
+	"\apromise\x18\x03 \x01(\bR\apromise\"b\n" +
 	"\aPromise\x12)\n" +
 	"\x06result\x18\x01 \x01(\v2\x11.stored.v1.ResultR\x06result\x12\x18\n" +
 	"\awaiting\x18\x02 \x01(\x04R\awaiting\x12\x12\n" +
@@ -1890,7 +1956,7 @@ func file_stored_v1_invocation_proto_rawDescGZIP() []byte {
 }
 
 var file_stored_v1_invocation_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_stored_v1_invocation_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_stored_v1_invocation_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_stored_v1_invocation_proto_goTypes = []any{
 	(ServiceType)(0),        // 0: stored.v1.ServiceType
 	(HandlerType)(0),        // 1: stored.v1.HandlerType
@@ -1899,22 +1965,23 @@ var file_stored_v1_invocation_proto_goTypes = []any{
 	(*InvokeFacts)(nil),     // 4: stored.v1.InvokeFacts
 	(*Sink)(nil),            // 5: stored.v1.Sink
 	(*AttachFacts)(nil),     // 6: stored.v1.AttachFacts
-	(*Promise)(nil),         // 7: stored.v1.Promise
-	(*StepFacts)(nil),       // 8: stored.v1.StepFacts
-	(*Pin)(nil),             // 9: stored.v1.Pin
-	(*Callee)(nil),          // 10: stored.v1.Callee
-	(*Failure)(nil),         // 11: stored.v1.Failure
-	(*FailureMetadata)(nil), // 12: stored.v1.FailureMetadata
-	(*Result)(nil),          // 13: stored.v1.Result
-	(*AttemptFailure)(nil),  // 14: stored.v1.AttemptFailure
-	(*Invocation)(nil),      // 15: stored.v1.Invocation
-	(*Announcement)(nil),    // 16: stored.v1.Announcement
-	(*TruncateOutbox)(nil),  // 17: stored.v1.TruncateOutbox
-	(*TimerFacts)(nil),      // 18: stored.v1.TimerFacts
-	(*ReadFacts)(nil),       // 19: stored.v1.ReadFacts
-	(*PauseFacts)(nil),      // 20: stored.v1.PauseFacts
-	(*FailFacts)(nil),       // 21: stored.v1.FailFacts
-	(*Meta)(nil),            // 22: stored.v1.Meta
+	(*ShareFacts)(nil),      // 7: stored.v1.ShareFacts
+	(*Promise)(nil),         // 8: stored.v1.Promise
+	(*StepFacts)(nil),       // 9: stored.v1.StepFacts
+	(*Pin)(nil),             // 10: stored.v1.Pin
+	(*Callee)(nil),          // 11: stored.v1.Callee
+	(*Failure)(nil),         // 12: stored.v1.Failure
+	(*FailureMetadata)(nil), // 13: stored.v1.FailureMetadata
+	(*Result)(nil),          // 14: stored.v1.Result
+	(*AttemptFailure)(nil),  // 15: stored.v1.AttemptFailure
+	(*Invocation)(nil),      // 16: stored.v1.Invocation
+	(*Announcement)(nil),    // 17: stored.v1.Announcement
+	(*TruncateOutbox)(nil),  // 18: stored.v1.TruncateOutbox
+	(*TimerFacts)(nil),      // 19: stored.v1.TimerFacts
+	(*ReadFacts)(nil),       // 20: stored.v1.ReadFacts
+	(*PauseFacts)(nil),      // 21: stored.v1.PauseFacts
+	(*FailFacts)(nil),       // 22: stored.v1.FailFacts
+	(*Meta)(nil),            // 23: stored.v1.Meta
 }
 var file_stored_v1_invocation_proto_depIdxs = []int32{
 	0,  // 0: stored.v1.Target.service_type:type_name -> stored.v1.ServiceType
@@ -1923,26 +1990,28 @@ var file_stored_v1_invocation_proto_depIdxs = []int32{
 	5,  // 3: stored.v1.InvokeFacts.sink:type_name -> stored.v1.Sink
 	3,  // 4: stored.v1.InvokeFacts.caller_target:type_name -> stored.v1.Target
 	5,  // 5: stored.v1.AttachFacts.sink:type_name -> stored.v1.Sink
-	13, // 6: stored.v1.Promise.result:type_name -> stored.v1.Result
-	9,  // 7: stored.v1.StepFacts.pin:type_name -> stored.v1.Pin
-	10, // 8: stored.v1.StepFacts.callees:type_name -> stored.v1.Callee
-	4,  // 9: stored.v1.Callee.facts:type_name -> stored.v1.InvokeFacts
-	12, // 10: stored.v1.Failure.metadata:type_name -> stored.v1.FailureMetadata
-	11, // 11: stored.v1.Result.failure:type_name -> stored.v1.Failure
-	2,  // 12: stored.v1.Invocation.status:type_name -> stored.v1.InvocationStatus
-	3,  // 13: stored.v1.Invocation.target:type_name -> stored.v1.Target
-	9,  // 14: stored.v1.Invocation.pin:type_name -> stored.v1.Pin
-	5,  // 15: stored.v1.Invocation.sinks:type_name -> stored.v1.Sink
-	13, // 16: stored.v1.Invocation.result:type_name -> stored.v1.Result
-	3,  // 17: stored.v1.Invocation.caller_target:type_name -> stored.v1.Target
-	14, // 18: stored.v1.Invocation.failure:type_name -> stored.v1.AttemptFailure
-	14, // 19: stored.v1.PauseFacts.failure:type_name -> stored.v1.AttemptFailure
-	11, // 20: stored.v1.FailFacts.failure:type_name -> stored.v1.Failure
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	14, // 6: stored.v1.ShareFacts.result:type_name -> stored.v1.Result
+	5,  // 7: stored.v1.ShareFacts.sinks:type_name -> stored.v1.Sink
+	14, // 8: stored.v1.Promise.result:type_name -> stored.v1.Result
+	10, // 9: stored.v1.StepFacts.pin:type_name -> stored.v1.Pin
+	11, // 10: stored.v1.StepFacts.callees:type_name -> stored.v1.Callee
+	4,  // 11: stored.v1.Callee.facts:type_name -> stored.v1.InvokeFacts
+	13, // 12: stored.v1.Failure.metadata:type_name -> stored.v1.FailureMetadata
+	12, // 13: stored.v1.Result.failure:type_name -> stored.v1.Failure
+	2,  // 14: stored.v1.Invocation.status:type_name -> stored.v1.InvocationStatus
+	3,  // 15: stored.v1.Invocation.target:type_name -> stored.v1.Target
+	10, // 16: stored.v1.Invocation.pin:type_name -> stored.v1.Pin
+	5,  // 17: stored.v1.Invocation.sinks:type_name -> stored.v1.Sink
+	14, // 18: stored.v1.Invocation.result:type_name -> stored.v1.Result
+	3,  // 19: stored.v1.Invocation.caller_target:type_name -> stored.v1.Target
+	15, // 20: stored.v1.Invocation.failure:type_name -> stored.v1.AttemptFailure
+	15, // 21: stored.v1.PauseFacts.failure:type_name -> stored.v1.AttemptFailure
+	12, // 22: stored.v1.FailFacts.failure:type_name -> stored.v1.Failure
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_stored_v1_invocation_proto_init() }
@@ -1951,19 +2020,19 @@ func file_stored_v1_invocation_proto_init() {
 		return
 	}
 	file_stored_v1_invocation_proto_msgTypes[1].OneofWrappers = []any{}
-	file_stored_v1_invocation_proto_msgTypes[10].OneofWrappers = []any{
+	file_stored_v1_invocation_proto_msgTypes[11].OneofWrappers = []any{
 		(*Result_Value)(nil),
 		(*Result_Failure)(nil),
 	}
-	file_stored_v1_invocation_proto_msgTypes[11].OneofWrappers = []any{}
 	file_stored_v1_invocation_proto_msgTypes[12].OneofWrappers = []any{}
+	file_stored_v1_invocation_proto_msgTypes[13].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stored_v1_invocation_proto_rawDesc), len(file_stored_v1_invocation_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

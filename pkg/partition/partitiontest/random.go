@@ -68,7 +68,7 @@ func (r *Random) Next() []byte {
 	if err != nil {
 		panic(err)
 	}
-	if h.Kind == command.Respond {
+	if h.Kind == command.Respond || h.Kind == command.Share {
 		r.source++
 		command.SetSource(raw, 1, r.source)
 	}
@@ -114,6 +114,22 @@ func (r *Random) some(status storedv1.InvocationStatus) *invocation.Invocation {
 	return all[r.draw(len(all))]
 }
 
+// share makes a result for some invocations, not all of which wait.
+func (r *Random) share() (h command.Header, facts command.Facts, frames [][]byte) {
+	var sinks []*storedv1.Sink
+	for range 1 + r.draw(3) {
+		i := r.near()
+		s := &storedv1.Sink{Invocation: i[:], Incarnation: 1, CompletionId: uint32(1 + r.draw(8)), Attached: r.draw(2) == 0}
+		if inv := r.st.rows[i]; inv != nil && r.draw(4) > 0 {
+			s.Incarnation = inv.Row.Incarnation
+		}
+		sinks = append(sinks, s)
+	}
+	return command.Header{Kind: command.Share, ID: id.Invocation(sinks[0].Invocation)}, &storedv1.ShareFacts{
+		Result: &storedv1.Result{Result: &storedv1.Result_Value{Value: []byte("shared")}}, Sinks: sinks,
+	}, nil
+}
+
 func (r *Random) command(kind int) (h command.Header, facts command.Facts, frames [][]byte) {
 	switch {
 	case kind < 12:
@@ -126,6 +142,8 @@ func (r *Random) command(kind int) (h command.Header, facts command.Facts, frame
 		index := uint32(r.draw(20))
 		return command.Header{Kind: command.Signal, ID: r.near(), Frames: 1}, nil,
 			[][]byte{serviceproto.AppendSignalValue(nil, index, []byte("signal"))}
+	case kind < 35 && r.draw(3) == 0:
+		return r.share()
 	case kind < 35:
 		h = command.Header{Kind: command.Respond, ID: r.near(), Frames: 1}
 		if inv := r.st.rows[h.ID]; inv != nil && r.draw(4) > 0 {
