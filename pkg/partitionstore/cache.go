@@ -53,6 +53,7 @@ func (c *cache) trim() {
 		c.idle = c.idle[1:]
 		if e, ok := c.entries[i]; ok && e.idle {
 			delete(c.entries, i)
+			e.inv = nil // the fresh queue may hold the entry a while
 		}
 	}
 	if len(c.entries) <= c.max {

@@ -17,13 +17,14 @@ type Config struct {
 	L0FilesMax int
 	// ActiveMax is how many invoked invocations are kept decoded (default 20000). Fewer cost reads, more cost memory (1 KiB each).
 	ActiveMax int
-	// IdleMax is how many of those that wait (suspended, scheduled, queued, paused) are kept decoded (default 1000).
+	// IdleMax is how many of those that wait (suspended, scheduled, queued, paused) are kept decoded (default 100): those that
+	// will soon be invoked again, not all that sleep.
 	IdleMax int
 }
 
 // Default returns the defaults.
 func Default() Config {
-	return Config{MemTableBytes: 32 << 20, MemTablesMax: 4, L0FilesMax: 40, ActiveMax: 20000, IdleMax: 1000}
+	return Config{MemTableBytes: 32 << 20, MemTablesMax: 4, L0FilesMax: 40, ActiveMax: 20000, IdleMax: 100}
 }
 
 // memTableMin is the smallest memtable that Pebble can work with sensibly.

@@ -88,6 +88,7 @@ func newWorld(t *testing.T, partitions uint32, loops int) *world {
 	w.cfg = processor.Default(1)
 	w.cfg.Dir, w.cfg.Loops = "partitions", loops
 	w.cfg.Store.MemTableBytes = 1 << 20
+	w.cfg.TimerHorizon = 10 * time.Minute
 	w.endpoint = serve(t)
 	must(t, second(w.meta.Provision(t.Context(), &storedv1.Cluster{Partitions: partitions})))
 	must(t, second(w.meta.UpdateSchema(t.Context(), func(s *storedv1.Schema) (*storedv1.Schema, error) {

@@ -106,6 +106,7 @@ func All() []Scenario {
 		loaded("payload-large", "1 MiB in, 1 MiB out", 2, 8, 0, fixed("/Bench/payload", big, bytesType)),
 		loaded("fanout100", "100 concurrent calls, all awaited", 302, 4, 0, fixed("/Bench/fanout", []byte("100"), jsonType)),
 		{Name: "sleep-timers", Doc: "n invocations suspended in a sleep at once: memory of each, and how late they wake", run: sleepTimers},
+		{Name: "sleepers-restart", Doc: "the server is killed with n invocations suspended in a sleep: time to be ready and to the next success", NeedsManaged: true, run: sleepersRestart},
 		{Name: "replay-long", Doc: "an invocation with a journal of n entries: time to resume after a cut connection and after a suspension", run: replayLong},
 		{Name: "journal-memory", Doc: "memory of the server with c running invocations that have journals of n entries of the given size", run: journalMemory},
 		{Name: "sql-scan", Doc: "time of typical introspection queries with n invocations present", run: sqlScan},
