@@ -15,6 +15,7 @@ import (
 
 	"reprise/pkg/config"
 	"reprise/pkg/host"
+	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 	"reprise/pkg/telemetry"
 	"reprise/services/internal/argv"
@@ -129,7 +130,17 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 		os.Exit(1)
 	})
 	defer after()
-	return run(ctx, d)
+	return beside(ctx, h.Clock, func() error { return run(ctx, d) })
+}
+
+// beside runs a role, and what looks after its memory until it ends.
+func beside(ctx context.Context, clock host.Clock, run func() error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	g := lifecycle.NewGroup(ctx)
+	g.Go("give memory back", func(ctx context.Context) error { return giveMemoryBack(ctx, clock) })
+	err := run()
+	cancel()
+	return errors.Join(err, g.Wait())
 }
 
 func isTerminal(f *os.File) bool {

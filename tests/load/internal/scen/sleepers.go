@@ -23,8 +23,7 @@ func sleepersRestart(ctx context.Context, t *Target, p Params) (report.Result, e
 		return report.Result{}, err
 	}
 	base := procfs.ReadAll(s.ProcessIDs())
-	// soon enough that a server keeps the timers of them all at hand, late enough that none wakes meanwhile
-	if _, err := sendSleepers(ctx, t, p, n, time.Now().Add(9*time.Minute)); err != nil {
+	if _, err := sendSleepers(ctx, t, p, n, time.Now().Add(time.Hour)); err != nil { // none wakes meanwhile
 		return report.Result{}, err
 	}
 	err := until(ctx, 5*time.Minute, 200*time.Millisecond, func() (bool, error) {
