@@ -80,7 +80,7 @@ func TestTimerOfTheEnded(t *testing.T) {
 	}
 	w.clock.skip(time.Minute)
 	eventually(t, "the timer is gone", func() bool { return n.TimersKept(0) == 0 })
-	n.want(sleep, "other", w.at(30*time.Millisecond), "awake")
+	n.want(echo, "after", "x", "x") // its record comes after that of the timer, if there is one
 	fired := 0
 	w.log.groups(0, func(_ uint32, records []byte) {
 		for len(records) > 0 {
@@ -92,8 +92,8 @@ func TestTimerOfTheEnded(t *testing.T) {
 			records = rest
 		}
 	})
-	if fired != 1 {
-		t.Errorf("%d timers fired, want that of the other", fired)
+	if fired != 0 {
+		t.Errorf("%d timers fired", fired)
 	}
 }
 
