@@ -69,6 +69,7 @@ type attempt struct {
 	hasOutput bool   // the journal has, or will have
 	commands  uint32
 	acks      idSet // runs whose stored result is to be acked, not sent
+	asked     idSet // runs of which an ack was asked for, ever: what comes again is not acked
 
 	partial []byte // of a message that is not complete
 	body    []byte // frames of the record in the making
@@ -256,6 +257,7 @@ func (a *attempt) clear() {
 	a.hasOutput, a.commands = false, 0
 	a.pending, a.proposed = 0, 0
 	a.acks.clear()
+	a.asked.clear()
 	for _, b := range []*[]byte{&a.partial, &a.body, &a.answers, &a.acked, &a.queue, &a.rec, &a.awaiting} {
 		*b = keepSmall(*b)
 	}

@@ -24,6 +24,9 @@ func (a *attempt) callee(f serviceproto.Frame) (*storedv1.Callee, *failure) {
 		return nil, failuref(serviceproto.DocUnknownCallee, "%s of %s/%s: no such service is registered", f.Type, c.Service, c.Handler)
 	case err != nil:
 		return nil, failuref(serviceproto.DocUnknownCallee, "%s of %s/%s: the service has no such handler", f.Type, c.Service, c.Handler)
+	case h.Service.Deprecated:
+		return nil, failuref(serviceproto.DocDeprecated, "%s of %s/%s: its deployment %s speaks no protocol version that this server has; upgrade its SDK",
+			f.Type, c.Service, c.Handler, h.Service.Deployment)
 	case c.Key != "" && !h.Keyed():
 		return nil, failuref(serviceproto.DocPrecondition, "%s of %s/%s with a key, but it is a plain service", f.Type, c.Service, c.Handler)
 	}

@@ -38,4 +38,10 @@ func proposal(completion uint32, value string) []byte {
 	})
 }
 
+func failedProposal(completion, code uint32, message string) []byte {
+	return partitiontest.Frame(serviceproto.TypeProposeRunCompletion, &servicev1.ProposeRunCompletion{
+		ResultCompletionId: completion, Result: &servicev1.ProposeRunCompletion_Failure{Failure: &servicev1.Failure{Code: code, Message: message}},
+	})
+}
+
 func errorMessage(e *servicev1.Error) []byte { return partitiontest.Frame(serviceproto.TypeError, e) }

@@ -36,7 +36,7 @@ func deepTree(depth int) []byte {
 	return partitiontest.Frame(serviceproto.TypeSuspension, &servicev1.Suspension{AwaitingOn: f})
 }
 
-// What an endpoint answers, what that is called, and that it is tried three times, no more.
+// What an endpoint answers, what that is called and what is said of it, and that it is tried three times, no more.
 func TestBadAnswers(t *testing.T) {
 	long := make([]byte, 40<<10)
 	cases := []struct {
@@ -45,54 +45,55 @@ func TestBadAnswers(t *testing.T) {
 		doc      string
 		attempts int32
 		code     uint32
+		text     string
 	}{
-		{"status 404", status(404), "RT0012", 3, 500},
-		{"status 401", status(401), "RT0012", 3, 500},
-		{"status 500", status(500), "RT0012", 3, 500},
-		{"status 302", status(302, "location", "/"), "RT0012", 3, 500},
-		{"status 502", status(502), "RT0010", 3, 500},
-		{"status 504", status(504), "RT0010", 3, 500},
-		{"status 503", status(503), "RT0023", 3, 500},
-		{"status 429", status(429), "RT0023", 3, 500},
-		{"status 415", status(415), "RT0015", 3, 415},
-		{"status 413", status(413), "RT0019", 3, 500},
-		{"no content type", status(200), "RT0012", 3, 500},
-		{"content type with a parameter", status(200, "content-type", "application/vnd.restate.invocation.v6; charset=utf-8"), "RT0012", 3, 500},
-		{"content type of another version", status(200, "content-type", "application/vnd.restate.invocation.v5"), "RT0012", 3, 500},
-		{"nothing", sends(), "RT0007", 3, 500},
-		{"half a message", sends([]byte{4, 1, 0}), "RT0007", 3, 500},
-		{"commands without an end", sends(partitiontest.Run(1)), "RT0007", 3, 500},
-		{"unknown control", sends(raw(0x0100, nil)), "RT0012", 3, 500},
-		{"unknown command", sends(raw(0x0420, nil)), "RT0012", 3, 500},
-		{"custom command", sends(raw(0xFC01, nil)), "RT0012", 3, 500},
-		{"garbage", sends(bytes.Repeat([]byte{0xee}, 100)), "RT0003", 3, 500},
-		{"oversize", sends([]byte{4, 1, 0, 0, 2, 0x04, 0, 0}), "RT0003", 3, 500},
-		{"just below the limit, cut", sends([]byte{4, 1, 0, 0, 2, 0x03, 0xff, 0xff}), "RT0007", 3, 500},
-		{"Start", sends(raw(serviceproto.TypeStart, nil)), "RT0012", 3, 500},
-		{"CommandAck", sends(raw(serviceproto.TypeCommandAck, nil)), "RT0012", 3, 500},
-		{"notification", sends(partitiontest.RunDone(1, "x")), "RT0012", 3, 500},
-		{"Input", sends(partitiontest.Input("x")), "RT0012", 3, 500},
-		{"End first", sends(partitiontest.End()), "RT0012", 3, 500},
-		{"End without Output", sends(partitiontest.Run(1), partitiontest.End()), "RT0012", 3, 500},
-		{"Output without result", sends(raw(serviceproto.TypeOutput, nil), partitiontest.End()), "RT0012", 3, 500},
-		{"proposal without result", sends(raw(serviceproto.TypeProposeRunCompletion, []byte{8, 1})), "RT0012", 3, 500},
-		{"malformed protobuf", sends(raw(serviceproto.TypeRun, []byte{0xff})), "RT0012", 3, 500},
-		{"bad UTF-8", sends(raw(serviceproto.TypeCall, []byte{0x0a, 1, 0xff})), "RT0012", 3, 500},
-		{"state in a service", sends(partitiontest.SetState("k", "v")), "RT0017", 3, 500},
-		{"unknown service", sends(call("Nobody", "h", "")), "RT0018", 3, 500},
-		{"unknown handler", sends(call("S", "nothing", "")), "RT0018", 3, 500},
-		{"key for a service", sends(call("S", "h", "key")), "RT0017", 3, 500},
-		{"empty suspension", sends(raw(serviceproto.TypeSuspension, nil)), "RT0012", 3, 500},
-		{"malformed Error", sends(raw(serviceproto.TypeError, []byte{0xff})), "RT0012", 3, 500},
-		{"Error", sends(errorMessage(&servicev1.Error{Code: 409, Message: "no"})), "RT0007", 3, 409},
-		{"Error without a code", sends(errorMessage(&servicev1.Error{Code: 70000, Message: "no"})), "RT0007", 3, 500},
-		{"journal mismatch", sends(errorMessage(&servicev1.Error{Code: 570, Message: "no"})), "RT0016", 3, 570},
-		{"protocol violation", sends(errorMessage(&servicev1.Error{Code: 571, Message: "no"})), "RT0012", 3, 571},
-		{"Error, pause", sends(errorMessage(&servicev1.Error{Code: 500, Behavior: servicev1.ErrorBehavior(serviceproto.BehaviorPause)})), "RT0007", 1, 500},
+		{"status 404", status(404), "RT0012", 3, 500, `unexpected status 404 from the endpoint`},
+		{"status 401", status(401), "RT0012", 3, 500, `unexpected status 401 from the endpoint`},
+		{"status 500", status(500), "RT0012", 3, 500, `unexpected status 500 from the endpoint`},
+		{"status 302", status(302, "location", "/"), "RT0012", 3, 500, `unexpected status 302 from the endpoint`},
+		{"status 502", status(502), "RT0010", 3, 500, `the endpoint is unavailable: status 502`},
+		{"status 504", status(504), "RT0010", 3, 500, `the endpoint is unavailable: status 504`},
+		{"status 503", status(503), "RT0023", 3, 500, `the endpoint limits its rate: status 503`},
+		{"status 429", status(429), "RT0023", 3, 500, `the endpoint limits its rate: status 429`},
+		{"status 415", status(415), "RT0015", 3, 415, `the SDK does not support the protocol version agreed on at discovery: status 415`},
+		{"status 413", status(413), "RT0019", 3, 500, `the endpoint says that the request is too large: status 413`},
+		{"no content type", status(200), "RT0012", 3, 500, `the endpoint answered with content-type "", not "application/vnd.restate.invocation.v6"`},
+		{"content type with a parameter", status(200, "content-type", "application/vnd.restate.invocation.v6; charset=utf-8"), "RT0012", 3, 500, `the endpoint answered with content-type "application/vnd.restate.invocation.v6; charset=utf-8", not "application/vnd.restate.invocation.v6"`},
+		{"content type of another version", status(200, "content-type", "application/vnd.restate.invocation.v5"), "RT0012", 3, 500, `the endpoint answered with content-type "application/vnd.restate.invocation.v5", not "application/vnd.restate.invocation.v6"`},
+		{"nothing", sends(), "RT0007", 3, 500, `unknown: the endpoint ended its response without a final message`},
+		{"half a message", sends([]byte{4, 1, 0}), "RT0007", 3, 500, `unknown: the endpoint ended its response without a final message`},
+		{"commands without an end", sends(partitiontest.Run(1)), "RT0007", 3, 500, `unknown: the endpoint ended its response without a final message`},
+		{"unknown control", sends(raw(0x0100, nil)), "RT0012", 3, 500, `unknown message type 0x0100 from the service`},
+		{"unknown command", sends(raw(0x0420, nil)), "RT0012", 3, 500, `unknown message type 0x0420 from the service`},
+		{"custom command", sends(raw(0xFC01, nil)), "RT0012", 3, 500, `unknown message type 0xfc01 from the service`},
+		{"garbage", sends(bytes.Repeat([]byte{0xee}, 100)), "RT0003", 3, 500, `message Type(0xeeee) of 4008636142 bytes, the limit is 33816576`},
+		{"oversize", sends([]byte{4, 1, 0, 0, 2, 0x04, 0, 0}), "RT0003", 3, 500, `message Output of 33816576 bytes, the limit is 33816576`},
+		{"just below the limit, cut", sends([]byte{4, 1, 0, 0, 2, 0x03, 0xff, 0xff}), "RT0007", 3, 500, `unknown: the endpoint ended its response without a final message`},
+		{"Start", sends(raw(serviceproto.TypeStart, nil)), "RT0012", 3, 500, `unexpected message Start from the service: only the engine sends it`},
+		{"CommandAck", sends(raw(serviceproto.TypeCommandAck, nil)), "RT0012", 3, 500, `unexpected message CommandAck from the service: only the engine sends it`},
+		{"notification", sends(partitiontest.RunDone(1, "x")), "RT0012", 3, 500, `unexpected message RunCompletion from the service: only the engine sends it`},
+		{"Input", sends(partitiontest.Input("x")), "RT0012", 3, 500, `unexpected message Input from the service: only the engine sends it`},
+		{"End first", sends(partitiontest.End()), "RT0012", 3, 500, `End without an Output`},
+		{"End without Output", sends(partitiontest.Run(1), partitiontest.End()), "RT0012", 3, 500, `End without an Output`},
+		{"Output without result", sends(raw(serviceproto.TypeOutput, nil), partitiontest.End()), "RT0012", 3, 500, `Output command without result`},
+		{"proposal without result", sends(raw(serviceproto.TypeProposeRunCompletion, []byte{8, 1})), "RT0012", 3, 500, `ProposeRunCompletion: no result`},
+		{"malformed protobuf", sends(raw(serviceproto.TypeRun, []byte{0xff})), "RT0012", 3, 500, `Run command: it is not well-formed protobuf`},
+		{"bad UTF-8", sends(raw(serviceproto.TypeCall, []byte{0x0a, 1, 0xff})), "RT0012", 3, 500, `Call command: the text of field 1 is not UTF-8`},
+		{"state in a service", sends(partitiontest.SetState("k", "v")), "RT0017", 3, 500, `SetState in a service, which has no state`},
+		{"unknown service", sends(call("Nobody", "h", "")), "RT0018", 3, 500, `Call of Nobody/h: no such service is registered`},
+		{"unknown handler", sends(call("S", "nothing", "")), "RT0018", 3, 500, `Call of S/nothing: the service has no such handler`},
+		{"key for a service", sends(call("S", "h", "key")), "RT0017", 3, 500, `Call of S/h with a key, but it is a plain service`},
+		{"empty suspension", sends(raw(serviceproto.TypeSuspension, nil)), "RT0012", 3, 500, `Suspension: it waits for nothing`},
+		{"malformed Error", sends(raw(serviceproto.TypeError, []byte{0xff})), "RT0012", 3, 500, `Error message: it is not well-formed protobuf`},
+		{"Error", sends(errorMessage(&servicev1.Error{Code: 409, Message: "no"})), "RT0007", 3, 409, `no`},
+		{"Error without a code", sends(errorMessage(&servicev1.Error{Code: 70000, Message: "no"})), "RT0007", 3, 500, `no`},
+		{"journal mismatch", sends(errorMessage(&servicev1.Error{Code: 570, Message: "no"})), "RT0016", 3, 570, `no`},
+		{"protocol violation", sends(errorMessage(&servicev1.Error{Code: 571, Message: "no"})), "RT0012", 3, 571, `no`},
+		{"Error, pause", sends(errorMessage(&servicev1.Error{Code: 500, Behavior: servicev1.ErrorBehavior(serviceproto.BehaviorPause)})), "RT0007", 1, 500, ``},
 		{"body of an error status", func(p *peer) {
 			p.Writer.WriteHeader(500)
 			_, _ = p.Writer.Write(long)
-		}, "RT0012", 3, 500},
+		}, "RT0012", 3, 500, `unexpected status 500 from the endpoint`},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -103,8 +104,8 @@ func TestBadAnswers(t *testing.T) {
 			}, false))
 			i := l.invoke(service("h"), "")
 			f := l.wantFailure(i, tc.doc)
-			if attempts.Load() != tc.attempts || f.GetCode() != tc.code || f.GetMessage() == "" && tc.attempts > 1 {
-				t.Fatalf("%d attempts, want %d; failure %v", attempts.Load(), tc.attempts, f)
+			if attempts.Load() != tc.attempts || f.GetCode() != tc.code || f.GetMessage() != tc.text {
+				t.Fatalf("%d attempts, want %d; failure %v, want %d %q", attempts.Load(), tc.attempts, f, tc.code, tc.text)
 			}
 			l.wantNothingHeld()
 		})

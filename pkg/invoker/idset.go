@@ -9,22 +9,26 @@ type idSet struct {
 
 const idSetBits = 1 << 16
 
-func (s *idSet) add(n uint32) {
+// add tells whether n was not there.
+func (s *idSet) add(n uint32) bool {
 	if n >= idSetBits {
 		if s.rest == nil {
 			s.rest = map[uint32]struct{}{}
 		}
+		_, known := s.rest[n]
 		s.rest[n] = struct{}{}
-		return
+		return !known
 	}
 	word, bit := int(n/64), uint64(1)<<(n%64)
 	for len(s.bits) <= word {
 		s.bits = append(s.bits, 0)
 	}
-	if s.bits[word]&bit == 0 {
-		s.bits[word] |= bit
-		s.count++
+	if s.bits[word]&bit != 0 {
+		return false
 	}
+	s.bits[word] |= bit
+	s.count++
+	return true
 }
 
 // take removes n and tells whether it was there.

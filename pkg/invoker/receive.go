@@ -180,7 +180,7 @@ func (a *attempt) frameLocked(f serviceproto.Frame) (kept bool) {
 			a.awaiting = append(a.awaiting[:0], shown(f.Payload)...)
 		}
 	default:
-		a.rejectLocked(failuref(serviceproto.DocProtocol, "unexpected message %s from the service", f.Type))
+		a.rejectLocked(violation(serviceproto.Unexpected(f.Type)))
 	}
 	return false
 }
@@ -271,7 +271,7 @@ func (a *attempt) proposalLocked(f serviceproto.Frame) bool {
 	a.awaiting = a.awaiting[:0]
 	a.body = body
 	a.next.frames++
-	if a.version >= 7 && f.Flags&serviceproto.FlagRequestedAck != 0 {
+	if a.version >= 7 && f.Flags&serviceproto.FlagRequestedAck != 0 && a.asked.add(completionID) {
 		a.acks.add(completionID)
 	}
 	return true

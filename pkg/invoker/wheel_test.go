@@ -61,7 +61,9 @@ func TestIDSet(t *testing.T) {
 		for range rapid.IntRange(0, 100).Draw(t, "steps") {
 			n := rapid.OneOf(rapid.Uint32Range(0, 10), rapid.Uint32Range(idSetBits-2, idSetBits+2), rapid.Uint32()).Draw(t, "n")
 			if rapid.Bool().Draw(t, "add") {
-				s.add(n)
+				if s.add(n) == want[n] {
+					t.Fatalf("%d was there: %t", n, want[n])
+				}
 				want[n] = true
 			} else if s.take(n) != want[n] {
 				t.Fatalf("%d was there: %v", n, want[n])

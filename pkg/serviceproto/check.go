@@ -56,7 +56,7 @@ var rules = [...]rule{
 func CheckCommand(f Frame, s Scope) error {
 	at := int(f.Type) - int(firstCommand)
 	if !f.Type.IsCommand() || at >= len(rules) || rules[at].shape == nil {
-		return violation("unexpected message %s from the service", f.Type) // Input too: only the engine writes it
+		return Unexpected(f.Type) // Input too: only the engine writes it
 	}
 	r := &rules[at]
 	seen, reason := r.shape.check(f.Payload)

@@ -41,6 +41,15 @@ type ProtocolError struct {
 
 func (e *ProtocolError) Error() string { return "[" + e.Doc + "] " + e.Message }
 
+// Unexpected refuses a message that a service may not send, and tells one that nobody knows from one that the
+// engine alone sends.
+func Unexpected(t Type) *ProtocolError {
+	if t.Known() {
+		return violation("unexpected message %s from the service: only the engine sends it", t)
+	}
+	return violation("unknown message type 0x%04x from the service", uint16(t))
+}
+
 func violation(format string, args ...any) *ProtocolError {
 	return docError(DocProtocol, format, args...)
 }
