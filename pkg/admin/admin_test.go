@@ -74,7 +74,9 @@ func newAPI(t *testing.T, change ...func(*admin.Config)) *api {
 	rc.Lambda = functions{a}
 	a.store = registrytest.New(rc.Defaults)
 	h := hosttest.New(hosttest.NewClock(), 1)
-	reg, err := registry.New(rc, a.store, a.store, h)
+	patient := h
+	patient.Clock = eagerClock{hosttest.NewClock()} // between tries of a discovery
+	reg, err := registry.New(rc, a.store, a.store, patient)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -225,7 +225,7 @@ func TestRepeatedCalls(t *testing.T) {
 	}
 	ask(core, "POST", "/Wf/w/run/send", "1", withJSON()...)
 	r := ask(core, "POST", "/Wf/w/run", "1", withJSON()...)
-	if e := errorOf(t, r); r.Status != 409 || e.Source != "invocation" || e.Code != 409 || r.ID != id.WorkflowInvocation("Wf", "w") {
+	if e := errorOf(t, r); r.Status != 409 || e.Source != "invocation" || e.Code != 409 || e.Message != "the workflow method was already invoked" || r.ID != id.WorkflowInvocation("Wf", "w") {
 		t.Errorf("second run: %d %s", r.Status, r.Body)
 	}
 }
@@ -263,7 +263,7 @@ func TestResults(t *testing.T) {
 			target, body := strings.ReplaceAll(row.target, "ID", s.ID.String()), strings.ReplaceAll(row.body, "ID", s.ID.String())
 			output, attach := strings.ReplaceAll(target, "VERB", "output"), strings.ReplaceAll(target, "VERB", "attach")
 			r := ask(core, row.method, output, body)
-			if e := errorOf(t, r); r.Status != 470 || e.Code != 470 || e.Source != "ingress" || !r.HasID || r.ID != s.ID {
+			if e := errorOf(t, r); r.Status != 470 || e.Code != 470 || e.Source != "ingress" || e.Message != "the invocation exists but has not completed yet" || !r.HasID || r.ID != s.ID {
 				t.Errorf("output before it ends: %d %s", r.Status, r.Body)
 			}
 			attached := make(chan ingress.Response, 1)
@@ -394,17 +394,6 @@ func TestRetries(t *testing.T) {
 	}
 }
 
-func TestErrorsThatAreNotRetried(t *testing.T) {
-	for code, status := range map[errs.Code]int{errs.Internal: 500, errs.Corrupt: 500, errs.Unsupported: 500, errs.Fenced: 500, errs.Invalid: 400} {
-		c := newCluster()
-		c.refuse = []error{errs.Newf(code, "why")}
-		core, _ := newCore(t, c, hosttest.NewClock(), ingress.Default())
-		if r := ask(core, "POST", "/Greeter/Greet", "1", withJSON()...); r.Status != status || errorOf(t, r).Source != "ingress" || c.tries != 1 {
-			t.Errorf("%s: %d %s after %d tries", code, r.Status, r.Body, c.tries)
-		}
-	}
-}
-
 func TestLimits(t *testing.T) {
 	c := newCluster()
 	cfg := ingress.Default()
@@ -414,7 +403,8 @@ func TestLimits(t *testing.T) {
 	done := inBackground(t, func() { first = ask(core, "POST", "/Greeter/block", "1", withJSON()...) })
 	<-c.waiting
 	for _, target := range []string{"/Greeter/Greet", "/restate/health"} {
-		if r := ask(core, "GET", target, ""); r.Status != 429 || errorOf(t, r).Code != 429 {
+		if r := ask(core, "GET", target, ""); r.Status != 429 || r.ContentType != "application/json" ||
+			string(r.Body) != `{"code":429,"message":"too many requests, the ingress is overloaded. Retry later.","source":"ingress"}` {
 			t.Errorf("%s: %d %s", target, r.Status, r.Body)
 		}
 	}
@@ -431,11 +421,12 @@ func TestLimits(t *testing.T) {
 		t.Errorf("the first request: %d", first.Status)
 	}
 	grown := &ingress.Request{Method: "POST", Target: "/Greeter/any", ContentLength: -1, Body: &body{err: ingress.ErrBodyTooLarge}}
-	if r := core.Serve(t.Context(), grown); r.Status != 413 || errorOf(t, r).Code != 413 {
+	if r := core.Serve(t.Context(), grown); r.Status != 413 || r.ContentType != "application/json" ||
+		string(r.Body) != `{"code":413,"message":"cannot read body: length limit exceeded","source":"ingress"}` {
 		t.Errorf("%+v", r)
 	}
 	broken := &ingress.Request{Method: "POST", Target: "/Greeter/any", ContentLength: -1, Body: &body{err: errs.Newf(errs.Internal, "torn")}}
-	if r := core.Serve(t.Context(), broken); r.Status != 500 || !strings.HasPrefix(errorOf(t, r).Message, "cannot read body") {
+	if r := core.Serve(t.Context(), broken); r.Status != 500 || errorOf(t, r).Source != "ingress" || !strings.HasPrefix(string(r.Body), `{"code":500,"message":"cannot read body: `) {
 		t.Errorf("%+v", r)
 	}
 	want := `restate_ingress_requests_total{rpc_service="",rpc_type="",status="rate-limited"} 2`

@@ -27,8 +27,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// wait is the longest that a test waits for something that must happen.
-const wait = 10 * time.Second
+// wait is the longest that a test waits for something that must happen, waitMany if that is very much.
+const (
+	wait     = 10 * time.Second
+	waitMany = 2 * time.Minute
+)
 
 const partitions = 4
 
@@ -42,6 +45,7 @@ type loop struct {
 	cfg   Config
 	reg   *schema.Registry
 
+	wait    time.Duration
 	seq     uint64
 	lazy    bool // replays are read lazily
 	hold    bool // committed records are not applied
@@ -231,7 +235,7 @@ func activation(e *partition.Effect) Activation {
 // until turns until cond holds.
 func (l *loop) until(what string, cond func() bool) {
 	l.t.Helper()
-	deadline := time.NewTimer(wait)
+	deadline := time.NewTimer(l.wait)
 	defer deadline.Stop()
 	for {
 		l.turn()
@@ -253,7 +257,7 @@ func (l *loop) until(what string, cond func() bool) {
 // spin turns until cond holds, which nobody tells the loop of.
 func (l *loop) spin(what string, cond func() bool) {
 	l.t.Helper()
-	deadline := time.Now().Add(wait)
+	deadline := time.Now().Add(l.wait)
 	for !cond() {
 		if time.Now().After(deadline) {
 			l.t.Fatalf("timed out: %s\n%s", what, l.state.Dump())
@@ -316,7 +320,7 @@ type option func(l *loop, d *storedv1.Deployment)
 func newLoop(t *testing.T, uri string, options ...option) *loop {
 	t.Helper()
 	l := &loop{
-		t: t, clock: hosttest.NewClock(), state: partitiontest.New(), cfg: Default(),
+		t: t, clock: hosttest.NewClock(), wait: wait, state: partitiontest.New(), cfg: Default(),
 		results: map[id.Invocation]*command.Outcome{}, wake: make(chan struct{}, 1),
 	}
 	l.cfg.AdditionalHeaders = append(l.cfg.AdditionalHeaders, field("x-restate-cluster-name", "test"))
