@@ -91,6 +91,9 @@ func TestForceByVersion(t *testing.T) {
 				if r.StatusCode != status || status < 300 && r.Header.Get("Location") == "" {
 					t.Errorf("%q: %d %s, want %d", rest, r.StatusCode, r.body, status)
 				}
+				if status == 409 {
+					expectation{status: 409, contentType: jsonType, body: ` already exists","restate_code":null}`}.check(t, r)
+				}
 			}
 			post(`,"dry_run":true`, row.fresh)
 			post("", row.fresh)
@@ -114,7 +117,8 @@ func TestPatchService(t *testing.T) {
 		t.Errorf("shown %s, answered %s", got.body, r.body)
 	}
 	expectation{status: 200, body: `"workflow_completion_retention":"1h"`}.check(t, a.ask("PATCH", "/services/Flow", `{"workflow_completion_retention":"1h"}`))
-	expectation{status: 400, contentType: jsonType}.check(t, a.ask("PATCH", "/services/Greeter", `{"workflow_completion_retention":"1h"}`))
+	expectation{status: 400, contentType: jsonType, body: `{"message":"only workflows have a completion retention, and Greeter is none","restate_code":null}`}.
+		check(t, a.ask("PATCH", "/services/Greeter", `{"workflow_completion_retention":"1h"}`))
 	expectation{status: 200, contentType: jsonType}.check(t, a.ask("PATCH", "/services/Greeter", `{}`))
 	expectation{status: 404, contentType: jsonType, body: "service with name 'Nope'"}.check(t, a.ask("PATCH", "/services/Nope", `{"public":true}`))
 	expectation{status: 404, contentType: jsonType, body: "The requested service 'Nope'"}.check(t, a.ask("PATCH", "/services/Nope", `{}`))
@@ -154,8 +158,8 @@ func TestPatchDeployment(t *testing.T) {
 	expectation{status: 200, contentType: jsonType, body: `"http_version":"HTTP/2.0"`}.check(t, a.ask("PATCH", "/deployments/"+id, `{}`))
 	expectation{status: 200, body: a.endpoint + "/sub"}.check(t, a.ask("PATCH", "/deployments/"+id, `{"uri":"`+a.endpoint+`/sub"}`))
 	expectation{status: 200, body: `"additional_headers":{"x-a":"b"}`}.check(t, a.ask("PUT", "/v2/deployments/"+id, `{"additional_headers":{"X-A":"b"}}`))
-	expectation{status: 400, contentType: jsonType}.check(t, a.ask("PATCH", "/deployments/"+id, `{"arn":"x"}`))
-	expectation{status: 404, contentType: jsonType}.check(t, a.ask("PATCH", "/deployments/"+unknownID, `{}`))
+	expectation{status: 400, contentType: jsonType, body: `'arn'`}.check(t, a.ask("PATCH", "/deployments/"+id, `{"arn":"x"}`))
+	expectation{status: 404, contentType: jsonType, body: unknownID}.check(t, a.ask("PATCH", "/deployments/"+unknownID, `{}`))
 	a.manifest.Store(`{"protocolMode":"BIDI_STREAM","minProtocolVersion":5,"maxProtocolVersion":6,"services":[]}`)
 	expectation{status: 400, contentType: jsonType, body: `"restate_code":"META0016"`}.check(t, a.ask("PATCH", "/deployments/"+id, `{"uri":"`+a.endpoint+`"}`))
 }

@@ -229,7 +229,7 @@ func TestDeploymentsOfOperations(t *testing.T) {
 	}
 	for _, bad := range []string{"-1", "x", "", "4294967296", "1.5"} {
 		r := a.ask("PATCH", path+"/restart-as-new?from="+bad, "")
-		expectation{status: 400, contentType: textType}.check(t, r)
+		expectation{status: 400, contentType: textType, body: "Failed to deserialize query string: from: "}.check(t, r)
 	}
 	// The service, and the invocation, may be gone.
 	a.parts.target = &storedv1.Target{Service: "Gone"}
@@ -257,7 +257,8 @@ func TestDeleteInvocation(t *testing.T) {
 	}
 	expectation{status: 400, contentType: textType, body: "Failed to deserialize query string: mode: unknown variant `KILL`, expected one of `Cancel`, `Kill`, `Purge`"}.
 		check(t, a.ask("DELETE", path+"?mode=KILL", ""))
-	expectation{status: 400, contentType: jsonType}.check(t, a.ask("DELETE", "/invocations/foo", ""))
+	expectation{status: 400, contentType: jsonType, body: `{"message":"The request field 'invocation_id' is invalid. Reason: bad format","restate_code":null}`}.
+		check(t, a.ask("DELETE", "/invocations/foo", ""))
 }
 
 // What did not happen is tried again; what may have happened is not.
@@ -265,14 +266,14 @@ func TestPartitionsThatDoNotAnswer(t *testing.T) {
 	path := "/invocations/" + someone.String() + "/kill"
 	a := newAPI(t)
 	a.parts.errs = []error{errs.Newf(errs.Uncertain, "lost")}
-	expectation{status: 503, contentType: jsonType}.check(t, a.ask("PATCH", path, ""))
+	expectation{status: 503, contentType: jsonType, body: `lost","restate_code":null}`}.check(t, a.ask("PATCH", path, ""))
 	if len(a.parts.asked) != 1 {
 		t.Errorf("asked %d times", len(a.parts.asked))
 	}
 	a.parts.errs = []error{errs.Newf(errs.Invalid, "bad")}
-	expectation{status: 400, contentType: jsonType}.check(t, a.ask("PATCH", path, ""))
+	expectation{status: 400, contentType: jsonType, body: `bad","restate_code":null}`}.check(t, a.ask("PATCH", path, ""))
 	a.parts.answers = map[command.Kind]command.OutcomeStatus{command.Kill: command.OutcomePending}
-	expectation{status: 500, contentType: jsonType}.check(t, a.ask("PATCH", path, ""))
+	expectation{status: 500, contentType: jsonType, body: "the partition answered an operation with outcome"}.check(t, a.ask("PATCH", path, ""))
 }
 
 // eagerClock goes on by as long as anybody wants to wait.
@@ -361,10 +362,11 @@ func TestBatches(t *testing.T) {
 		expectation{status: 200, body: `{"succeeded":[],"failed":[]}`}.check(t, a.ask("POST", path+op, `{"invocation_ids":[]}`))
 		expectation{status: 422, contentType: textType, body: "Failed to deserialize the JSON body into the target type: missing field `invocation_ids`"}.
 			check(t, a.ask("POST", path+op, `{}`))
-		expectation{status: 422, contentType: textType}.check(t, a.ask("POST", path+op, `{"invocation_ids":["foo"]}`))
-		expectation{status: 422, contentType: textType}.check(t, a.ask("POST", path+op, `{"invocation_ids":"foo"}`))
-		expectation{status: 400, contentType: textType}.check(t, a.ask("POST", path+op, `{`))
-		expectation{status: 415, contentType: textType}.check(t, a.ask("POST", path+op, `{}`, "Content-Type", "text/plain"))
+		expectation{status: 422, contentType: textType, body: "Failed to deserialize the JSON body into the target type: invocation_ids[0]: bad format"}.
+			check(t, a.ask("POST", path+op, `{"invocation_ids":["foo"]}`))
+		expectation{status: 422, contentType: textType, body: "Failed to deserialize the JSON body into the target type: "}.check(t, a.ask("POST", path+op, `{"invocation_ids":"foo"}`))
+		expectation{status: 400, contentType: textType, body: "Failed to parse the request body as JSON: "}.check(t, a.ask("POST", path+op, `{`))
+		expectation{status: 415, contentType: textType, body: "Expected request with `Content-Type: application/json`"}.check(t, a.ask("POST", path+op, `{}`, "Content-Type", "text/plain"))
 	}
 	expectation{status: 422, contentType: textType, body: "Failed to deserialize the JSON body into the target type: deployment: bad format"}.
 		check(t, a.ask("POST", path+"resume", ids+`,"deployment":"nope"}`))
