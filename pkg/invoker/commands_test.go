@@ -215,6 +215,8 @@ func TestBadCommands(t *testing.T) {
 		{"attach to nothing", service("h"), raw(serviceproto.TypeAttachInvocation, []byte{0x58, 1}), "RT0012", "AttachInvocation command without target"},
 		{"attach to a bad id", service("h"), raw(serviceproto.TypeAttachInvocation, []byte{0x0a, 3, 'f', 'o', 'o'}), "RT0017", `AttachInvocation command with invocation id "foo": bad format`},
 		{"output of a bad id", service("h"), raw(serviceproto.TypeGetInvocationOutput, []byte{0x0a, 3, 'f', 'o', 'o'}), "RT0017", `GetInvocationOutput command with invocation id "foo": bad format`},
+		{"output of nothing", service("h"), raw(serviceproto.TypeGetInvocationOutput, []byte{0x58, 1}), "RT0012", "GetInvocationOutput command without target"},
+		{"awakeable of a bad id", service("h"), message(serviceproto.TypeCompleteAwakeable, 1, "foo", 2, ""), "RT0012", `CompleteAwakeable command with id "foo": bad format`},
 		{"signal to a bad id", service("h"), frame(serviceproto.TypeSendSignal, &servicev1.SendSignalCommand{
 			TargetInvocationId: "foo", SignalId: &servicev1.SendSignalCommand_Idx{Idx: 1}, Result: &servicev1.SendSignalCommand_Void{Void: &servicev1.Void{}},
 		}), "RT0012", `SendSignal command with target "foo": bad format`},

@@ -85,21 +85,24 @@ func TestBadFunctions(t *testing.T) {
 		name string
 		code lambdatest.Function
 		doc  string
+		text string
 	}{
-		{"function error", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("boom") }, "RT0010"},
-		{"nothing", text(""), "RT0010"},
-		{"no envelope", text("<html>"), "RT0010"},
-		{"status 404", text(`{"statusCode":404}`), "RT0012"},
-		{"status 502", text(`{"statusCode":502}`), "RT0010"},
-		{"status 429", text(`{"statusCode":429}`), "RT0023"},
-		{"status 415", text(`{"statusCode":415}`), "RT0015"},
-		{"no content type", text(`{"statusCode":200}`), "RT0012"},
-		{"no final message", text(`{"statusCode":200,"headers":{"content-type":"application/vnd.restate.invocation.v6"}}`), "RT0007"},
-		{"garbage", text(`{"statusCode":200,"headers":{"content-type":"application/vnd.restate.invocation.v6"},"body":"` + strings.Repeat("no", 100) + `"}`), "RT0003"},
+		{"function error", func(context.Context, []byte) ([]byte, error) { return nil, errors.New("boom") }, "RT0010", `boom`},
+		{"nothing", text(""), "RT0010", `the function answered nothing`},
+		{"no envelope", text("<html>"), "RT0010", `the function's answer is not in the envelope of an endpoint`},
+		{"status 404", text(`{"statusCode":404}`), "RT0012", `unexpected status 404 from the endpoint`},
+		{"status 502", text(`{"statusCode":502}`), "RT0010", `the endpoint is unavailable: status 502`},
+		{"status 429", text(`{"statusCode":429}`), "RT0023", `the endpoint limits its rate: status 429`},
+		{"status 415", text(`{"statusCode":415}`), "RT0015", `the SDK does not support the protocol version agreed on at discovery: status 415`},
+		{"no content type", text(`{"statusCode":200}`), "RT0012", `the endpoint answered with content-type "", not "application/vnd.restate.invocation.v6"`},
+		{"no final message", text(`{"statusCode":200,"headers":{"content-type":"application/vnd.restate.invocation.v6"}}`), "RT0007", `without a final message`},
+		{"garbage", text(`{"statusCode":200,"headers":{"content-type":"application/vnd.restate.invocation.v6"},"body":"` + strings.Repeat("no", 100) + `"}`), "RT0003", `the limit is 33816576`},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			l, aws := function(t, row.code)
-			l.wantFailure(l.invoke(service("h"), ""), row.doc)
+			if f := l.wantFailure(l.invoke(service("h"), ""), row.doc); !strings.Contains(f.GetMessage(), row.text) {
+				t.Errorf("%q, want %q", f.GetMessage(), row.text)
+			}
 			l.wantNothingHeld()
 			if n := len(aws.Calls()); n != 3 {
 				t.Errorf("%d attempts, want 3", n)

@@ -330,7 +330,7 @@ func TestKillOnExhaustion(t *testing.T) {
 		d.Services[0].Options.RetryPolicy.KillOnMaxAttempts = &kill
 	})
 	i := l.invoke(service("h"), "")
-	if f := l.result(i).GetFailure(); f.GetCode() != 500 || f.GetMessage() == "" {
+	if f := l.result(i).GetFailure(); f.GetCode() != 500 || f.GetMessage() != "unexpected status 404 from the endpoint" {
 		t.Fatalf("result %v", f)
 	}
 	l.wantNothingHeld()

@@ -127,7 +127,13 @@ func TestTLS(t *testing.T) {
 			if row.ok && trusted {
 				l.wantValue(i, map[bool]string{false: "HTTP/2.0", true: "HTTP/1.1"}[row.plain])
 			} else {
-				l.wantFailure(i, "RT0010")
+				why := "certificate"
+				if !row.ok {
+					why = "no application protocol"
+				}
+				if f := l.wantFailure(i, "RT0010"); !strings.Contains(f.GetMessage(), why) {
+					t.Errorf("%q does not say %q", f.GetMessage(), why)
+				}
 			}
 			l.wantNothingHeld()
 			l.v.plain.CloseIdleConnections()

@@ -1,6 +1,8 @@
 package serviceproto
 
 import (
+	"unicode/utf8"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"reprise/pkg/errs"
@@ -73,7 +75,7 @@ func ParseAwaitingOn(payload []byte) (a Await, executingSideEffects bool, err er
 		}
 	}
 	if r.bad && c.reason == "" {
-		c.reason = "malformed"
+		c.reason = malformedFuture
 	}
 	return Await{payload: payload, version: awaitingOn, depth: c.depth}, executingSideEffects, c.err(TypeAwaitingOn)
 }
@@ -152,7 +154,10 @@ const (
 	highestCombinator         = allSucceededOrFirstFailed
 	nothingAwaited            = "it waits for nothing"
 	treeTooDeep               = "await tree is too deep"
-	malformedFuture           = "malformed"
+	fieldTwice                = "a field is given twice"
+	unknownFutureKind         = "its combinator is not known"
+	signalNameNotText         = "the name of a signal is not UTF-8"
+	malformedFuture           = "it is not well-formed protobuf"
 )
 
 // futureCheck checks a tree without building it.
@@ -181,7 +186,7 @@ func (c *futureCheck) root(payload []byte, num protowire.Number) (seen bool) {
 			continue
 		}
 		if seen {
-			c.reason = "a field is given twice"
+			c.reason = fieldTwice
 		} else if b := r.raw(); !r.bad {
 			c.node(b, 1, true)
 		}
@@ -205,7 +210,9 @@ func (c *futureCheck) node(b []byte, depth int, future bool) {
 			found = found || n > 0
 			r.bad = r.bad || !ok
 		case r.num == waitingNamedSignals:
-			r.text()
+			if !utf8.Valid(r.raw()) {
+				c.reason = signalNameNotText
+			}
 			found = true
 		case future && r.num == nestedFutures:
 			if depth == MaxAwaitDepth {
@@ -217,8 +224,10 @@ func (c *futureCheck) node(b []byte, depth int, future bool) {
 			}
 			found = true // a node without any is refused itself
 		case future && r.num == combinatorType:
-			if combinators++; r.uint64() > highestCombinator || combinators > 1 {
-				r.bad = true
+			if combinators++; combinators > 1 {
+				c.reason = fieldTwice
+			} else if r.uint64() > highestCombinator {
+				c.reason = unknownFutureKind
 			}
 		default:
 		}

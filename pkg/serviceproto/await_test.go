@@ -202,35 +202,39 @@ func TestSuspensionRefused(t *testing.T) {
 		payload []byte
 		version uint32
 		doc     string
+		text    string
 	}{
-		{"flat", flat, 6, ""},
-		{"tree", tree, 7, ""},
-		{"flat layout in version 7", flat, 7, "RT0012"},
-		{"tree in version 6", tree, 6, "RT0012"},
-		{"empty, 5", nil, 5, "RT0012"},
-		{"empty, 6", nil, 6, "RT0012"},
-		{"empty, 7", nil, 7, "RT0012"},
-		{"empty packed list", unhex(t, "0a00"), 6, "RT0012"},
-		{"empty tree", suspension(t, &servicev1.Suspension{AwaitingOn: &servicev1.Future{}}), 7, "RT0012"},
-		{"empty node below", suspension(t, &servicev1.Suspension{AwaitingOn: node(all, 1, node(first))}), 7, "RT0012"},
-		{"nothing but nodes", suspension(t, &servicev1.Suspension{AwaitingOn: node(all, node(first, node(first)))}), 7, "RT0012"},
-		{"unknown combinator", suspension(t, &servicev1.Suspension{AwaitingOn: node(5, 1)}), 7, "RT0012"},
-		{"negative combinator", suspension(t, &servicev1.Suspension{AwaitingOn: node(-1, 1)}), 7, "RT0012"},
-		{"unknown combinator below", suspension(t, &servicev1.Suspension{AwaitingOn: node(all, 1, node(6, 1))}), 7, "RT0012"},
-		{"two combinators", unhex(t, "2207 0a0101 2801 2802"), 7, "RT0012"},
-		{"two trees", append(bytes.Clone(tree), tree...), 7, "RT0012"},
-		{"bad UTF-8", unhex(t, "1a01ff"), 6, "RT0012"},
-		{"bad UTF-8 in a tree", unhex(t, "2203 1a01ff"), 7, "RT0012"},
-		{"cut list", unhex(t, "0a0180"), 6, "RT0012"},
-		{"cut tree", tree[:len(tree)-1], 7, "RT0012"},
-		{"wrong wire type", unhex(t, "0d01020304"), 6, "RT0012"},
-		{"tree that is a number", unhex(t, "2001"), 7, "RT0012"},
-		{"deepest", suspension(t, &servicev1.Suspension{AwaitingOn: deep(MaxAwaitDepth)}), 7, ""},
-		{"too deep", suspension(t, &servicev1.Suspension{AwaitingOn: deep(MaxAwaitDepth + 1)}), 7, "RT0025"},
+		{"flat", flat, 6, "", ""},
+		{"tree", tree, 7, "", ""},
+		{"flat layout in version 7", flat, 7, "RT0012", "it waits for nothing"},
+		{"tree in version 6", tree, 6, "RT0012", "it waits for nothing"},
+		{"empty, 5", nil, 5, "RT0012", "it waits for nothing"},
+		{"empty, 6", nil, 6, "RT0012", "it waits for nothing"},
+		{"empty, 7", nil, 7, "RT0012", "it waits for nothing"},
+		{"empty packed list", unhex(t, "0a00"), 6, "RT0012", "it waits for nothing"},
+		{"empty tree", suspension(t, &servicev1.Suspension{AwaitingOn: &servicev1.Future{}}), 7, "RT0012", "it waits for nothing"},
+		{"empty node below", suspension(t, &servicev1.Suspension{AwaitingOn: node(all, 1, node(first))}), 7, "RT0012", "it waits for nothing"},
+		{"nothing but nodes", suspension(t, &servicev1.Suspension{AwaitingOn: node(all, node(first, node(first)))}), 7, "RT0012", "it waits for nothing"},
+		{"unknown combinator", suspension(t, &servicev1.Suspension{AwaitingOn: node(5, 1)}), 7, "RT0012", "its combinator is not known"},
+		{"negative combinator", suspension(t, &servicev1.Suspension{AwaitingOn: node(-1, 1)}), 7, "RT0012", "its combinator is not known"},
+		{"unknown combinator below", suspension(t, &servicev1.Suspension{AwaitingOn: node(all, 1, node(6, 1))}), 7, "RT0012", "its combinator is not known"},
+		{"two combinators", unhex(t, "2207 0a0101 2801 2802"), 7, "RT0012", "a field is given twice"},
+		{"two trees", append(bytes.Clone(tree), tree...), 7, "RT0012", "a field is given twice"},
+		{"bad UTF-8", unhex(t, "1a01ff"), 6, "RT0012", "the name of a signal is not UTF-8"},
+		{"bad UTF-8 in a tree", unhex(t, "2203 1a01ff"), 7, "RT0012", "the name of a signal is not UTF-8"},
+		{"cut list", unhex(t, "0a0180"), 6, "RT0012", "it is not well-formed protobuf"},
+		{"cut tree", tree[:len(tree)-1], 7, "RT0012", "it is not well-formed protobuf"},
+		{"wrong wire type", unhex(t, "0d01020304"), 6, "RT0012", "it is not well-formed protobuf"},
+		{"tree that is a number", unhex(t, "2001"), 7, "RT0012", "it is not well-formed protobuf"},
+		{"deepest", suspension(t, &servicev1.Suspension{AwaitingOn: deep(MaxAwaitDepth)}), 7, "", ""},
+		{"too deep", suspension(t, &servicev1.Suspension{AwaitingOn: deep(MaxAwaitDepth + 1)}), 7, "RT0025", "its await tree is deeper than 10000"},
 	} {
 		a, err := ParseSuspension(c.payload, c.version)
 		if doc := docOf(t, err); doc != c.doc {
 			t.Errorf("%s: %q (%v), not %q", c.name, doc, err, c.doc)
+		}
+		if want := "[" + c.doc + "] Suspension: " + c.text; err != nil && err.Error() != want {
+			t.Errorf("%s: %q, not %q", c.name, err, want)
 		}
 		if c.name == "deepest" && (a.Depth() != MaxAwaitDepth || a.Satisfied(resolved{}) ||
 			!a.Satisfied(resolved{completions: map[uint32]journal.Outcome{1: succeeded}})) {
