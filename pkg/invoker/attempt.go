@@ -190,7 +190,7 @@ func (v *Invoker) newAttempt(r *run, rt *route) *attempt {
 	a.id, a.partition, a.partitions = r.ID, r.Partition, r.Partitions
 	a.incarnation, a.activation, a.number = r.Incarnation, r.Activation.Activation, r.number
 	a.version, a.route = rt.version, rt
-	a.scope = serviceproto.Scope{ServiceType: r.Target.GetServiceType(), HandlerType: r.Target.GetHandlerType(), Version: rt.version}
+	a.scope = serviceproto.Scope{ServiceType: r.Target.GetServiceType(), HandlerType: r.Target.GetHandlerType()}
 	a.traceParent, a.traceState = r.TraceParent, r.TraceState
 	if v.cfg.Tracing {
 		a.traceParent = traceParent(r.TraceParent, r.ID, v.host.Rand)

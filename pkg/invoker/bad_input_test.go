@@ -93,6 +93,9 @@ var badMessages = []struct {
 	{"cut proposal", raw(serviceproto.TypeProposeRunCompletion, []byte{0x08}), "RT0012", "ProposeRunCompletion: it is not well-formed protobuf"},
 	{"cut Error", raw(serviceproto.TypeError, []byte{0x08}), "RT0012", "Error message: it is not well-formed protobuf"},
 
+	{"scope", message(serviceproto.TypeCall, 1, "S", 2, "h", 7, "s"), "RT0024", "Call command with a scope, but flow control is not enabled"},
+	{"limit key", message(serviceproto.TypeCall, 1, "S", 2, "h", 8, "l"), "RT0024", "Call command with a limit key, but without a scope, in which alone it means something"},
+
 	{"command at the limit", header(serviceproto.TypeOutput, limit), "RT0003", "message Output of 33816576 bytes, the limit is 33816576"},
 	{"proposal over the limit", header(serviceproto.TypeProposeRunCompletion, limit+1), "RT0003", "message ProposeRunCompletion of 33816577 bytes, the limit is 33816576"},
 	{"suspension of 4 GiB", header(serviceproto.TypeSuspension, 1<<32-1), "RT0003", "message Suspension of 4294967295 bytes, the limit is 33816576"},

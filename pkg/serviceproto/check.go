@@ -9,7 +9,6 @@ import (
 type Scope struct {
 	ServiceType storedv1.ServiceType
 	HandlerType storedv1.HandlerType
-	Version     uint32 // of the protocol
 }
 
 // rule is what a command must look like and who may send it.
@@ -69,7 +68,7 @@ func CheckCommand(f Frame, s Scope) error {
 	if err := r.who.check(f.Type, s); err != nil {
 		return err
 	}
-	return checkContent(f, s)
+	return checkContent(f)
 }
 
 // check refuses with a *ProtocolError; it returns error so that nil stays nil.
@@ -96,16 +95,16 @@ func (w who) check(t Type, s Scope) error {
 }
 
 // checkContent looks into the commands whose shape does not say all.
-func checkContent(f Frame, s Scope) error {
+func checkContent(f Frame) error {
 	switch f.Type {
 	case TypeCall:
-		return checkCall(f, callFields{idempotencyKey: 6, scope: 7, limitKey: 8}, s)
+		return checkCall(f, callFields{idempotencyKey: 6, scope: 7, limitKey: 8})
 	case TypeOneWayCall:
-		return checkCall(f, callFields{idempotencyKey: 7, scope: 8, limitKey: 9}, s)
+		return checkCall(f, callFields{idempotencyKey: 7, scope: 8, limitKey: 9})
 	case TypeSendSignal:
 		return checkSendSignal(f.Payload)
 	case TypeAttachInvocation, TypeGetInvocationOutput:
-		return checkAttach(f, s)
+		return checkAttach(f)
 	case TypeCompleteAwakeable:
 		text := firstText(f.Payload, 1)
 		if _, _, _, err := id.ParseAwakeable(string(text)); err != nil {
@@ -119,7 +118,8 @@ func checkContent(f Frame, s Scope) error {
 // callFields are the numbers that differ between Call and OneWayCall.
 type callFields struct{ idempotencyKey, scope, limitKey int32 }
 
-func checkCall(f Frame, at callFields, s Scope) error {
+func checkCall(f Frame, at callFields) error {
+	scoped, limited := false, false // an empty one is none
 	r := reader{b: f.Payload}
 	for r.next() {
 		switch int32(r.num) {
@@ -127,22 +127,25 @@ func checkCall(f Frame, at callFields, s Scope) error {
 			if len(r.bytes) == 0 {
 				return docError(DocPrecondition, "%s command with an empty idempotency key", f.Type)
 			}
-		case at.scope, at.limitKey:
-			if len(r.bytes) != 0 { // an empty one is none
-				return flowControl(f.Type, s)
-			}
+		case at.scope:
+			scoped = len(r.bytes) != 0
+		case at.limitKey:
+			limited = len(r.bytes) != 0
 		default:
 		}
+	}
+	switch {
+	case scoped:
+		return scopesAreOff(f.Type)
+	case limited:
+		return docError(DocFlowControl, "%s command with a limit key, but without a scope, in which alone it means something", f.Type)
 	}
 	return nil
 }
 
-// flowControl refuses scopes and limit keys: they belong to a feature that is off.
-func flowControl(t Type, s Scope) error {
-	if s.Version < 7 {
-		return violation("%s command with a scope or limit key, which version %d does not have", t, s.Version)
-	}
-	return docError(DocFlowControl, "%s command with a scope or limit key, but flow control is not enabled", t)
+// scopesAreOff refuses a scope, in every version: scopes belong to a feature that is off.
+func scopesAreOff(t Type) error {
+	return docError(DocFlowControl, "%s command with a scope, but flow control is not enabled", t)
 }
 
 func checkSendSignal(payload []byte) error {
@@ -156,7 +159,7 @@ func checkSendSignal(payload []byte) error {
 	return nil
 }
 
-func checkAttach(f Frame, s Scope) error {
+func checkAttach(f Frame) error {
 	r := reader{b: f.Payload}
 	for r.next() {
 		switch r.num {
@@ -166,11 +169,11 @@ func checkAttach(f Frame, s Scope) error {
 			}
 		case 3:
 			if len(firstText(r.bytes, 5)) != 0 {
-				return flowControl(f.Type, s)
+				return scopesAreOff(f.Type)
 			}
 		case 4:
 			if len(firstText(r.bytes, 3)) != 0 {
-				return flowControl(f.Type, s)
+				return scopesAreOff(f.Type)
 			}
 		default:
 		}

@@ -12,12 +12,11 @@ import (
 )
 
 var (
-	inService  = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Version: 6}
-	inObject   = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, HandlerType: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE, Version: 6}
-	inShared   = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, HandlerType: storedv1.HandlerType_HANDLER_TYPE_SHARED, Version: 6}
-	inRun      = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_WORKFLOW, HandlerType: storedv1.HandlerType_HANDLER_TYPE_WORKFLOW, Version: 6}
-	inWfShared = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_WORKFLOW, HandlerType: storedv1.HandlerType_HANDLER_TYPE_SHARED, Version: 6}
-	inV7       = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Version: 7}
+	inService  = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_SERVICE}
+	inObject   = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, HandlerType: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE}
+	inShared   = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, HandlerType: storedv1.HandlerType_HANDLER_TYPE_SHARED}
+	inRun      = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_WORKFLOW, HandlerType: storedv1.HandlerType_HANDLER_TYPE_WORKFLOW}
+	inWfShared = Scope{ServiceType: storedv1.ServiceType_SERVICE_TYPE_WORKFLOW, HandlerType: storedv1.HandlerType_HANDLER_TYPE_SHARED}
 )
 
 // frameOf encodes a message with the generated code.
@@ -140,14 +139,13 @@ func TestCheckCommand(t *testing.T) {
 		// Idempotency keys, scopes, limit keys.
 		{"empty idempotency key", frameOf(t, TypeCall, &servicev1.CallCommand{IdempotencyKey: str("")}), inService, "RT0017"},
 		{"empty idempotency key, one way", frameOf(t, TypeOneWayCall, &servicev1.OneWayCallCommand{IdempotencyKey: str("")}), inService, "RT0017"},
-		{"scope", frameOf(t, TypeCall, &servicev1.CallCommand{Scope: str("s")}), inV7, "RT0024"},
-		{"scope, one way", frameOf(t, TypeOneWayCall, &servicev1.OneWayCallCommand{Scope: str("s")}), inV7, "RT0024"},
-		{"limit key", frameOf(t, TypeCall, &servicev1.CallCommand{LimitKey: str("l")}), inV7, "RT0024"},
-		{"limit key, one way", frameOf(t, TypeOneWayCall, &servicev1.OneWayCallCommand{LimitKey: str("l")}), inV7, "RT0024"},
-		{"empty scope and limit key", frameOf(t, TypeCall, &servicev1.CallCommand{Scope: str(""), LimitKey: str("")}), inV7, ""},
-		{"scope in version 6", frameOf(t, TypeCall, &servicev1.CallCommand{Scope: str("s")}), inService, "RT0012"},
-		{"scope of a workflow", frameOf(t, TypeGetInvocationOutput, outputOf(&servicev1.WorkflowTarget{Scope: str("s")})), inV7, "RT0024"},
-		{"scope of a key", frameOf(t, TypeAttachInvocation, idempotent(&servicev1.IdempotentRequestTarget{Scope: str("s")})), inV7, "RT0024"},
+		{"scope", frameOf(t, TypeCall, &servicev1.CallCommand{Scope: str("s")}), inService, "RT0024"},
+		{"scope, one way", frameOf(t, TypeOneWayCall, &servicev1.OneWayCallCommand{Scope: str("s")}), inService, "RT0024"},
+		{"limit key", frameOf(t, TypeCall, &servicev1.CallCommand{LimitKey: str("l")}), inService, "RT0024"},
+		{"limit key, one way", frameOf(t, TypeOneWayCall, &servicev1.OneWayCallCommand{LimitKey: str("l")}), inService, "RT0024"},
+		{"empty scope and limit key", frameOf(t, TypeCall, &servicev1.CallCommand{Scope: str(""), LimitKey: str("")}), inService, ""},
+		{"scope of a workflow", frameOf(t, TypeGetInvocationOutput, outputOf(&servicev1.WorkflowTarget{Scope: str("s")})), inService, "RT0024"},
+		{"scope of a key", frameOf(t, TypeAttachInvocation, idempotent(&servicev1.IdempotentRequestTarget{Scope: str("s")})), inService, "RT0024"},
 
 		// State keys are UTF-8 by rule.
 		{"key of set", hexFrame(t, TypeSetState, "0a01ff 1a00"), inObject, "RT0012"},
