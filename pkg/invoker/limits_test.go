@@ -231,7 +231,7 @@ func testReplay(t *testing.T, j longJournal, heldMax, heapMax int64) {
 		}
 		output(p, "ok")
 	}, true))
-	j.read = &rows
+	j.read, l.wait = &rows, waitMany // 80 MB and more, perhaps with the race detector
 	l.v.owner = replayOwner{l, func() *longJournal { one := j; one.Reader = &reader{l: l}; l.readers++; return &one }}
 	before := heapBytes()
 	i := l.invoke(service("h"), "")
@@ -282,7 +282,7 @@ func TestReplayOf100MiBOfState(t *testing.T) {
 			t.Errorf("Start has %d bytes", len(f.Payload))
 		}
 		output(p, "ok")
-	}, true), func(l *loop, _ *storedv1.Deployment) { l.cfg.EagerStateBytesMax = 4 << 20 })
+	}, true), func(l *loop, _ *storedv1.Deployment) { l.cfg.EagerStateBytesMax, l.wait = 4<<20, waitMany })
 	l.v.owner = replayOwner{l, func() *longJournal {
 		l.readers++
 		return &longJournal{Reader: &reader{l: l}, rows: 1, read: &rows, state: state}
