@@ -8,6 +8,10 @@
 //	gateway.go  path ids, queries, content types and bodies before a call; statuses and errors after it
 //	json.go     the spelling of JSON
 //	service.go  the calls about deployments and services, over pkg/registry
+//	meta.go     those about this server and the documents that describe it and its services
+//	openapi.go, service_openapi.go  these documents
+//	kafka.go, limits.go  those about what is not built: empty lists, and refusals
+//	ui.go       the page at /ui/
 //	invocation.go, batch.go, state.go  those about invocations and state
 //	operate.go  what these ask of partitions, and what they are answered
 //	render.go   what is stored, as users see it

@@ -14,24 +14,33 @@ import (
 // front is what comes before the gateways: one for API version 2, one for all others.
 type front struct {
 	v2, current http.Handler
-	query       http.Handler // may be nil
-	routes      routes
+	query       http.Handler  // may be nil
+	ui          http.Handler  // nil: there is none
 	places      chan struct{} // one for each request that may run; nil: no limit
 }
 
 func (s *Server) newFront(reg *registry.Registrar, ops *operator) (http.Handler, error) {
-	f := &front{routes: s.routes, query: s.cfg.Query}
-	var err error
-	if f.v2, err = s.newMux(&calls{reg: reg, ops: ops, ingress: s.cfg.IngressEndpoint, v2: true}); err != nil {
-		return nil, fmt.Errorf("gateway of version 2: %w", err)
+	f := &front{query: s.cfg.Query}
+	if !s.cfg.DisableWebUI {
+		f.ui = newUI()
 	}
-	if f.current, err = s.newMux(&calls{reg: reg, ops: ops, ingress: s.cfg.IngressEndpoint}); err != nil {
+	document, err := newOpenapi()
+	if err != nil {
+		return nil, err
+	}
+	c := calls{reg: reg, ops: ops, ingress: s.cfg.IngressEndpoint, health: s.cfg.Health, document: document}
+	if f.current, err = s.newMux(&c); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	old := c
+	old.v2 = true
+	if f.v2, err = s.newMux(&old); err != nil {
+		return nil, fmt.Errorf("gateway of version 2: %w", err)
 	}
 	if s.cfg.ConcurrentRequestsMax > 0 {
 		f.places = make(chan struct{}, s.cfg.ConcurrentRequestsMax)
 	}
-	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipBytesMin))
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(compressBytesMin), gzhttp.EnableZstd(true), gzhttp.PreferZstd(true))
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
 	}
@@ -49,7 +58,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	version, path := cutVersion(r.URL.Path)
-	if version == 1 || r.URL.Path == "/v1" {
+	if version == 1 {
 		misfit(http.StatusBadRequest, "Unsupported Admin API version V1. This server supports versions between V%d and V%d.",
 			adminVersionMin, adminVersionMax).write(w)
 		return
@@ -76,31 +85,26 @@ func (f *front) route(w http.ResponseWriter, r *http.Request, version int) {
 		}
 		r.Method = http.MethodPatch
 	}
-	if r.URL.Path == "/query" && f.query != nil {
+	switch {
+	case r.URL.Path == "/query" && r.Method == http.MethodPost && f.query != nil:
 		f.query.ServeHTTP(w, r)
 		return
-	}
-	if r.URL.Path == "/health" {
-		health := &answer{status: http.StatusOK, form: formEmpty}
-		if r.Method != http.MethodGet {
-			w.Header().Set("Allow", f.routes.allow(r.URL.Path))
-			health.status = http.StatusMethodNotAllowed
-		}
-		health.write(w)
+	case f.ui != nil && ofUI(r.URL.Path):
+		f.ui.ServeHTTP(w, r)
 		return
 	}
 	next.ServeHTTP(w, r)
 }
 
-// cutVersion splits /v3/rest into 3 and /rest. Paths without a version that this server knows of are left
-// alone, with 0: /v5/rest is an unknown path.
+// cutVersion splits /v3/rest into 3 and /rest, and /v3 into 3 and /. Paths without a version that this server
+// knows of are left alone, with 0: /v5/rest is an unknown path, and so is /v3/.
 func cutVersion(path string) (version int, rest string) {
 	after, ok := strings.CutPrefix(path, "/v")
 	if !ok {
 		return 0, path
 	}
-	digits, rest, ok := strings.Cut(after, "/")
-	if !ok || len(digits) != 1 {
+	digits, rest, slash := strings.Cut(after, "/")
+	if len(digits) != 1 || slash && rest == "" {
 		return 0, path
 	}
 	version, err := strconv.Atoi(digits)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"google.golang.org/protobuf/proto"
@@ -50,7 +51,13 @@ func (s *Server) newMux(c *calls) (*runtime.ServeMux, error) {
 	if err := adminv1.RegisterAdminHandlerServer(context.Background(), mux, c); err != nil {
 		return nil, err
 	}
-	return mux, adminv1.RegisterInvocationsHandlerServer(context.Background(), mux, c)
+	if err := adminv1.RegisterInvocationsHandlerServer(context.Background(), mux, c); err != nil {
+		return nil, err
+	}
+	if err := adminv1.RegisterKafkaHandlerServer(context.Background(), mux, c); err != nil {
+		return nil, err
+	}
+	return mux, adminv1.RegisterLimitsHandlerServer(context.Background(), mux, c)
 }
 
 // beforeCall checks what belongs to HTTP, in the contract's order: path, query, then the body.
@@ -60,7 +67,7 @@ func (s *Server) beforeCall(next runtime.HandlerFunc) runtime.HandlerFunc {
 		if a == nil {
 			a = checkQuery(r)
 		}
-		if a == nil && r.Method != http.MethodGet && r.Method != http.MethodDelete && !ofInvocations(r.URL.Path) {
+		if a == nil && r.Method != http.MethodGet && r.Method != http.MethodDelete && !bodiless(r.URL.Path) {
 			a = readBody(w, r)
 		}
 		if a != nil {
@@ -76,11 +83,18 @@ func checkPath(path map[string]string) *answer {
 		if text == "" { // /services/ is no route
 			return &answer{status: http.StatusNotFound, form: formEmpty}
 		}
-		if name != "deployment" {
-			continue
+		if !utf8.ValidString(text) {
+			return misfit(http.StatusBadRequest, "Invalid URL: Invalid UTF-8 in `%s`", name)
 		}
-		if _, err := id.ParseDeployment(text); err != nil {
-			return misfit(http.StatusBadRequest, "Invalid URL: Cannot parse `deployment` with value `%s`: %s", text, err)
+		var err error
+		switch name {
+		case "deployment":
+			_, err = id.ParseDeployment(text)
+		case "subscription":
+			_, err = id.ParseSubscription(text)
+		}
+		if err != nil {
+			return misfit(http.StatusBadRequest, "Invalid URL: Cannot parse `%s` with value `%s`: %s", name, text, err)
 		}
 	}
 	return nil
@@ -105,8 +119,8 @@ func checkQuery(r *http.Request) *answer {
 			continue
 		case len(values) > 1:
 			return misfit(http.StatusBadRequest, "Failed to deserialize query string: duplicate field `%s`", name)
-		case name == "force" && values[0] != "true" && values[0] != "false":
-			return misfit(http.StatusBadRequest, "Failed to deserialize query string: force: provided string was not `true` or `false`")
+		case isFlag(name) && values[0] != "true" && values[0] != "false":
+			return misfit(http.StatusBadRequest, "Failed to deserialize query string: %s: provided string was not `true` or `false`", name)
 		default:
 			known.Set(name, values[0])
 		}
@@ -124,10 +138,20 @@ func queryNames(r *http.Request) []string {
 		return []string{"mode"}
 	case r.Method == http.MethodDelete:
 		return []string{"force"}
+	case r.URL.Path == "/subscriptions":
+		return []string{"sink", "source"}
+	case strings.HasPrefix(r.URL.Path, "/kafka-clusters/"):
+		return []string{"include_subscriptions"}
 	default:
 		return nil
 	}
 }
+
+// isFlag tells whether a parameter is true or false.
+func isFlag(name string) bool { return name == "force" || name == "include_subscriptions" }
+
+// bodiless tells whether a path is one of those that take no body, whatever the method.
+func bodiless(path string) bool { return ofInvocations(path) || strings.HasPrefix(path, "/vqueues/") }
 
 // readBody replaces the body of r by one in memory.
 func readBody(w http.ResponseWriter, r *http.Request) *answer {
@@ -206,6 +230,8 @@ func (c *calls) status(_ context.Context, w http.ResponseWriter, m proto.Message
 		}
 	case *adminv1.DeleteDeploymentResponse:
 		empty(w, http.StatusAccepted)
+	case *adminv1.HealthResponse:
+		empty(w, http.StatusOK)
 	case *adminv1.OperationResponse:
 		status := http.StatusOK
 		if m.UnderWay {

@@ -11,19 +11,19 @@ import (
 )
 
 func (c *calls) CancelInvocation(ctx context.Context, q *adminv1.InvocationRequest) (*adminv1.OperationResponse, error) {
-	return c.operate(ctx, q.Invocation, opCancel)
+	return c.operate(ctx, q.InvocationId, opCancel)
 }
 
 func (c *calls) KillInvocation(ctx context.Context, q *adminv1.InvocationRequest) (*adminv1.OperationResponse, error) {
-	return c.operate(ctx, q.Invocation, opKill)
+	return c.operate(ctx, q.InvocationId, opKill)
 }
 
 func (c *calls) PauseInvocation(ctx context.Context, q *adminv1.InvocationRequest) (*adminv1.OperationResponse, error) {
-	return c.operate(ctx, q.Invocation, opPause)
+	return c.operate(ctx, q.InvocationId, opPause)
 }
 
 func (c *calls) ResumeInvocation(ctx context.Context, q *adminv1.ResumeRequest) (*adminv1.OperationResponse, error) {
-	i, err := parseInvocation(q.Invocation)
+	i, err := parseInvocation(q.InvocationId)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (c *calls) ResumeInvocation(ctx context.Context, q *adminv1.ResumeRequest) 
 }
 
 func (c *calls) RestartInvocation(ctx context.Context, q *adminv1.RestartRequest) (*adminv1.RestartResponse, error) {
-	i, err := parseInvocation(q.Invocation)
+	i, err := parseInvocation(q.InvocationId)
 	if err != nil {
 		return nil, err
 	}
@@ -57,16 +57,16 @@ func (c *calls) RestartInvocation(ctx context.Context, q *adminv1.RestartRequest
 }
 
 func (c *calls) PurgeInvocation(ctx context.Context, q *adminv1.InvocationRequest) (*adminv1.OperationResponse, error) {
-	return c.operate(ctx, q.Invocation, opPurge)
+	return c.operate(ctx, q.InvocationId, opPurge)
 }
 
 func (c *calls) PurgeJournalInvocation(ctx context.Context, q *adminv1.InvocationRequest) (*adminv1.OperationResponse, error) {
-	return c.operate(ctx, q.Invocation, opPurgeJournal)
+	return c.operate(ctx, q.InvocationId, opPurgeJournal)
 }
 
 // DeleteInvocation answers the same whatever the invocation is in for: whoever uses it knows no better.
 func (c *calls) DeleteInvocation(ctx context.Context, q *adminv1.DeleteInvocationRequest) (*adminv1.OperationResponse, error) {
-	i, err := parseInvocation(q.Invocation)
+	i, err := parseInvocation(q.InvocationId)
 	if err != nil {
 		return nil, err
 	}

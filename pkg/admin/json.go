@@ -32,6 +32,12 @@ func (marshaler) Marshal(v any) ([]byte, error) {
 	if !hasContent(r.Descriptor().Fields()) {
 		return nil, nil // an answer without content is an empty body
 	}
+	if f, ok := wholeOf(r.Descriptor().Fields()); ok {
+		if f.IsList() {
+			return appendField(nil, r, f, adminv1.Json_JSON_UNSPECIFIED)
+		}
+		return []byte(r.Get(f).String()), nil
+	}
 	return appendMessage(nil, r)
 }
 
@@ -43,6 +49,16 @@ func hasContent(fields protoreflect.FieldDescriptors) bool {
 		}
 	}
 	return false
+}
+
+// wholeOf finds the field that stands for its message.
+func wholeOf(fields protoreflect.FieldDescriptors) (protoreflect.FieldDescriptor, bool) {
+	for i := range fields.Len() {
+		if how, _ := proto.GetExtension(fields.Get(i).Options(), adminv1.E_Json).(adminv1.Json); how == adminv1.Json_JSON_WHOLE {
+			return fields.Get(i), true
+		}
+	}
+	return nil, false
 }
 
 func (marshaler) Unmarshal(data []byte, v any) error {

@@ -22,7 +22,7 @@ func TestQuery(t *testing.T) {
 	if r := a.ask(http.MethodPost, "/v1/query", `{}`); r.StatusCode != http.StatusBadRequest {
 		t.Errorf("version 1: %d %s", r.StatusCode, r.body)
 	}
-	if r := newAPI(t).ask(http.MethodPost, "/query", `{}`); r.StatusCode != http.StatusNotFound {
+	if r := newAPI(t).ask(http.MethodPost, "/query", `{}`); r.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("without SQL: %d %s", r.StatusCode, r.body)
 	}
 }

@@ -24,25 +24,53 @@ type route struct {
 // deploymentPath has a method that only version 2 serves.
 const deploymentPath = "/deployments/{deployment}"
 
-// newRoutes reads the annotations of the service.
-func newRoutes() (routes, error) {
-	methods := map[string][]string{"/health": {http.MethodGet}}
-	for _, call := range allCalls() {
-		rule, _ := proto.GetExtension(call.Options(), annotations.E_Http).(*annotations.HttpRule)
-		var method, path string
-		switch p := rule.GetPattern().(type) {
-		case *annotations.HttpRule_Get:
-			method, path = http.MethodGet, p.Get
-		case *annotations.HttpRule_Post:
-			method, path = http.MethodPost, p.Post
-		case *annotations.HttpRule_Patch:
-			method, path = http.MethodPatch, p.Patch
-		case *annotations.HttpRule_Delete:
-			method, path = http.MethodDelete, p.Delete
-		default:
-			return nil, fmt.Errorf("%s has no usable path", call.FullName())
+// binding is where a call is on this API.
+type binding struct {
+	method, path string
+	body         string // "*": the body is the request; else the field that it is; "": there is none
+}
+
+// params are the names within {} of the path.
+func (b binding) params() map[string]bool {
+	out := map[string]bool{}
+	for segment := range strings.SplitSeq(b.path, "/") {
+		if name, ok := strings.CutPrefix(segment, "{"); ok {
+			out[strings.TrimSuffix(name, "}")] = true
 		}
-		methods[path] = append(methods[path], method)
+	}
+	return out
+}
+
+// bindingOf reads the annotation of a call.
+func bindingOf(call protoreflect.MethodDescriptor) (binding, error) {
+	rule, _ := proto.GetExtension(call.Options(), annotations.E_Http).(*annotations.HttpRule)
+	b := binding{body: rule.GetBody()}
+	switch p := rule.GetPattern().(type) {
+	case *annotations.HttpRule_Get:
+		b.method, b.path = http.MethodGet, p.Get
+	case *annotations.HttpRule_Post:
+		b.method, b.path = http.MethodPost, p.Post
+	case *annotations.HttpRule_Put:
+		b.method, b.path = http.MethodPut, p.Put
+	case *annotations.HttpRule_Patch:
+		b.method, b.path = http.MethodPatch, p.Patch
+	case *annotations.HttpRule_Delete:
+		b.method, b.path = http.MethodDelete, p.Delete
+	default:
+		return b, fmt.Errorf("%s has no usable path", call.FullName())
+	}
+	return b, nil
+}
+
+// newRoutes reads the annotations of the services.
+func newRoutes() (routes, error) {
+	methods := map[string][]string{}
+	for _, call := range allCalls() {
+		b, err := bindingOf(call)
+		if err != nil {
+			return nil, err
+		}
+		methods[b.path] = append(methods[b.path], b.method)
 	}
 	var rs routes
 	for path, ms := range methods {
@@ -60,7 +88,10 @@ func newRoutes() (routes, error) {
 
 // allCalls are those of all services of the API.
 func allCalls() (all []protoreflect.MethodDescriptor) {
-	for _, file := range []protoreflect.FileDescriptor{adminv1.File_admin_v1_admin_proto, adminv1.File_admin_v1_invocations_proto} {
+	for _, file := range []protoreflect.FileDescriptor{
+		adminv1.File_admin_v1_admin_proto, adminv1.File_admin_v1_invocations_proto,
+		adminv1.File_admin_v1_kafka_proto, adminv1.File_admin_v1_limits_proto,
+	} {
 		for s := range file.Services().Len() {
 			methods := file.Services().Get(s).Methods()
 			for m := range methods.Len() {

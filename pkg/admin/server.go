@@ -21,8 +21,14 @@ type Config struct {
 	IngressEndpoint       func() string // URL of the ingress that clients are told; nil or "" tells none
 	ConcurrentRequestsMax int           // more are refused with 429; 0 (default) means no limit
 	Query                 http.Handler  // answers POST /query; nil: no SQL here
+	Health                ClusterHealth // nil: nobody knows
+	DisableWebUI          bool          // answer 404 at /ui
 	DrainTimeout          time.Duration // how long requests may go on after a stop; default 5 s
 }
+
+// ClusterHealth tells the name of the cluster and which nodes keep its metadata; ok is false before there is a
+// cluster.
+type ClusterHealth func() (name string, members []uint32, ok bool)
 
 // Default is the configuration of a server that is told nothing.
 func Default() Config {
@@ -45,13 +51,14 @@ func (c Config) Validate() error {
 }
 
 const (
-	headerTimeout   = 10 * time.Second // until a request's headers are in
-	idleTimeout     = 5 * time.Minute
-	headerBytesMax  = 64 << 10
-	streamsPerConn  = 128
-	gzipBytesMin    = 512 // below this, compressing costs more than it saves
-	adminVersionMin = 2
-	adminVersionMax = 4
+	headerTimeout  = 10 * time.Second // until a request's headers are in
+	idleTimeout    = 5 * time.Minute
+	headerBytesMax = 64 << 10
+	streamsPerConn = 128
+	// Below this nothing is compressed. The contract's number: a client that asks for compression gets it.
+	compressBytesMin = 32
+	adminVersionMin  = 2
+	adminVersionMax  = 4
 )
 
 // Server serves the admin API. It is a part of the admin role.

@@ -22,11 +22,15 @@ const contractVersion = "1.7.12"
 type calls struct {
 	adminv1.UnimplementedAdminServer
 	adminv1.UnimplementedInvocationsServer
+	adminv1.UnimplementedKafkaServer
+	adminv1.UnimplementedLimitsServer
 
-	reg     *registry.Registrar
-	ops     *operator
-	ingress func() string // URL; nil or "" tells none
-	v2      bool          // in version 2 a registration is forced unless told otherwise
+	reg      *registry.Registrar
+	ops      *operator
+	ingress  func() string // URL; nil or "" tells none
+	health   ClusterHealth // may be nil
+	document string        // OpenAPI of this API
+	v2       bool          // in version 2 a registration is forced unless told otherwise
 }
 
 func (c *calls) Version(context.Context, *adminv1.VersionRequest) (*adminv1.VersionResponse, error) {
@@ -40,12 +44,15 @@ func (c *calls) Version(context.Context, *adminv1.VersionRequest) (*adminv1.Vers
 			"preflight_invocation_termination_retention": false,
 		},
 	}
-	if c.ingress != nil {
-		if url := c.ingress(); url != "" {
-			v.IngressEndpoint = &url
-		}
-	}
+	v.IngressEndpoint = some(c.ingressURL())
 	return v, nil
+}
+
+func (c *calls) ingressURL() string {
+	if c.ingress == nil {
+		return ""
+	}
+	return c.ingress()
 }
 
 func (c *calls) RegisterDeployment(ctx context.Context, q *adminv1.RegisterDeploymentRequest) (*adminv1.RegisterDeploymentResponse, error) {

@@ -189,6 +189,7 @@ type Admin struct {
 	Listen
 	AdvertisedEndpoint string      `toml:"advertised-admin-endpoint"` // old name of advertised-address
 	RequestsMax        Limit       `toml:"concurrent-api-requests-limit"`
+	DisableWebUI       bool        `toml:"disable-web-ui"` // answer 404 at /ui
 	HeartbeatInterval  Duration    `toml:"heartbeat-interval"`
 	QueryEngine        QueryEngine `toml:"query-engine"`
 }

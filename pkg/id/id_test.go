@@ -104,6 +104,9 @@ func TestOtherTexts(t *testing.T) {
 			t.Errorf("%s is %s, printed %s: %v", text, got, d, err)
 		}
 	}
+	if s, err := id.ParseSubscription("sub_15lmC3ZiNbVN0HxhnHeYxzz"); err != nil || hex.EncodeToString(s[:]) != "01a200bd6fb07cb90777cc8912449baf" || s.String() != "sub_15lmC3ZiNbVN0HxhnHeYxzz" {
+		t.Errorf("a subscription is %x, %v", s, err)
+	}
 	if i := invocation(t, "inv_1hW1AC1zCHZN3VrUt82V5AgO8ljHp9p28x"); i.PartitionKey() != id.BucketKey("Hidden", 376) ||
 		id.ULID(i.Unique()).Millis() != 1795308297055 {
 		t.Errorf("%s: key %x, time %d", i, i.PartitionKey(), id.ULID(i.Unique()).Millis())

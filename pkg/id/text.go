@@ -102,6 +102,24 @@ func ParseDeployment(s string) (Deployment, error) {
 	return raw, nil
 }
 
+// String returns the text form, sub_1...
+func (s Subscription) String() string {
+	return string(append128([]byte(prefixSubscription+"_1"), s))
+}
+
+// ParseSubscription decodes the text form.
+func ParseSubscription(s string) (Subscription, error) {
+	body, err := cutBody(s, prefixSubscription, width128)
+	if err != nil {
+		return Subscription{}, err
+	}
+	raw, ok := parse128(body)
+	if !ok {
+		return Subscription{}, ErrBody
+	}
+	return raw, nil
+}
+
 // FormatAwakeable returns the id of the awakeable that is signal index of the invocation, sign_1...
 func FormatAwakeable(i Invocation, index uint32) string {
 	var raw [awakeableBytes]byte

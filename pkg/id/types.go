@@ -50,5 +50,8 @@ func (i Invocation) Unique() (u [16]byte) { copy(u[:], i[8:]); return u }
 // Deployment is a deployment id (a ULID).
 type Deployment [16]byte
 
+// Subscription is the id of a Kafka subscription (a ULID).
+type Subscription [16]byte
+
 // ULID is 48 bits of milliseconds and 80 random bits, big endian.
 type ULID [16]byte

@@ -13,12 +13,9 @@ import (
 	"reprise/tests/e2e/harness"
 )
 
-// groups of the conformance suite that the product passes, but for the cases of later.
+// groups of the conformance suite that the product passes.
 const groups = "ingress|errors|services|objects|state|timers|awakeables|run|retries|idempotency|ordering|crash|" +
 	"workflows|signals|combinators|cancellation|kill|protocol|suspension|attach|long|introspection|admin|deployments"
-
-// later are cases of what is not built yet.
-const later = "^admin/openapi$"
 
 // transportGroups are those in which what is between server and handler matters most.
 const transportGroups = "services|objects|awakeables|run|retries|workflows|signals|combinators"
@@ -83,7 +80,7 @@ func runSuite(t *testing.T, kind string, r suiteRun) {
 	c := exec.CommandContext(t.Context(), env.bins.Path("conformance"),
 		"-sdk", r.sdk, "-mode", r.mode, "-protocol-versions", r.versions, "-typescript", typescript,
 		"-ingress", "http://"+ingress, "-admin", "http://"+admin, "-server-dir", dir, "-server-cmd", command,
-		"-run", "^("+r.groups+")/", "-skip", later, "-json", file)
+		"-run", "^("+r.groups+")/", "-json", file)
 	c.Env = append(os.Environ(), "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7="+strconv.FormatBool(r.versions == "7-7"))
 	out, err := c.CombinedOutput()
 	var report suiteReport

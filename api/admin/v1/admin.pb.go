@@ -25,6 +25,379 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type HealthRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthRequest) Reset() {
+	*x = HealthRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthRequest) ProtoMessage() {}
+
+func (x *HealthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthRequest.ProtoReflect.Descriptor instead.
+func (*HealthRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
+type HealthResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HealthResponse) Reset() {
+	*x = HealthResponse{}
+	mi := &file_admin_v1_admin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HealthResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HealthResponse) ProtoMessage() {}
+
+func (x *HealthResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HealthResponse.ProtoReflect.Descriptor instead.
+func (*HealthResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
+type ClusterHealthRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClusterHealthRequest) Reset() {
+	*x = ClusterHealthRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterHealthRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterHealthRequest) ProtoMessage() {}
+
+func (x *ClusterHealthRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterHealthRequest.ProtoReflect.Descriptor instead.
+func (*ClusterHealthRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+type ClusterHealthResponse struct {
+	state                 protoimpl.MessageState `protogen:"open.v1"`
+	ClusterName           string                 `protobuf:"bytes,1,opt,name=cluster_name,json=clusterName,proto3" json:"cluster_name,omitempty"`
+	MetadataClusterHealth *MetadataHealth        `protobuf:"bytes,2,opt,name=metadata_cluster_health,json=metadataClusterHealth,proto3" json:"metadata_cluster_health,omitempty"` // Next free field: 3
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *ClusterHealthResponse) Reset() {
+	*x = ClusterHealthResponse{}
+	mi := &file_admin_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClusterHealthResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClusterHealthResponse) ProtoMessage() {}
+
+func (x *ClusterHealthResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClusterHealthResponse.ProtoReflect.Descriptor instead.
+func (*ClusterHealthResponse) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ClusterHealthResponse) GetClusterName() string {
+	if x != nil {
+		return x.ClusterName
+	}
+	return ""
+}
+
+func (x *ClusterHealthResponse) GetMetadataClusterHealth() *MetadataHealth {
+	if x != nil {
+		return x.MetadataClusterHealth
+	}
+	return nil
+}
+
+type MetadataHealth struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Members       []uint32               `protobuf:"varint,1,rep,packed,name=members,proto3" json:"members,omitempty"` // plain ids of the nodes that keep the metadata
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MetadataHealth) Reset() {
+	*x = MetadataHealth{}
+	mi := &file_admin_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MetadataHealth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MetadataHealth) ProtoMessage() {}
+
+func (x *MetadataHealth) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MetadataHealth.ProtoReflect.Descriptor instead.
+func (*MetadataHealth) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *MetadataHealth) GetMembers() []uint32 {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+type OpenapiRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpenapiRequest) Reset() {
+	*x = OpenapiRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpenapiRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpenapiRequest) ProtoMessage() {}
+
+func (x *OpenapiRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpenapiRequest.ProtoReflect.Descriptor instead.
+func (*OpenapiRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+type ServiceOpenapiRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Service       string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"` // Next free field: 2
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ServiceOpenapiRequest) Reset() {
+	*x = ServiceOpenapiRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServiceOpenapiRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServiceOpenapiRequest) ProtoMessage() {}
+
+func (x *ServiceOpenapiRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServiceOpenapiRequest.ProtoReflect.Descriptor instead.
+func (*ServiceOpenapiRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ServiceOpenapiRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+// Document is JSON whose form is not declared here.
+type Document struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"` // Next free field: 2
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Document) Reset() {
+	*x = Document{}
+	mi := &file_admin_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Document) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Document) ProtoMessage() {}
+
+func (x *Document) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Document.ProtoReflect.Descriptor instead.
+func (*Document) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Document) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type QueryRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Query         string                 `protobuf:"bytes,1,opt,name=query,proto3" json:"query,omitempty"` // Next free field: 2
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryRequest) Reset() {
+	*x = QueryRequest{}
+	mi := &file_admin_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryRequest) ProtoMessage() {}
+
+func (x *QueryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_admin_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
+func (*QueryRequest) Descriptor() ([]byte, []int) {
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *QueryRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
 type VersionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -33,7 +406,7 @@ type VersionRequest struct {
 
 func (x *VersionRequest) Reset() {
 	*x = VersionRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[0]
+	mi := &file_admin_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -45,7 +418,7 @@ func (x *VersionRequest) String() string {
 func (*VersionRequest) ProtoMessage() {}
 
 func (x *VersionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[0]
+	mi := &file_admin_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -58,7 +431,7 @@ func (x *VersionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionRequest.ProtoReflect.Descriptor instead.
 func (*VersionRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 type VersionResponse struct {
@@ -74,7 +447,7 @@ type VersionResponse struct {
 
 func (x *VersionResponse) Reset() {
 	*x = VersionResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[1]
+	mi := &file_admin_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -86,7 +459,7 @@ func (x *VersionResponse) String() string {
 func (*VersionResponse) ProtoMessage() {}
 
 func (x *VersionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[1]
+	mi := &file_admin_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -99,7 +472,7 @@ func (x *VersionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionResponse.ProtoReflect.Descriptor instead.
 func (*VersionResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *VersionResponse) GetVersion() string {
@@ -155,7 +528,7 @@ type RegisterDeploymentRequest struct {
 
 func (x *RegisterDeploymentRequest) Reset() {
 	*x = RegisterDeploymentRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[2]
+	mi := &file_admin_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -167,7 +540,7 @@ func (x *RegisterDeploymentRequest) String() string {
 func (*RegisterDeploymentRequest) ProtoMessage() {}
 
 func (x *RegisterDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[2]
+	mi := &file_admin_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -180,7 +553,7 @@ func (x *RegisterDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*RegisterDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RegisterDeploymentRequest) GetUri() string {
@@ -262,7 +635,7 @@ type HttpAuth struct {
 
 func (x *HttpAuth) Reset() {
 	*x = HttpAuth{}
-	mi := &file_admin_v1_admin_proto_msgTypes[3]
+	mi := &file_admin_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -274,7 +647,7 @@ func (x *HttpAuth) String() string {
 func (*HttpAuth) ProtoMessage() {}
 
 func (x *HttpAuth) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[3]
+	mi := &file_admin_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -287,7 +660,7 @@ func (x *HttpAuth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HttpAuth.ProtoReflect.Descriptor instead.
 func (*HttpAuth) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 type RegisterDeploymentResponse struct {
@@ -304,7 +677,7 @@ type RegisterDeploymentResponse struct {
 
 func (x *RegisterDeploymentResponse) Reset() {
 	*x = RegisterDeploymentResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[4]
+	mi := &file_admin_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -316,7 +689,7 @@ func (x *RegisterDeploymentResponse) String() string {
 func (*RegisterDeploymentResponse) ProtoMessage() {}
 
 func (x *RegisterDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[4]
+	mi := &file_admin_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -329,7 +702,7 @@ func (x *RegisterDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*RegisterDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RegisterDeploymentResponse) GetId() string {
@@ -382,7 +755,7 @@ type ListDeploymentsRequest struct {
 
 func (x *ListDeploymentsRequest) Reset() {
 	*x = ListDeploymentsRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[5]
+	mi := &file_admin_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -394,7 +767,7 @@ func (x *ListDeploymentsRequest) String() string {
 func (*ListDeploymentsRequest) ProtoMessage() {}
 
 func (x *ListDeploymentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[5]
+	mi := &file_admin_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -407,7 +780,7 @@ func (x *ListDeploymentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeploymentsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeploymentsRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 type ListDeploymentsResponse struct {
@@ -419,7 +792,7 @@ type ListDeploymentsResponse struct {
 
 func (x *ListDeploymentsResponse) Reset() {
 	*x = ListDeploymentsResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[6]
+	mi := &file_admin_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -431,7 +804,7 @@ func (x *ListDeploymentsResponse) String() string {
 func (*ListDeploymentsResponse) ProtoMessage() {}
 
 func (x *ListDeploymentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[6]
+	mi := &file_admin_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -444,7 +817,7 @@ func (x *ListDeploymentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeploymentsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeploymentsResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListDeploymentsResponse) GetDeployments() []*Deployment {
@@ -457,10 +830,10 @@ func (x *ListDeploymentsResponse) GetDeployments() []*Deployment {
 type Deployment struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Id                 string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Uri                *string                `protobuf:"bytes,2,opt,name=uri,proto3,oneof" json:"uri,omitempty"`                                       // this or arn
-	ProtocolType       *string                `protobuf:"bytes,3,opt,name=protocol_type,json=protocolType,proto3,oneof" json:"protocol_type,omitempty"` // BidiStream, RequestResponse
-	HttpVersion        *string                `protobuf:"bytes,4,opt,name=http_version,json=httpVersion,proto3,oneof" json:"http_version,omitempty"`    // HTTP/2.0, HTTP/1.1
-	CreatedAt          string                 `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`                // RFC 3339
+	Uri                *string                `protobuf:"bytes,2,opt,name=uri,proto3,oneof" json:"uri,omitempty"` // this or arn
+	ProtocolType       *string                `protobuf:"bytes,3,opt,name=protocol_type,json=protocolType,proto3,oneof" json:"protocol_type,omitempty"`
+	HttpVersion        *string                `protobuf:"bytes,4,opt,name=http_version,json=httpVersion,proto3,oneof" json:"http_version,omitempty"` // HTTP/2.0, HTTP/1.1
+	CreatedAt          string                 `protobuf:"bytes,5,opt,name=created_at,json=createdAt,proto3" json:"created_at,omitempty"`             // RFC 3339
 	MinProtocolVersion uint32                 `protobuf:"varint,6,opt,name=min_protocol_version,json=minProtocolVersion,proto3" json:"min_protocol_version,omitempty"`
 	MaxProtocolVersion uint32                 `protobuf:"varint,7,opt,name=max_protocol_version,json=maxProtocolVersion,proto3" json:"max_protocol_version,omitempty"`
 	SdkVersion         *string                `protobuf:"bytes,8,opt,name=sdk_version,json=sdkVersion,proto3,oneof" json:"sdk_version,omitempty"`
@@ -476,7 +849,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_admin_v1_admin_proto_msgTypes[7]
+	mi := &file_admin_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -488,7 +861,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[7]
+	mi := &file_admin_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -501,7 +874,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Deployment) GetId() string {
@@ -612,7 +985,7 @@ type ServiceRevision struct {
 
 func (x *ServiceRevision) Reset() {
 	*x = ServiceRevision{}
-	mi := &file_admin_v1_admin_proto_msgTypes[8]
+	mi := &file_admin_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +997,7 @@ func (x *ServiceRevision) String() string {
 func (*ServiceRevision) ProtoMessage() {}
 
 func (x *ServiceRevision) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[8]
+	mi := &file_admin_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +1010,7 @@ func (x *ServiceRevision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRevision.ProtoReflect.Descriptor instead.
 func (*ServiceRevision) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ServiceRevision) GetName() string {
@@ -677,7 +1050,7 @@ type DetailedDeployment struct {
 
 func (x *DetailedDeployment) Reset() {
 	*x = DetailedDeployment{}
-	mi := &file_admin_v1_admin_proto_msgTypes[9]
+	mi := &file_admin_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -689,7 +1062,7 @@ func (x *DetailedDeployment) String() string {
 func (*DetailedDeployment) ProtoMessage() {}
 
 func (x *DetailedDeployment) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[9]
+	mi := &file_admin_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -702,7 +1075,7 @@ func (x *DetailedDeployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DetailedDeployment.ProtoReflect.Descriptor instead.
 func (*DetailedDeployment) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DetailedDeployment) GetId() string {
@@ -812,7 +1185,7 @@ type GetDeploymentRequest struct {
 
 func (x *GetDeploymentRequest) Reset() {
 	*x = GetDeploymentRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[10]
+	mi := &file_admin_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -824,7 +1197,7 @@ func (x *GetDeploymentRequest) String() string {
 func (*GetDeploymentRequest) ProtoMessage() {}
 
 func (x *GetDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[10]
+	mi := &file_admin_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -837,7 +1210,7 @@ func (x *GetDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*GetDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetDeploymentRequest) GetDeployment() string {
@@ -863,7 +1236,7 @@ type UpdateDeploymentRequest struct {
 
 func (x *UpdateDeploymentRequest) Reset() {
 	*x = UpdateDeploymentRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[11]
+	mi := &file_admin_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -875,7 +1248,7 @@ func (x *UpdateDeploymentRequest) String() string {
 func (*UpdateDeploymentRequest) ProtoMessage() {}
 
 func (x *UpdateDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[11]
+	mi := &file_admin_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -888,7 +1261,7 @@ func (x *UpdateDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*UpdateDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UpdateDeploymentRequest) GetDeployment() string {
@@ -957,7 +1330,7 @@ type DeleteDeploymentRequest struct {
 
 func (x *DeleteDeploymentRequest) Reset() {
 	*x = DeleteDeploymentRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[12]
+	mi := &file_admin_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -969,7 +1342,7 @@ func (x *DeleteDeploymentRequest) String() string {
 func (*DeleteDeploymentRequest) ProtoMessage() {}
 
 func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[12]
+	mi := &file_admin_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -982,7 +1355,7 @@ func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeleteDeploymentRequest) GetDeployment() string {
@@ -1007,7 +1380,7 @@ type DeleteDeploymentResponse struct {
 
 func (x *DeleteDeploymentResponse) Reset() {
 	*x = DeleteDeploymentResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	mi := &file_admin_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1019,7 +1392,7 @@ func (x *DeleteDeploymentResponse) String() string {
 func (*DeleteDeploymentResponse) ProtoMessage() {}
 
 func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[13]
+	mi := &file_admin_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1032,7 +1405,7 @@ func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 type ListServicesRequest struct {
@@ -1043,7 +1416,7 @@ type ListServicesRequest struct {
 
 func (x *ListServicesRequest) Reset() {
 	*x = ListServicesRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	mi := &file_admin_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1055,7 +1428,7 @@ func (x *ListServicesRequest) String() string {
 func (*ListServicesRequest) ProtoMessage() {}
 
 func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[14]
+	mi := &file_admin_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1068,7 +1441,7 @@ func (x *ListServicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesRequest.ProtoReflect.Descriptor instead.
 func (*ListServicesRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 type ListServicesResponse struct {
@@ -1080,7 +1453,7 @@ type ListServicesResponse struct {
 
 func (x *ListServicesResponse) Reset() {
 	*x = ListServicesResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[15]
+	mi := &file_admin_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1092,7 +1465,7 @@ func (x *ListServicesResponse) String() string {
 func (*ListServicesResponse) ProtoMessage() {}
 
 func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[15]
+	mi := &file_admin_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1105,7 +1478,7 @@ func (x *ListServicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListServicesResponse.ProtoReflect.Descriptor instead.
 func (*ListServicesResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListServicesResponse) GetServices() []*Service {
@@ -1124,7 +1497,7 @@ type GetServiceRequest struct {
 
 func (x *GetServiceRequest) Reset() {
 	*x = GetServiceRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[16]
+	mi := &file_admin_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1509,7 @@ func (x *GetServiceRequest) String() string {
 func (*GetServiceRequest) ProtoMessage() {}
 
 func (x *GetServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[16]
+	mi := &file_admin_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1522,7 @@ func (x *GetServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServiceRequest.ProtoReflect.Descriptor instead.
 func (*GetServiceRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetServiceRequest) GetService() string {
@@ -1174,7 +1547,7 @@ type ModifyServiceRequest struct {
 
 func (x *ModifyServiceRequest) Reset() {
 	*x = ModifyServiceRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[17]
+	mi := &file_admin_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1559,7 @@ func (x *ModifyServiceRequest) String() string {
 func (*ModifyServiceRequest) ProtoMessage() {}
 
 func (x *ModifyServiceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[17]
+	mi := &file_admin_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1572,7 @@ func (x *ModifyServiceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyServiceRequest.ProtoReflect.Descriptor instead.
 func (*ModifyServiceRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ModifyServiceRequest) GetService() string {
@@ -1260,7 +1633,7 @@ type ListHandlersRequest struct {
 
 func (x *ListHandlersRequest) Reset() {
 	*x = ListHandlersRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[18]
+	mi := &file_admin_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1272,7 +1645,7 @@ func (x *ListHandlersRequest) String() string {
 func (*ListHandlersRequest) ProtoMessage() {}
 
 func (x *ListHandlersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[18]
+	mi := &file_admin_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1285,7 +1658,7 @@ func (x *ListHandlersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHandlersRequest.ProtoReflect.Descriptor instead.
 func (*ListHandlersRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListHandlersRequest) GetService() string {
@@ -1304,7 +1677,7 @@ type ListHandlersResponse struct {
 
 func (x *ListHandlersResponse) Reset() {
 	*x = ListHandlersResponse{}
-	mi := &file_admin_v1_admin_proto_msgTypes[19]
+	mi := &file_admin_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +1689,7 @@ func (x *ListHandlersResponse) String() string {
 func (*ListHandlersResponse) ProtoMessage() {}
 
 func (x *ListHandlersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[19]
+	mi := &file_admin_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +1702,7 @@ func (x *ListHandlersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHandlersResponse.ProtoReflect.Descriptor instead.
 func (*ListHandlersResponse) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListHandlersResponse) GetHandlers() []*Handler {
@@ -1349,7 +1722,7 @@ type GetHandlerRequest struct {
 
 func (x *GetHandlerRequest) Reset() {
 	*x = GetHandlerRequest{}
-	mi := &file_admin_v1_admin_proto_msgTypes[20]
+	mi := &file_admin_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1734,7 @@ func (x *GetHandlerRequest) String() string {
 func (*GetHandlerRequest) ProtoMessage() {}
 
 func (x *GetHandlerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[20]
+	mi := &file_admin_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1747,7 @@ func (x *GetHandlerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetHandlerRequest.ProtoReflect.Descriptor instead.
 func (*GetHandlerRequest) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetHandlerRequest) GetService() string {
@@ -1395,7 +1768,7 @@ func (x *GetHandlerRequest) GetHandler() string {
 type Service struct {
 	state                       protoimpl.MessageState `protogen:"open.v1"`
 	Name                        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Ty                          string                 `protobuf:"bytes,2,opt,name=ty,proto3" json:"ty,omitempty"` // Service, VirtualObject, Workflow
+	Ty                          string                 `protobuf:"bytes,2,opt,name=ty,proto3" json:"ty,omitempty"`
 	Handlers                    []*Handler             `protobuf:"bytes,3,rep,name=handlers,proto3" json:"handlers,omitempty"`
 	Documentation               *string                `protobuf:"bytes,4,opt,name=documentation,proto3,oneof" json:"documentation,omitempty"`
 	Metadata                    map[string]string      `protobuf:"bytes,5,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
@@ -1416,7 +1789,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_admin_v1_admin_proto_msgTypes[21]
+	mi := &file_admin_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1801,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[21]
+	mi := &file_admin_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1814,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Service) GetName() string {
@@ -1562,14 +1935,14 @@ type ServiceRetryPolicy struct {
 	ExponentiationFactor float32                `protobuf:"fixed32,2,opt,name=exponentiation_factor,json=exponentiationFactor,proto3" json:"exponentiation_factor,omitempty"`
 	MaxAttempts          *uint32                `protobuf:"varint,3,opt,name=max_attempts,json=maxAttempts,proto3,oneof" json:"max_attempts,omitempty"` // null: no limit
 	MaxInterval          *string                `protobuf:"bytes,4,opt,name=max_interval,json=maxInterval,proto3,oneof" json:"max_interval,omitempty"`
-	OnMaxAttempts        string                 `protobuf:"bytes,5,opt,name=on_max_attempts,json=onMaxAttempts,proto3" json:"on_max_attempts,omitempty"` // Pause, Kill
+	OnMaxAttempts        string                 `protobuf:"bytes,5,opt,name=on_max_attempts,json=onMaxAttempts,proto3" json:"on_max_attempts,omitempty"` // Next free field: 6
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
 
 func (x *ServiceRetryPolicy) Reset() {
 	*x = ServiceRetryPolicy{}
-	mi := &file_admin_v1_admin_proto_msgTypes[22]
+	mi := &file_admin_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1954,7 @@ func (x *ServiceRetryPolicy) String() string {
 func (*ServiceRetryPolicy) ProtoMessage() {}
 
 func (x *ServiceRetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[22]
+	mi := &file_admin_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1967,7 @@ func (x *ServiceRetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceRetryPolicy.ProtoReflect.Descriptor instead.
 func (*ServiceRetryPolicy) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ServiceRetryPolicy) GetInitialInterval() string {
@@ -1636,7 +2009,7 @@ func (x *ServiceRetryPolicy) GetOnMaxAttempts() string {
 type Handler struct {
 	state                protoimpl.MessageState `protogen:"open.v1"`
 	Name                 string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Ty                   *string                `protobuf:"bytes,2,opt,name=ty,proto3,oneof" json:"ty,omitempty"` // Exclusive, Shared, Workflow; absent in plain services
+	Ty                   *string                `protobuf:"bytes,2,opt,name=ty,proto3,oneof" json:"ty,omitempty"` // absent in plain services
 	Documentation        *string                `protobuf:"bytes,3,opt,name=documentation,proto3,oneof" json:"documentation,omitempty"`
 	Metadata             map[string]string      `protobuf:"bytes,4,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	IdempotencyRetention *string                `protobuf:"bytes,5,opt,name=idempotency_retention,json=idempotencyRetention,proto3,oneof" json:"idempotency_retention,omitempty"`
@@ -1657,7 +2030,7 @@ type Handler struct {
 
 func (x *Handler) Reset() {
 	*x = Handler{}
-	mi := &file_admin_v1_admin_proto_msgTypes[23]
+	mi := &file_admin_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1669,7 +2042,7 @@ func (x *Handler) String() string {
 func (*Handler) ProtoMessage() {}
 
 func (x *Handler) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[23]
+	mi := &file_admin_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1682,7 +2055,7 @@ func (x *Handler) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handler.ProtoReflect.Descriptor instead.
 func (*Handler) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Handler) GetName() string {
@@ -1810,7 +2183,7 @@ type HandlerRetryPolicy struct {
 
 func (x *HandlerRetryPolicy) Reset() {
 	*x = HandlerRetryPolicy{}
-	mi := &file_admin_v1_admin_proto_msgTypes[24]
+	mi := &file_admin_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +2195,7 @@ func (x *HandlerRetryPolicy) String() string {
 func (*HandlerRetryPolicy) ProtoMessage() {}
 
 func (x *HandlerRetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[24]
+	mi := &file_admin_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +2208,7 @@ func (x *HandlerRetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HandlerRetryPolicy.ProtoReflect.Descriptor instead.
 func (*HandlerRetryPolicy) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *HandlerRetryPolicy) GetInitialInterval() string {
@@ -1883,7 +2256,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_admin_v1_admin_proto_msgTypes[25]
+	mi := &file_admin_v1_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2268,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_admin_v1_admin_proto_msgTypes[25]
+	mi := &file_admin_v1_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2281,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_admin_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_admin_v1_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Notice) GetCode() string {
@@ -1929,20 +2302,35 @@ var File_admin_v1_admin_proto protoreflect.FileDescriptor
 
 const file_admin_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x14admin/v1/admin.proto\x12\badmin.v1\x1a\x13admin/v1/json.proto\x1a\x1cgoogle/api/annotations.proto\"\x10\n" +
-	"\x0eVersionRequest\"\xd8\x02\n" +
+	"\x14admin/v1/admin.proto\x12\badmin.v1\x1a\x13admin/v1/json.proto\x1a\x16admin/v1/openapi.proto\x1a\x1cgoogle/api/annotations.proto\"\x0f\n" +
+	"\rHealthRequest\"\x10\n" +
+	"\x0eHealthResponse\"\x16\n" +
+	"\x14ClusterHealthRequest\"\x8c\x01\n" +
+	"\x15ClusterHealthResponse\x12!\n" +
+	"\fcluster_name\x18\x01 \x01(\tR\vclusterName\x12P\n" +
+	"\x17metadata_cluster_health\x18\x02 \x01(\v2\x18.admin.v1.MetadataHealthR\x15metadataClusterHealth\"M\n" +
+	"\x0eMetadataHealth\x12\x18\n" +
+	"\amembers\x18\x01 \x03(\rR\amembers:!\x9a\xe7\x18\x1dEmbeddedMetadataClusterHealth\"\x10\n" +
+	"\x0eOpenapiRequest\"1\n" +
+	"\x15ServiceOpenapiRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\"$\n" +
+	"\bDocument\x12\x18\n" +
+	"\x04text\x18\x01 \x01(\tB\x04\x80\xe7\x18\x05R\x04text\",\n" +
+	"\fQueryRequest\x12\x1c\n" +
+	"\x05query\x18\x01 \x01(\tB\x06\x92\xe7\x18\x02\b\x01R\x05query\"\x10\n" +
+	"\x0eVersionRequest\"\xf8\x02\n" +
 	"\x0fVersionResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x121\n" +
 	"\x15min_admin_api_version\x18\x02 \x01(\rR\x12minAdminApiVersion\x121\n" +
 	"\x15max_admin_api_version\x18\x03 \x01(\rR\x12maxAdminApiVersion\x12.\n" +
-	"\x10ingress_endpoint\x18\x04 \x01(\tH\x00R\x0fingressEndpoint\x88\x01\x01\x12C\n" +
-	"\bfeatures\x18\x05 \x03(\v2'.admin.v1.VersionResponse.FeaturesEntryR\bfeatures\x1a;\n" +
+	"\x10ingress_endpoint\x18\x04 \x01(\tH\x00R\x0fingressEndpoint\x88\x01\x01\x12K\n" +
+	"\bfeatures\x18\x05 \x03(\v2'.admin.v1.VersionResponse.FeaturesEntryB\x06\x92\xe7\x18\x02\b\x01R\bfeatures\x1a;\n" +
 	"\rFeaturesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\bR\x05value:\x028\x01B\x13\n" +
-	"\x11_ingress_endpoint\"\xf9\x04\n" +
-	"\x19RegisterDeploymentRequest\x12\x15\n" +
-	"\x03uri\x18\x01 \x01(\tH\x00R\x03uri\x88\x01\x01\x12i\n" +
+	"\x05value\x18\x02 \x01(\bR\x05value:\x028\x01:\x16\x9a\xe7\x18\x12VersionInformationB\x13\n" +
+	"\x11_ingress_endpoint\"\x84\x05\n" +
+	"\x19RegisterDeploymentRequest\x12 \n" +
+	"\x03uri\x18\x01 \x01(\tB\t\x92\xe7\x18\x05\x1a\x03uriH\x00R\x03uri\x88\x01\x01\x12i\n" +
 	"\x12additional_headers\x18\x02 \x03(\v2:.admin.v1.RegisterDeploymentRequest.AdditionalHeadersEntryR\x11additionalHeaders\x12M\n" +
 	"\bmetadata\x18\x03 \x03(\v21.admin.v1.RegisterDeploymentRequest.MetadataEntryR\bmetadata\x12\x1e\n" +
 	"\vuse_http_11\x18\x04 \x01(\bR\tuseHttp11\x12\x1a\n" +
@@ -1976,12 +2364,13 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\f_sdk_version\"\x18\n" +
 	"\x16ListDeploymentsRequest\"Q\n" +
 	"\x17ListDeploymentsResponse\x126\n" +
-	"\vdeployments\x18\x01 \x03(\v2\x14.admin.v1.DeploymentR\vdeployments\"\xd6\x06\n" +
+	"\vdeployments\x18\x01 \x03(\v2\x14.admin.v1.DeploymentR\vdeployments\"\x91\a\n" +
 	"\n" +
 	"Deployment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
-	"\x03uri\x18\x02 \x01(\tH\x00R\x03uri\x88\x01\x01\x12(\n" +
-	"\rprotocol_type\x18\x03 \x01(\tH\x01R\fprotocolType\x88\x01\x01\x12&\n" +
+	"\x03uri\x18\x02 \x01(\tH\x00R\x03uri\x88\x01\x01\x12K\n" +
+	"\rprotocol_type\x18\x03 \x01(\tB!\x92\xe7\x18\x1d\x12\x0fRequestResponse\x12\n" +
+	"BidiStreamH\x01R\fprotocolType\x88\x01\x01\x12&\n" +
 	"\fhttp_version\x18\x04 \x01(\tH\x02R\vhttpVersion\x88\x01\x01\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\tR\tcreatedAt\x120\n" +
@@ -2001,21 +2390,22 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x16\x9a\xe7\x18\x12DeploymentResponseB\x06\n" +
 	"\x04_uriB\x10\n" +
 	"\x0e_protocol_typeB\x0f\n" +
 	"\r_http_versionB\x0e\n" +
 	"\f_sdk_versionB\x06\n" +
 	"\x04_arnB\x12\n" +
 	"\x10_assume_role_arnB\x0e\n" +
-	"\f_compression\"A\n" +
+	"\f_compression\"Y\n" +
 	"\x0fServiceRevision\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1a\n" +
-	"\brevision\x18\x02 \x01(\rR\brevision\"\xe6\x06\n" +
+	"\brevision\x18\x02 \x01(\rR\brevision:\x16\x9a\xe7\x18\x12ServiceNameRevPair\"\xa9\a\n" +
 	"\x12DetailedDeployment\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x15\n" +
-	"\x03uri\x18\x02 \x01(\tH\x00R\x03uri\x88\x01\x01\x12(\n" +
-	"\rprotocol_type\x18\x03 \x01(\tH\x01R\fprotocolType\x88\x01\x01\x12&\n" +
+	"\x03uri\x18\x02 \x01(\tH\x00R\x03uri\x88\x01\x01\x12K\n" +
+	"\rprotocol_type\x18\x03 \x01(\tB!\x92\xe7\x18\x1d\x12\x0fRequestResponse\x12\n" +
+	"BidiStreamH\x01R\fprotocolType\x88\x01\x01\x12&\n" +
 	"\fhttp_version\x18\x04 \x01(\tH\x02R\vhttpVersion\x88\x01\x01\x12\x1d\n" +
 	"\n" +
 	"created_at\x18\x05 \x01(\tR\tcreatedAt\x120\n" +
@@ -2035,7 +2425,7 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x1e\x9a\xe7\x18\x1aDetailedDeploymentResponseB\x06\n" +
 	"\x04_uriB\x10\n" +
 	"\x0e_protocol_typeB\x0f\n" +
 	"\r_http_versionB\x0e\n" +
@@ -2091,15 +2481,15 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x13_inactivity_timeoutB\x10\n" +
 	"\x0e_abort_timeout\"/\n" +
 	"\x13ListHandlersRequest\x12\x18\n" +
-	"\aservice\x18\x01 \x01(\tR\aservice\"E\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\"f\n" +
 	"\x14ListHandlersResponse\x12-\n" +
-	"\bhandlers\x18\x01 \x03(\v2\x11.admin.v1.HandlerR\bhandlers\"G\n" +
+	"\bhandlers\x18\x01 \x03(\v2\x11.admin.v1.HandlerR\bhandlers:\x1f\x9a\xe7\x18\x1bListServiceHandlersResponse\"G\n" +
 	"\x11GetHandlerRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x18\n" +
-	"\ahandler\x18\x02 \x01(\tR\ahandler\"\xc1\x06\n" +
+	"\ahandler\x18\x02 \x01(\tR\ahandler\"\xfe\x06\n" +
 	"\aService\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
-	"\x02ty\x18\x02 \x01(\tR\x02ty\x12-\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
+	"\x02ty\x18\x02 \x01(\tB&\x92\xe7\x18\"\x12\aService\x12\rVirtualObject\x12\bWorkflowR\x02ty\x12-\n" +
 	"\bhandlers\x18\x03 \x03(\v2\x11.admin.v1.HandlerR\bhandlers\x12)\n" +
 	"\rdocumentation\x18\x04 \x01(\tH\x00R\rdocumentation\x88\x01\x01\x12;\n" +
 	"\bmetadata\x18\x05 \x03(\v2\x1f.admin.v1.Service.MetadataEntryR\bmetadata\x12#\n" +
@@ -2117,21 +2507,21 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x04info\x18\x10 \x03(\v2\x10.admin.v1.NoticeB\x04\x80\xe7\x18\x04R\x04info\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x10\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x13\x9a\xe7\x18\x0fServiceMetadataB\x10\n" +
 	"\x0e_documentationB \n" +
 	"\x1e_workflow_completion_retentionB\x14\n" +
-	"\x12_journal_retention\"\x94\x02\n" +
+	"\x12_journal_retention\"\xc7\x02\n" +
 	"\x12ServiceRetryPolicy\x12)\n" +
 	"\x10initial_interval\x18\x01 \x01(\tR\x0finitialInterval\x123\n" +
 	"\x15exponentiation_factor\x18\x02 \x01(\x02R\x14exponentiationFactor\x12,\n" +
 	"\fmax_attempts\x18\x03 \x01(\rB\x04\x80\xe7\x18\x03H\x00R\vmaxAttempts\x88\x01\x01\x12&\n" +
-	"\fmax_interval\x18\x04 \x01(\tH\x01R\vmaxInterval\x88\x01\x01\x12&\n" +
-	"\x0fon_max_attempts\x18\x05 \x01(\tR\ronMaxAttemptsB\x0f\n" +
+	"\fmax_interval\x18\x04 \x01(\tH\x01R\vmaxInterval\x88\x01\x01\x129\n" +
+	"\x0fon_max_attempts\x18\x05 \x01(\tB\x11\x92\xe7\x18\r\x12\x05Pause\x12\x04KillR\ronMaxAttempts:\x1e\x9a\xe7\x18\x1aServiceRetryPolicyMetadataB\x0f\n" +
 	"\r_max_attemptsB\x0f\n" +
-	"\r_max_interval\"\xd8\a\n" +
+	"\r_max_interval\"\x90\b\n" +
 	"\aHandler\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x13\n" +
-	"\x02ty\x18\x02 \x01(\tH\x00R\x02ty\x88\x01\x01\x12)\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
+	"\x02ty\x18\x02 \x01(\tB!\x92\xe7\x18\x1d\x12\tExclusive\x12\x06Shared\x12\bWorkflowH\x00R\x02ty\x88\x01\x01\x12)\n" +
 	"\rdocumentation\x18\x03 \x01(\tH\x01R\rdocumentation\x88\x01\x01\x12;\n" +
 	"\bmetadata\x18\x04 \x03(\v2\x1f.admin.v1.Handler.MetadataEntryR\bmetadata\x128\n" +
 	"\x15idempotency_retention\x18\x05 \x01(\tH\x02R\x14idempotencyRetention\x88\x01\x01\x120\n" +
@@ -2149,7 +2539,7 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x04info\x18\x10 \x03(\v2\x10.admin.v1.NoticeB\x04\x80\xe7\x18\x04R\x04info\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01B\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01:\x13\x9a\xe7\x18\x0fHandlerMetadataB\x05\n" +
 	"\x03_tyB\x10\n" +
 	"\x0e_documentationB\x18\n" +
 	"\x16_idempotency_retentionB\x14\n" +
@@ -2158,36 +2548,60 @@ const file_admin_v1_admin_proto_rawDesc = "" +
 	"\x0e_abort_timeoutB\x14\n" +
 	"\x12_enable_lazy_stateB\x14\n" +
 	"\x12_input_json_schemaB\x15\n" +
-	"\x13_output_json_schema\"\xe6\x02\n" +
+	"\x13_output_json_schema\"\x99\x03\n" +
 	"\x12HandlerRetryPolicy\x12.\n" +
 	"\x10initial_interval\x18\x01 \x01(\tH\x00R\x0finitialInterval\x88\x01\x01\x128\n" +
 	"\x15exponentiation_factor\x18\x02 \x01(\x02H\x01R\x14exponentiationFactor\x88\x01\x01\x12,\n" +
 	"\fmax_attempts\x18\x03 \x01(\rB\x04\x80\xe7\x18\x03H\x02R\vmaxAttempts\x88\x01\x01\x12&\n" +
-	"\fmax_interval\x18\x04 \x01(\tH\x03R\vmaxInterval\x88\x01\x01\x12+\n" +
-	"\x0fon_max_attempts\x18\x05 \x01(\tH\x04R\ronMaxAttempts\x88\x01\x01B\x13\n" +
+	"\fmax_interval\x18\x04 \x01(\tH\x03R\vmaxInterval\x88\x01\x01\x12>\n" +
+	"\x0fon_max_attempts\x18\x05 \x01(\tB\x11\x92\xe7\x18\r\x12\x05Pause\x12\x04KillH\x04R\ronMaxAttempts\x88\x01\x01:\x1e\x9a\xe7\x18\x1aHandlerRetryPolicyMetadataB\x13\n" +
 	"\x11_initial_intervalB\x18\n" +
 	"\x16_exponentiation_factorB\x0f\n" +
 	"\r_max_attemptsB\x0f\n" +
 	"\r_max_intervalB\x12\n" +
-	"\x10_on_max_attempts\"6\n" +
+	"\x10_on_max_attempts\"F\n" +
 	"\x06Notice\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage2\xb0\t\n" +
-	"\x05Admin\x12P\n" +
-	"\aVersion\x12\x18.admin.v1.VersionRequest\x1a\x19.admin.v1.VersionResponse\"\x10\x82\xd3\xe4\x93\x02\n" +
-	"\x12\b/version\x12x\n" +
-	"\x12RegisterDeployment\x12#.admin.v1.RegisterDeploymentRequest\x1a$.admin.v1.RegisterDeploymentResponse\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/deployments\x12l\n" +
-	"\x0fListDeployments\x12 .admin.v1.ListDeploymentsRequest\x1a!.admin.v1.ListDeploymentsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/deployments\x12p\n" +
-	"\rGetDeployment\x12\x1e.admin.v1.GetDeploymentRequest\x1a\x1c.admin.v1.DetailedDeployment\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/deployments/{deployment}\x12y\n" +
-	"\x10UpdateDeployment\x12!.admin.v1.UpdateDeploymentRequest\x1a\x1c.admin.v1.DetailedDeployment\"$\x82\xd3\xe4\x93\x02\x1e:\x01*2\x19/deployments/{deployment}\x12|\n" +
-	"\x10DeleteDeployment\x12!.admin.v1.DeleteDeploymentRequest\x1a\".admin.v1.DeleteDeploymentResponse\"!\x82\xd3\xe4\x93\x02\x1b*\x19/deployments/{deployment}\x12`\n" +
-	"\fListServices\x12\x1d.admin.v1.ListServicesRequest\x1a\x1e.admin.v1.ListServicesResponse\"\x11\x82\xd3\xe4\x93\x02\v\x12\t/services\x12Y\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage:\x0e\x9a\xe7\x18\n" +
+	"SchemaInfo2\xaa\x14\n" +
+	"\x05Admin\x12w\n" +
+	"\x06Health\x12\x17.admin.v1.HealthRequest\x1a\x18.admin.v1.HealthResponse\":\x8a\xe7\x18'\n" +
+	"\x06health\x12\x19Whether this server lives\x1a\x02\xc8\x01\x82\xd3\xe4\x93\x02\t\x12\a/health\x12\xb1\x01\n" +
+	"\rClusterHealth\x12\x1e.admin.v1.ClusterHealthRequest\x1a\x1f.admin.v1.ClusterHealthResponse\"_\x8a\xe7\x18D\n" +
+	"\x0ecluster_health\x12*Which nodes keep the metadata (deprecated)\x1a\x06\xc8\x01\xf4\x03\xf7\x03\x82\xd3\xe4\x93\x02\x11\x12\x0f/cluster-health\x12I\n" +
+	"\aOpenapi\x12\x18.admin.v1.OpenapiRequest\x1a\x12.admin.v1.Document\"\x10\x82\xd3\xe4\x93\x02\n" +
+	"\x12\b/openapi\x12\xce\x01\n" +
+	"\x0eServiceOpenapi\x12\x1f.admin.v1.ServiceOpenapiRequest\x1a\x12.admin.v1.Document\"\x86\x01\x8a\xe7\x18_\n" +
+	"\x13get_service_openapi\x12:An OpenAPI document of a service, as the ingress serves it\x1a\f\xc8\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x1d\x12\x1b/services/{service}/openapi\x12\xa0\x01\n" +
+	"\x05Query\x12\x16.admin.v1.QueryRequest\x1a\x12.admin.v1.Document\"k\x8a\xe7\x18V\n" +
+	"\x05query\x12\n" +
+	"Ask in SQL\x1a\n" +
+	"\xc8\x01\x90\x03\xad\x03\xf4\x03\xf7\x03\"#application/vnd.apache.arrow.stream\"\x10application/json\x82\xd3\xe4\x93\x02\v:\x01*\"\x06/query\x12\x8a\x01\n" +
+	"\aVersion\x12\x18.admin.v1.VersionRequest\x1a\x19.admin.v1.VersionResponse\"J\x8a\xe7\x186\n" +
+	"\aversion\x12'What this server is, and what it speaks\x1a\x02\xc8\x01\x82\xd3\xe4\x93\x02\n" +
+	"\x12\b/version\x12\xb6\x01\n" +
+	"\x12RegisterDeployment\x12#.admin.v1.RegisterDeploymentRequest\x1a$.admin.v1.RegisterDeploymentResponse\"U\x8a\xe7\x18:\n" +
+	"\x11create_deployment\x12\x15Register a deployment\x1a\x0e\xc8\x01\xc9\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/deployments\x12\x98\x01\n" +
+	"\x0fListDeployments\x12 .admin.v1.ListDeploymentsRequest\x1a!.admin.v1.ListDeploymentsResponse\"@\x8a\xe7\x18(\n" +
+	"\x10list_deployments\x12\x10List deployments\x1a\x02\xc8\x01\x82\xd3\xe4\x93\x02\x0e\x12\f/deployments\x12\xa9\x01\n" +
+	"\rGetDeployment\x12\x1e.admin.v1.GetDeploymentRequest\x1a\x1c.admin.v1.DetailedDeployment\"Z\x8a\xe7\x185\n" +
+	"\x0eget_deployment\x12\x15Describe a deployment\x1a\f\xc8\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x1b\x12\x19/deployments/{deployment}\x12\xbc\x01\n" +
+	"\x10UpdateDeployment\x12!.admin.v1.UpdateDeploymentRequest\x1a\x1c.admin.v1.DetailedDeployment\"g\x8a\xe7\x18?\n" +
+	"\x11update_deployment\x12\x1cChange a deployment in place\x1a\f\xc8\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x1e:\x01*2\x19/deployments/{deployment}\x12\xb8\x01\n" +
+	"\x10DeleteDeployment\x12!.admin.v1.DeleteDeploymentRequest\x1a\".admin.v1.DeleteDeploymentResponse\"]\x8a\xe7\x188\n" +
+	"\x11delete_deployment\x12\x13Remove a deployment\x1a\x0e\xca\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\xf5\x03\x82\xd3\xe4\x93\x02\x1b*\x19/deployments/{deployment}\x12\x90\x01\n" +
+	"\fListServices\x12\x1d.admin.v1.ListServicesRequest\x1a\x1e.admin.v1.ListServicesResponse\"A\x8a\xe7\x18,\n" +
+	"\rlist_services\x12\rList services\x1a\f\xc8\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\v\x12\t/services\x12\x8c\x01\n" +
 	"\n" +
-	"GetService\x12\x1b.admin.v1.GetServiceRequest\x1a\x11.admin.v1.Service\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/services/{service}\x12b\n" +
-	"\rModifyService\x12\x1e.admin.v1.ModifyServiceRequest\x1a\x11.admin.v1.Service\"\x1e\x82\xd3\xe4\x93\x02\x18:\x01*2\x13/services/{service}\x12s\n" +
-	"\fListHandlers\x12\x1d.admin.v1.ListHandlersRequest\x1a\x1e.admin.v1.ListHandlersResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/services/{service}/handlers\x12l\n" +
+	"GetService\x12\x1b.admin.v1.GetServiceRequest\x1a\x11.admin.v1.Service\"N\x8a\xe7\x18/\n" +
+	"\vget_service\x12\x12Describe a service\x1a\f\xc8\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/services/{service}\x12\xa2\x01\n" +
+	"\rModifyService\x12\x1e.admin.v1.ModifyServiceRequest\x1a\x11.admin.v1.Service\"^\x8a\xe7\x18<\n" +
+	"\x0emodify_service\x12\x1cChange settings of a service\x1a\f\xc8\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x18:\x01*2\x13/services/{service}\x12\xbc\x01\n" +
+	"\fListHandlers\x12\x1d.admin.v1.ListHandlersRequest\x1a\x1e.admin.v1.ListHandlersResponse\"m\x8a\xe7\x18E\n" +
+	"\x15list_service_handlers\x12\x1eList the handlers of a service\x1a\f\xc8\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x1e\x12\x1c/services/{service}/handlers\x12\xa7\x01\n" +
 	"\n" +
-	"GetHandler\x12\x1b.admin.v1.GetHandlerRequest\x1a\x11.admin.v1.Handler\".\x82\xd3\xe4\x93\x02(\x12&/services/{service}/handlers/{handler}B\x1eZ\x1creprise/api/admin/v1;adminv1b\x06proto3"
+	"GetHandler\x12\x1b.admin.v1.GetHandlerRequest\x1a\x11.admin.v1.Handler\"i\x8a\xe7\x187\n" +
+	"\x13get_service_handler\x12\x12Describe a handler\x1a\f\xc8\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02(\x12&/services/{service}/handlers/{handler}B\x1eZ\x1creprise/api/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_admin_v1_admin_proto_rawDescOnce sync.Once
@@ -2201,95 +2615,115 @@ func file_admin_v1_admin_proto_rawDescGZIP() []byte {
 	return file_admin_v1_admin_proto_rawDescData
 }
 
-var file_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_admin_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_admin_v1_admin_proto_goTypes = []any{
-	(*VersionRequest)(nil),             // 0: admin.v1.VersionRequest
-	(*VersionResponse)(nil),            // 1: admin.v1.VersionResponse
-	(*RegisterDeploymentRequest)(nil),  // 2: admin.v1.RegisterDeploymentRequest
-	(*HttpAuth)(nil),                   // 3: admin.v1.HttpAuth
-	(*RegisterDeploymentResponse)(nil), // 4: admin.v1.RegisterDeploymentResponse
-	(*ListDeploymentsRequest)(nil),     // 5: admin.v1.ListDeploymentsRequest
-	(*ListDeploymentsResponse)(nil),    // 6: admin.v1.ListDeploymentsResponse
-	(*Deployment)(nil),                 // 7: admin.v1.Deployment
-	(*ServiceRevision)(nil),            // 8: admin.v1.ServiceRevision
-	(*DetailedDeployment)(nil),         // 9: admin.v1.DetailedDeployment
-	(*GetDeploymentRequest)(nil),       // 10: admin.v1.GetDeploymentRequest
-	(*UpdateDeploymentRequest)(nil),    // 11: admin.v1.UpdateDeploymentRequest
-	(*DeleteDeploymentRequest)(nil),    // 12: admin.v1.DeleteDeploymentRequest
-	(*DeleteDeploymentResponse)(nil),   // 13: admin.v1.DeleteDeploymentResponse
-	(*ListServicesRequest)(nil),        // 14: admin.v1.ListServicesRequest
-	(*ListServicesResponse)(nil),       // 15: admin.v1.ListServicesResponse
-	(*GetServiceRequest)(nil),          // 16: admin.v1.GetServiceRequest
-	(*ModifyServiceRequest)(nil),       // 17: admin.v1.ModifyServiceRequest
-	(*ListHandlersRequest)(nil),        // 18: admin.v1.ListHandlersRequest
-	(*ListHandlersResponse)(nil),       // 19: admin.v1.ListHandlersResponse
-	(*GetHandlerRequest)(nil),          // 20: admin.v1.GetHandlerRequest
-	(*Service)(nil),                    // 21: admin.v1.Service
-	(*ServiceRetryPolicy)(nil),         // 22: admin.v1.ServiceRetryPolicy
-	(*Handler)(nil),                    // 23: admin.v1.Handler
-	(*HandlerRetryPolicy)(nil),         // 24: admin.v1.HandlerRetryPolicy
-	(*Notice)(nil),                     // 25: admin.v1.Notice
-	nil,                                // 26: admin.v1.VersionResponse.FeaturesEntry
-	nil,                                // 27: admin.v1.RegisterDeploymentRequest.AdditionalHeadersEntry
-	nil,                                // 28: admin.v1.RegisterDeploymentRequest.MetadataEntry
-	nil,                                // 29: admin.v1.Deployment.AdditionalHeadersEntry
-	nil,                                // 30: admin.v1.Deployment.MetadataEntry
-	nil,                                // 31: admin.v1.DetailedDeployment.AdditionalHeadersEntry
-	nil,                                // 32: admin.v1.DetailedDeployment.MetadataEntry
-	nil,                                // 33: admin.v1.UpdateDeploymentRequest.AdditionalHeadersEntry
-	nil,                                // 34: admin.v1.Service.MetadataEntry
-	nil,                                // 35: admin.v1.Handler.MetadataEntry
+	(*HealthRequest)(nil),              // 0: admin.v1.HealthRequest
+	(*HealthResponse)(nil),             // 1: admin.v1.HealthResponse
+	(*ClusterHealthRequest)(nil),       // 2: admin.v1.ClusterHealthRequest
+	(*ClusterHealthResponse)(nil),      // 3: admin.v1.ClusterHealthResponse
+	(*MetadataHealth)(nil),             // 4: admin.v1.MetadataHealth
+	(*OpenapiRequest)(nil),             // 5: admin.v1.OpenapiRequest
+	(*ServiceOpenapiRequest)(nil),      // 6: admin.v1.ServiceOpenapiRequest
+	(*Document)(nil),                   // 7: admin.v1.Document
+	(*QueryRequest)(nil),               // 8: admin.v1.QueryRequest
+	(*VersionRequest)(nil),             // 9: admin.v1.VersionRequest
+	(*VersionResponse)(nil),            // 10: admin.v1.VersionResponse
+	(*RegisterDeploymentRequest)(nil),  // 11: admin.v1.RegisterDeploymentRequest
+	(*HttpAuth)(nil),                   // 12: admin.v1.HttpAuth
+	(*RegisterDeploymentResponse)(nil), // 13: admin.v1.RegisterDeploymentResponse
+	(*ListDeploymentsRequest)(nil),     // 14: admin.v1.ListDeploymentsRequest
+	(*ListDeploymentsResponse)(nil),    // 15: admin.v1.ListDeploymentsResponse
+	(*Deployment)(nil),                 // 16: admin.v1.Deployment
+	(*ServiceRevision)(nil),            // 17: admin.v1.ServiceRevision
+	(*DetailedDeployment)(nil),         // 18: admin.v1.DetailedDeployment
+	(*GetDeploymentRequest)(nil),       // 19: admin.v1.GetDeploymentRequest
+	(*UpdateDeploymentRequest)(nil),    // 20: admin.v1.UpdateDeploymentRequest
+	(*DeleteDeploymentRequest)(nil),    // 21: admin.v1.DeleteDeploymentRequest
+	(*DeleteDeploymentResponse)(nil),   // 22: admin.v1.DeleteDeploymentResponse
+	(*ListServicesRequest)(nil),        // 23: admin.v1.ListServicesRequest
+	(*ListServicesResponse)(nil),       // 24: admin.v1.ListServicesResponse
+	(*GetServiceRequest)(nil),          // 25: admin.v1.GetServiceRequest
+	(*ModifyServiceRequest)(nil),       // 26: admin.v1.ModifyServiceRequest
+	(*ListHandlersRequest)(nil),        // 27: admin.v1.ListHandlersRequest
+	(*ListHandlersResponse)(nil),       // 28: admin.v1.ListHandlersResponse
+	(*GetHandlerRequest)(nil),          // 29: admin.v1.GetHandlerRequest
+	(*Service)(nil),                    // 30: admin.v1.Service
+	(*ServiceRetryPolicy)(nil),         // 31: admin.v1.ServiceRetryPolicy
+	(*Handler)(nil),                    // 32: admin.v1.Handler
+	(*HandlerRetryPolicy)(nil),         // 33: admin.v1.HandlerRetryPolicy
+	(*Notice)(nil),                     // 34: admin.v1.Notice
+	nil,                                // 35: admin.v1.VersionResponse.FeaturesEntry
+	nil,                                // 36: admin.v1.RegisterDeploymentRequest.AdditionalHeadersEntry
+	nil,                                // 37: admin.v1.RegisterDeploymentRequest.MetadataEntry
+	nil,                                // 38: admin.v1.Deployment.AdditionalHeadersEntry
+	nil,                                // 39: admin.v1.Deployment.MetadataEntry
+	nil,                                // 40: admin.v1.DetailedDeployment.AdditionalHeadersEntry
+	nil,                                // 41: admin.v1.DetailedDeployment.MetadataEntry
+	nil,                                // 42: admin.v1.UpdateDeploymentRequest.AdditionalHeadersEntry
+	nil,                                // 43: admin.v1.Service.MetadataEntry
+	nil,                                // 44: admin.v1.Handler.MetadataEntry
 }
 var file_admin_v1_admin_proto_depIdxs = []int32{
-	26, // 0: admin.v1.VersionResponse.features:type_name -> admin.v1.VersionResponse.FeaturesEntry
-	27, // 1: admin.v1.RegisterDeploymentRequest.additional_headers:type_name -> admin.v1.RegisterDeploymentRequest.AdditionalHeadersEntry
-	28, // 2: admin.v1.RegisterDeploymentRequest.metadata:type_name -> admin.v1.RegisterDeploymentRequest.MetadataEntry
-	3,  // 3: admin.v1.RegisterDeploymentRequest.auth:type_name -> admin.v1.HttpAuth
-	21, // 4: admin.v1.RegisterDeploymentResponse.services:type_name -> admin.v1.Service
-	7,  // 5: admin.v1.ListDeploymentsResponse.deployments:type_name -> admin.v1.Deployment
-	8,  // 6: admin.v1.Deployment.services:type_name -> admin.v1.ServiceRevision
-	29, // 7: admin.v1.Deployment.additional_headers:type_name -> admin.v1.Deployment.AdditionalHeadersEntry
-	30, // 8: admin.v1.Deployment.metadata:type_name -> admin.v1.Deployment.MetadataEntry
-	21, // 9: admin.v1.DetailedDeployment.services:type_name -> admin.v1.Service
-	31, // 10: admin.v1.DetailedDeployment.additional_headers:type_name -> admin.v1.DetailedDeployment.AdditionalHeadersEntry
-	32, // 11: admin.v1.DetailedDeployment.metadata:type_name -> admin.v1.DetailedDeployment.MetadataEntry
-	33, // 12: admin.v1.UpdateDeploymentRequest.additional_headers:type_name -> admin.v1.UpdateDeploymentRequest.AdditionalHeadersEntry
-	21, // 13: admin.v1.ListServicesResponse.services:type_name -> admin.v1.Service
-	23, // 14: admin.v1.ListHandlersResponse.handlers:type_name -> admin.v1.Handler
-	23, // 15: admin.v1.Service.handlers:type_name -> admin.v1.Handler
-	34, // 16: admin.v1.Service.metadata:type_name -> admin.v1.Service.MetadataEntry
-	22, // 17: admin.v1.Service.retry_policy:type_name -> admin.v1.ServiceRetryPolicy
-	25, // 18: admin.v1.Service.info:type_name -> admin.v1.Notice
-	35, // 19: admin.v1.Handler.metadata:type_name -> admin.v1.Handler.MetadataEntry
-	24, // 20: admin.v1.Handler.retry_policy:type_name -> admin.v1.HandlerRetryPolicy
-	25, // 21: admin.v1.Handler.info:type_name -> admin.v1.Notice
-	0,  // 22: admin.v1.Admin.Version:input_type -> admin.v1.VersionRequest
-	2,  // 23: admin.v1.Admin.RegisterDeployment:input_type -> admin.v1.RegisterDeploymentRequest
-	5,  // 24: admin.v1.Admin.ListDeployments:input_type -> admin.v1.ListDeploymentsRequest
-	10, // 25: admin.v1.Admin.GetDeployment:input_type -> admin.v1.GetDeploymentRequest
-	11, // 26: admin.v1.Admin.UpdateDeployment:input_type -> admin.v1.UpdateDeploymentRequest
-	12, // 27: admin.v1.Admin.DeleteDeployment:input_type -> admin.v1.DeleteDeploymentRequest
-	14, // 28: admin.v1.Admin.ListServices:input_type -> admin.v1.ListServicesRequest
-	16, // 29: admin.v1.Admin.GetService:input_type -> admin.v1.GetServiceRequest
-	17, // 30: admin.v1.Admin.ModifyService:input_type -> admin.v1.ModifyServiceRequest
-	18, // 31: admin.v1.Admin.ListHandlers:input_type -> admin.v1.ListHandlersRequest
-	20, // 32: admin.v1.Admin.GetHandler:input_type -> admin.v1.GetHandlerRequest
-	1,  // 33: admin.v1.Admin.Version:output_type -> admin.v1.VersionResponse
-	4,  // 34: admin.v1.Admin.RegisterDeployment:output_type -> admin.v1.RegisterDeploymentResponse
-	6,  // 35: admin.v1.Admin.ListDeployments:output_type -> admin.v1.ListDeploymentsResponse
-	9,  // 36: admin.v1.Admin.GetDeployment:output_type -> admin.v1.DetailedDeployment
-	9,  // 37: admin.v1.Admin.UpdateDeployment:output_type -> admin.v1.DetailedDeployment
-	13, // 38: admin.v1.Admin.DeleteDeployment:output_type -> admin.v1.DeleteDeploymentResponse
-	15, // 39: admin.v1.Admin.ListServices:output_type -> admin.v1.ListServicesResponse
-	21, // 40: admin.v1.Admin.GetService:output_type -> admin.v1.Service
-	21, // 41: admin.v1.Admin.ModifyService:output_type -> admin.v1.Service
-	19, // 42: admin.v1.Admin.ListHandlers:output_type -> admin.v1.ListHandlersResponse
-	23, // 43: admin.v1.Admin.GetHandler:output_type -> admin.v1.Handler
-	33, // [33:44] is the sub-list for method output_type
-	22, // [22:33] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	4,  // 0: admin.v1.ClusterHealthResponse.metadata_cluster_health:type_name -> admin.v1.MetadataHealth
+	35, // 1: admin.v1.VersionResponse.features:type_name -> admin.v1.VersionResponse.FeaturesEntry
+	36, // 2: admin.v1.RegisterDeploymentRequest.additional_headers:type_name -> admin.v1.RegisterDeploymentRequest.AdditionalHeadersEntry
+	37, // 3: admin.v1.RegisterDeploymentRequest.metadata:type_name -> admin.v1.RegisterDeploymentRequest.MetadataEntry
+	12, // 4: admin.v1.RegisterDeploymentRequest.auth:type_name -> admin.v1.HttpAuth
+	30, // 5: admin.v1.RegisterDeploymentResponse.services:type_name -> admin.v1.Service
+	16, // 6: admin.v1.ListDeploymentsResponse.deployments:type_name -> admin.v1.Deployment
+	17, // 7: admin.v1.Deployment.services:type_name -> admin.v1.ServiceRevision
+	38, // 8: admin.v1.Deployment.additional_headers:type_name -> admin.v1.Deployment.AdditionalHeadersEntry
+	39, // 9: admin.v1.Deployment.metadata:type_name -> admin.v1.Deployment.MetadataEntry
+	30, // 10: admin.v1.DetailedDeployment.services:type_name -> admin.v1.Service
+	40, // 11: admin.v1.DetailedDeployment.additional_headers:type_name -> admin.v1.DetailedDeployment.AdditionalHeadersEntry
+	41, // 12: admin.v1.DetailedDeployment.metadata:type_name -> admin.v1.DetailedDeployment.MetadataEntry
+	42, // 13: admin.v1.UpdateDeploymentRequest.additional_headers:type_name -> admin.v1.UpdateDeploymentRequest.AdditionalHeadersEntry
+	30, // 14: admin.v1.ListServicesResponse.services:type_name -> admin.v1.Service
+	32, // 15: admin.v1.ListHandlersResponse.handlers:type_name -> admin.v1.Handler
+	32, // 16: admin.v1.Service.handlers:type_name -> admin.v1.Handler
+	43, // 17: admin.v1.Service.metadata:type_name -> admin.v1.Service.MetadataEntry
+	31, // 18: admin.v1.Service.retry_policy:type_name -> admin.v1.ServiceRetryPolicy
+	34, // 19: admin.v1.Service.info:type_name -> admin.v1.Notice
+	44, // 20: admin.v1.Handler.metadata:type_name -> admin.v1.Handler.MetadataEntry
+	33, // 21: admin.v1.Handler.retry_policy:type_name -> admin.v1.HandlerRetryPolicy
+	34, // 22: admin.v1.Handler.info:type_name -> admin.v1.Notice
+	0,  // 23: admin.v1.Admin.Health:input_type -> admin.v1.HealthRequest
+	2,  // 24: admin.v1.Admin.ClusterHealth:input_type -> admin.v1.ClusterHealthRequest
+	5,  // 25: admin.v1.Admin.Openapi:input_type -> admin.v1.OpenapiRequest
+	6,  // 26: admin.v1.Admin.ServiceOpenapi:input_type -> admin.v1.ServiceOpenapiRequest
+	8,  // 27: admin.v1.Admin.Query:input_type -> admin.v1.QueryRequest
+	9,  // 28: admin.v1.Admin.Version:input_type -> admin.v1.VersionRequest
+	11, // 29: admin.v1.Admin.RegisterDeployment:input_type -> admin.v1.RegisterDeploymentRequest
+	14, // 30: admin.v1.Admin.ListDeployments:input_type -> admin.v1.ListDeploymentsRequest
+	19, // 31: admin.v1.Admin.GetDeployment:input_type -> admin.v1.GetDeploymentRequest
+	20, // 32: admin.v1.Admin.UpdateDeployment:input_type -> admin.v1.UpdateDeploymentRequest
+	21, // 33: admin.v1.Admin.DeleteDeployment:input_type -> admin.v1.DeleteDeploymentRequest
+	23, // 34: admin.v1.Admin.ListServices:input_type -> admin.v1.ListServicesRequest
+	25, // 35: admin.v1.Admin.GetService:input_type -> admin.v1.GetServiceRequest
+	26, // 36: admin.v1.Admin.ModifyService:input_type -> admin.v1.ModifyServiceRequest
+	27, // 37: admin.v1.Admin.ListHandlers:input_type -> admin.v1.ListHandlersRequest
+	29, // 38: admin.v1.Admin.GetHandler:input_type -> admin.v1.GetHandlerRequest
+	1,  // 39: admin.v1.Admin.Health:output_type -> admin.v1.HealthResponse
+	3,  // 40: admin.v1.Admin.ClusterHealth:output_type -> admin.v1.ClusterHealthResponse
+	7,  // 41: admin.v1.Admin.Openapi:output_type -> admin.v1.Document
+	7,  // 42: admin.v1.Admin.ServiceOpenapi:output_type -> admin.v1.Document
+	7,  // 43: admin.v1.Admin.Query:output_type -> admin.v1.Document
+	10, // 44: admin.v1.Admin.Version:output_type -> admin.v1.VersionResponse
+	13, // 45: admin.v1.Admin.RegisterDeployment:output_type -> admin.v1.RegisterDeploymentResponse
+	15, // 46: admin.v1.Admin.ListDeployments:output_type -> admin.v1.ListDeploymentsResponse
+	18, // 47: admin.v1.Admin.GetDeployment:output_type -> admin.v1.DetailedDeployment
+	18, // 48: admin.v1.Admin.UpdateDeployment:output_type -> admin.v1.DetailedDeployment
+	22, // 49: admin.v1.Admin.DeleteDeployment:output_type -> admin.v1.DeleteDeploymentResponse
+	24, // 50: admin.v1.Admin.ListServices:output_type -> admin.v1.ListServicesResponse
+	30, // 51: admin.v1.Admin.GetService:output_type -> admin.v1.Service
+	30, // 52: admin.v1.Admin.ModifyService:output_type -> admin.v1.Service
+	28, // 53: admin.v1.Admin.ListHandlers:output_type -> admin.v1.ListHandlersResponse
+	32, // 54: admin.v1.Admin.GetHandler:output_type -> admin.v1.Handler
+	39, // [39:55] is the sub-list for method output_type
+	23, // [23:39] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_admin_v1_admin_proto_init() }
@@ -2298,24 +2732,25 @@ func file_admin_v1_admin_proto_init() {
 		return
 	}
 	file_admin_v1_json_proto_init()
-	file_admin_v1_admin_proto_msgTypes[1].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[2].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[4].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[7].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[9].OneofWrappers = []any{}
+	file_admin_v1_openapi_proto_init()
+	file_admin_v1_admin_proto_msgTypes[10].OneofWrappers = []any{}
 	file_admin_v1_admin_proto_msgTypes[11].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[17].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[21].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[22].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[23].OneofWrappers = []any{}
-	file_admin_v1_admin_proto_msgTypes[24].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[13].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[16].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[18].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[20].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[26].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[30].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[31].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[32].OneofWrappers = []any{}
+	file_admin_v1_admin_proto_msgTypes[33].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_admin_v1_admin_proto_rawDesc), len(file_admin_v1_admin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   36,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,6 +22,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
+	Admin_Health_FullMethodName             = "/admin.v1.Admin/Health"
+	Admin_ClusterHealth_FullMethodName      = "/admin.v1.Admin/ClusterHealth"
+	Admin_Openapi_FullMethodName            = "/admin.v1.Admin/Openapi"
+	Admin_ServiceOpenapi_FullMethodName     = "/admin.v1.Admin/ServiceOpenapi"
+	Admin_Query_FullMethodName              = "/admin.v1.Admin/Query"
 	Admin_Version_FullMethodName            = "/admin.v1.Admin/Version"
 	Admin_RegisterDeployment_FullMethodName = "/admin.v1.Admin/RegisterDeployment"
 	Admin_ListDeployments_FullMethodName    = "/admin.v1.Admin/ListDeployments"
@@ -41,6 +46,17 @@ const (
 //
 // Admin is called by people, command lines and the web UI.
 type AdminClient interface {
+	// Health says that this server lives. A repeat is harmless.
+	Health(ctx context.Context, in *HealthRequest, opts ...grpc.CallOption) (*HealthResponse, error)
+	// ClusterHealth says which nodes keep the metadata. Deprecated. A repeat is harmless.
+	ClusterHealth(ctx context.Context, in *ClusterHealthRequest, opts ...grpc.CallOption) (*ClusterHealthResponse, error)
+	// Openapi describes this API. A repeat is harmless.
+	Openapi(ctx context.Context, in *OpenapiRequest, opts ...grpc.CallOption) (*Document, error)
+	// ServiceOpenapi describes how a service is called through the ingress. A repeat is harmless.
+	ServiceOpenapi(ctx context.Context, in *ServiceOpenapiRequest, opts ...grpc.CallOption) (*Document, error)
+	// Query runs a SQL statement that only reads. A repeat is harmless. It is answered before the gateway, since
+	// the answer is a stream.
+	Query(ctx context.Context, in *QueryRequest, opts ...grpc.CallOption) (*Document, error)
 	// Version says what this server speaks. A repeat is harmless.
 	Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*VersionResponse, error)
 	// RegisterDeployment asks an endpoint for its services and stores them. A repeat answers the stored
@@ -72,6 +88,56 @@ type adminClient struct {
 
 func NewAdminClient(cc grpc.ClientConnInterface) AdminClient {
 	return &adminClient{cc}
+}
+
+func (c *adminClient) Health(ctx context.Context, in *HealthRequest, opts ...grpc.CallOption) (*HealthResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HealthResponse)
+	err := c.cc.Invoke(ctx, Admin_Health_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ClusterHealth(ctx context.Context, in *ClusterHealthRequest, opts ...grpc.CallOption) (*ClusterHealthResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ClusterHealthResponse)
+	err := c.cc.Invoke(ctx, Admin_ClusterHealth_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Openapi(ctx context.Context, in *OpenapiRequest, opts ...grpc.CallOption) (*Document, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Document)
+	err := c.cc.Invoke(ctx, Admin_Openapi_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) ServiceOpenapi(ctx context.Context, in *ServiceOpenapiRequest, opts ...grpc.CallOption) (*Document, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Document)
+	err := c.cc.Invoke(ctx, Admin_ServiceOpenapi_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminClient) Query(ctx context.Context, in *QueryRequest, opts ...grpc.CallOption) (*Document, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Document)
+	err := c.cc.Invoke(ctx, Admin_Query_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *adminClient) Version(ctx context.Context, in *VersionRequest, opts ...grpc.CallOption) (*VersionResponse, error) {
@@ -190,6 +256,17 @@ func (c *adminClient) GetHandler(ctx context.Context, in *GetHandlerRequest, opt
 //
 // Admin is called by people, command lines and the web UI.
 type AdminServer interface {
+	// Health says that this server lives. A repeat is harmless.
+	Health(context.Context, *HealthRequest) (*HealthResponse, error)
+	// ClusterHealth says which nodes keep the metadata. Deprecated. A repeat is harmless.
+	ClusterHealth(context.Context, *ClusterHealthRequest) (*ClusterHealthResponse, error)
+	// Openapi describes this API. A repeat is harmless.
+	Openapi(context.Context, *OpenapiRequest) (*Document, error)
+	// ServiceOpenapi describes how a service is called through the ingress. A repeat is harmless.
+	ServiceOpenapi(context.Context, *ServiceOpenapiRequest) (*Document, error)
+	// Query runs a SQL statement that only reads. A repeat is harmless. It is answered before the gateway, since
+	// the answer is a stream.
+	Query(context.Context, *QueryRequest) (*Document, error)
 	// Version says what this server speaks. A repeat is harmless.
 	Version(context.Context, *VersionRequest) (*VersionResponse, error)
 	// RegisterDeployment asks an endpoint for its services and stores them. A repeat answers the stored
@@ -223,6 +300,21 @@ type AdminServer interface {
 // pointer dereference when methods are called.
 type UnimplementedAdminServer struct{}
 
+func (UnimplementedAdminServer) Health(context.Context, *HealthRequest) (*HealthResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Health not implemented")
+}
+func (UnimplementedAdminServer) ClusterHealth(context.Context, *ClusterHealthRequest) (*ClusterHealthResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ClusterHealth not implemented")
+}
+func (UnimplementedAdminServer) Openapi(context.Context, *OpenapiRequest) (*Document, error) {
+	return nil, status.Error(codes.Unimplemented, "method Openapi not implemented")
+}
+func (UnimplementedAdminServer) ServiceOpenapi(context.Context, *ServiceOpenapiRequest) (*Document, error) {
+	return nil, status.Error(codes.Unimplemented, "method ServiceOpenapi not implemented")
+}
+func (UnimplementedAdminServer) Query(context.Context, *QueryRequest) (*Document, error) {
+	return nil, status.Error(codes.Unimplemented, "method Query not implemented")
+}
 func (UnimplementedAdminServer) Version(context.Context, *VersionRequest) (*VersionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Version not implemented")
 }
@@ -275,6 +367,96 @@ func RegisterAdminServer(s grpc.ServiceRegistrar, srv AdminServer) {
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&Admin_ServiceDesc, srv)
+}
+
+func _Admin_Health_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HealthRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Health(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Health_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Health(ctx, req.(*HealthRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ClusterHealth_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ClusterHealthRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ClusterHealth(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ClusterHealth_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ClusterHealth(ctx, req.(*ClusterHealthRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Openapi_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OpenapiRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Openapi(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Openapi_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Openapi(ctx, req.(*OpenapiRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_ServiceOpenapi_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ServiceOpenapiRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).ServiceOpenapi(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_ServiceOpenapi_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).ServiceOpenapi(ctx, req.(*ServiceOpenapiRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Admin_Query_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServer).Query(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Admin_Query_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServer).Query(ctx, req.(*QueryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _Admin_Version_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -482,6 +664,26 @@ var Admin_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "admin.v1.Admin",
 	HandlerType: (*AdminServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Health",
+			Handler:    _Admin_Health_Handler,
+		},
+		{
+			MethodName: "ClusterHealth",
+			Handler:    _Admin_ClusterHealth_Handler,
+		},
+		{
+			MethodName: "Openapi",
+			Handler:    _Admin_Openapi_Handler,
+		},
+		{
+			MethodName: "ServiceOpenapi",
+			Handler:    _Admin_ServiceOpenapi_Handler,
+		},
+		{
+			MethodName: "Query",
+			Handler:    _Admin_Query_Handler,
+		},
 		{
 			MethodName: "Version",
 			Handler:    _Admin_Version_Handler,

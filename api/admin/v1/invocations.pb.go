@@ -26,7 +26,7 @@ const (
 
 type InvocationRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Invocation    string                 `protobuf:"bytes,1,opt,name=invocation,proto3" json:"invocation,omitempty"` // Next free field: 2
+	InvocationId  string                 `protobuf:"bytes,1,opt,name=invocation_id,json=invocationId,proto3" json:"invocation_id,omitempty"` // Next free field: 2
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -61,16 +61,16 @@ func (*InvocationRequest) Descriptor() ([]byte, []int) {
 	return file_admin_v1_invocations_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *InvocationRequest) GetInvocation() string {
+func (x *InvocationRequest) GetInvocationId() string {
 	if x != nil {
-		return x.Invocation
+		return x.InvocationId
 	}
 	return ""
 }
 
 type ResumeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Invocation    string                 `protobuf:"bytes,1,opt,name=invocation,proto3" json:"invocation,omitempty"`
+	InvocationId  string                 `protobuf:"bytes,1,opt,name=invocation_id,json=invocationId,proto3" json:"invocation_id,omitempty"`
 	Deployment    *string                `protobuf:"bytes,2,opt,name=deployment,proto3,oneof" json:"deployment,omitempty"` // keep (default), latest, or an id
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -106,9 +106,9 @@ func (*ResumeRequest) Descriptor() ([]byte, []int) {
 	return file_admin_v1_invocations_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *ResumeRequest) GetInvocation() string {
+func (x *ResumeRequest) GetInvocationId() string {
 	if x != nil {
-		return x.Invocation
+		return x.InvocationId
 	}
 	return ""
 }
@@ -122,7 +122,7 @@ func (x *ResumeRequest) GetDeployment() string {
 
 type RestartRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Invocation    string                 `protobuf:"bytes,1,opt,name=invocation,proto3" json:"invocation,omitempty"`
+	InvocationId  string                 `protobuf:"bytes,1,opt,name=invocation_id,json=invocationId,proto3" json:"invocation_id,omitempty"`
 	From          *string                `protobuf:"bytes,2,opt,name=from,proto3,oneof" json:"from,omitempty"`             // last journal entry that the new one begins with; default 0
 	Deployment    *string                `protobuf:"bytes,3,opt,name=deployment,proto3,oneof" json:"deployment,omitempty"` // latest (default), keep, or an id
 	unknownFields protoimpl.UnknownFields
@@ -159,9 +159,9 @@ func (*RestartRequest) Descriptor() ([]byte, []int) {
 	return file_admin_v1_invocations_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *RestartRequest) GetInvocation() string {
+func (x *RestartRequest) GetInvocationId() string {
 	if x != nil {
-		return x.Invocation
+		return x.InvocationId
 	}
 	return ""
 }
@@ -182,8 +182,8 @@ func (x *RestartRequest) GetDeployment() string {
 
 type DeleteInvocationRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Invocation    string                 `protobuf:"bytes,1,opt,name=invocation,proto3" json:"invocation,omitempty"`
-	Mode          *string                `protobuf:"bytes,2,opt,name=mode,proto3,oneof" json:"mode,omitempty"` // Cancel (default), Kill, Purge
+	InvocationId  string                 `protobuf:"bytes,1,opt,name=invocation_id,json=invocationId,proto3" json:"invocation_id,omitempty"`
+	Mode          *string                `protobuf:"bytes,2,opt,name=mode,proto3,oneof" json:"mode,omitempty"` // default Cancel
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -218,9 +218,9 @@ func (*DeleteInvocationRequest) Descriptor() ([]byte, []int) {
 	return file_admin_v1_invocations_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *DeleteInvocationRequest) GetInvocation() string {
+func (x *DeleteInvocationRequest) GetInvocationId() string {
 	if x != nil {
-		return x.Invocation
+		return x.InvocationId
 	}
 	return ""
 }
@@ -661,39 +661,31 @@ var File_admin_v1_invocations_proto protoreflect.FileDescriptor
 
 const file_admin_v1_invocations_proto_rawDesc = "" +
 	"\n" +
-	"\x1aadmin/v1/invocations.proto\x12\badmin.v1\x1a\x13admin/v1/json.proto\x1a\x1cgoogle/api/annotations.proto\"3\n" +
-	"\x11InvocationRequest\x12\x1e\n" +
-	"\n" +
-	"invocation\x18\x01 \x01(\tR\n" +
-	"invocation\"c\n" +
-	"\rResumeRequest\x12\x1e\n" +
-	"\n" +
-	"invocation\x18\x01 \x01(\tR\n" +
-	"invocation\x12#\n" +
+	"\x1aadmin/v1/invocations.proto\x12\badmin.v1\x1a\x13admin/v1/json.proto\x1a\x16admin/v1/openapi.proto\x1a\x1cgoogle/api/annotations.proto\"8\n" +
+	"\x11InvocationRequest\x12#\n" +
+	"\rinvocation_id\x18\x01 \x01(\tR\finvocationId\"h\n" +
+	"\rResumeRequest\x12#\n" +
+	"\rinvocation_id\x18\x01 \x01(\tR\finvocationId\x12#\n" +
 	"\n" +
 	"deployment\x18\x02 \x01(\tH\x00R\n" +
 	"deployment\x88\x01\x01B\r\n" +
-	"\v_deployment\"\x86\x01\n" +
-	"\x0eRestartRequest\x12\x1e\n" +
-	"\n" +
-	"invocation\x18\x01 \x01(\tR\n" +
-	"invocation\x12\x17\n" +
+	"\v_deployment\"\x8b\x01\n" +
+	"\x0eRestartRequest\x12#\n" +
+	"\rinvocation_id\x18\x01 \x01(\tR\finvocationId\x12\x17\n" +
 	"\x04from\x18\x02 \x01(\tH\x00R\x04from\x88\x01\x01\x12#\n" +
 	"\n" +
 	"deployment\x18\x03 \x01(\tH\x01R\n" +
 	"deployment\x88\x01\x01B\a\n" +
 	"\x05_fromB\r\n" +
-	"\v_deployment\"[\n" +
-	"\x17DeleteInvocationRequest\x12\x1e\n" +
-	"\n" +
-	"invocation\x18\x01 \x01(\tR\n" +
-	"invocation\x12\x17\n" +
-	"\x04mode\x18\x02 \x01(\tH\x00R\x04mode\x88\x01\x01B\a\n" +
+	"\v_deployment\"{\n" +
+	"\x17DeleteInvocationRequest\x12#\n" +
+	"\rinvocation_id\x18\x01 \x01(\tR\finvocationId\x122\n" +
+	"\x04mode\x18\x02 \x01(\tB\x19\x92\xe7\x18\x15\x12\x06Cancel\x12\x04Kill\x12\x05PurgeH\x00R\x04mode\x88\x01\x01B\a\n" +
 	"\x05_mode\"6\n" +
 	"\x11OperationResponse\x12!\n" +
-	"\tunder_way\x18\x01 \x01(\bB\x04\x80\xe7\x18\x01R\bunderWay\"=\n" +
+	"\tunder_way\x18\x01 \x01(\bB\x04\x80\xe7\x18\x01R\bunderWay\"a\n" +
 	"\x0fRestartResponse\x12*\n" +
-	"\x11new_invocation_id\x18\x01 \x01(\tR\x0fnewInvocationId\"i\n" +
+	"\x11new_invocation_id\x18\x01 \x01(\tR\x0fnewInvocationId:\"\x9a\xe7\x18\x1eRestartAsNewInvocationResponse\"i\n" +
 	"\fBatchRequest\x12%\n" +
 	"\x0einvocation_ids\x18\x01 \x03(\tR\rinvocationIds\x12#\n" +
 	"\n" +
@@ -711,38 +703,50 @@ const file_admin_v1_invocations_proto_rawDesc = "" +
 	"\x06failed\x18\x02 \x03(\v2\x16.admin.v1.BatchFailureR\x06failed\"c\n" +
 	"\tRestarted\x12*\n" +
 	"\x11old_invocation_id\x18\x01 \x01(\tR\x0foldInvocationId\x12*\n" +
-	"\x11new_invocation_id\x18\x02 \x01(\tR\x0fnewInvocationId\"\xb7\x02\n" +
+	"\x11new_invocation_id\x18\x02 \x01(\tR\x0fnewInvocationId\"\xe6\x02\n" +
 	"\x12ModifyStateRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1d\n" +
-	"\aversion\x18\x02 \x01(\tH\x00R\aversion\x88\x01\x01\x12\"\n" +
+	"\aversion\x18\x02 \x01(\tH\x00R\aversion\x88\x01\x01\x12*\n" +
 	"\n" +
-	"object_key\x18\x03 \x01(\tH\x01R\tobjectKey\x88\x01\x01\x12\x19\n" +
-	"\x05scope\x18\x04 \x01(\tH\x02R\x05scope\x88\x01\x01\x12G\n" +
-	"\tnew_state\x18\x05 \x03(\v2*.admin.v1.ModifyStateRequest.NewStateEntryR\bnewState\x1a;\n" +
+	"object_key\x18\x03 \x01(\tB\x06\x92\xe7\x18\x02\b\x01H\x01R\tobjectKey\x88\x01\x01\x12\x19\n" +
+	"\x05scope\x18\x04 \x01(\tH\x02R\x05scope\x88\x01\x01\x12O\n" +
+	"\tnew_state\x18\x05 \x03(\v2*.admin.v1.ModifyStateRequest.NewStateEntryB\x06\x92\xe7\x18\x02\b\x01R\bnewState\x1a;\n" +
 	"\rNewStateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01B\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value:\x028\x01:\x1d\x9a\xe7\x18\x19ModifyServiceStateRequestB\n" +
 	"\n" +
 	"\b_versionB\r\n" +
 	"\v_object_keyB\b\n" +
-	"\x06_scope2\xd9\x0f\n" +
-	"\vInvocations\x12v\n" +
-	"\x10CancelInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"(\x82\xd3\xe4\x93\x02\"2 /invocations/{invocation}/cancel\x12r\n" +
-	"\x0eKillInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"&\x82\xd3\xe4\x93\x02 2\x1e/invocations/{invocation}/kill\x12t\n" +
-	"\x0fPauseInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"'\x82\xd3\xe4\x93\x02!2\x1f/invocations/{invocation}/pause\x12r\n" +
-	"\x10ResumeInvocation\x12\x17.admin.v1.ResumeRequest\x1a\x1b.admin.v1.OperationResponse\"(\x82\xd3\xe4\x93\x02\"2 /invocations/{invocation}/resume\x12z\n" +
-	"\x11RestartInvocation\x12\x18.admin.v1.RestartRequest\x1a\x19.admin.v1.RestartResponse\"0\x82\xd3\xe4\x93\x02*2(/invocations/{invocation}/restart-as-new\x12t\n" +
-	"\x0fPurgeInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"'\x82\xd3\xe4\x93\x02!2\x1f/invocations/{invocation}/purge\x12\x83\x01\n" +
-	"\x16PurgeJournalInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"/\x82\xd3\xe4\x93\x02)2'/invocations/{invocation}/purge-journal\x12u\n" +
-	"\x10DeleteInvocation\x12!.admin.v1.DeleteInvocationRequest\x1a\x1b.admin.v1.OperationResponse\"!\x82\xd3\xe4\x93\x02\x1b*\x19/invocations/{invocation}\x12~\n" +
+	"\x06_scope2\xe4\x14\n" +
+	"\vInvocations\x12\xb4\x01\n" +
+	"\x10CancelInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"f\x8a\xe7\x187\n" +
+	"\x11cancel_invocation\x12\x14Cancel an invocation\x1a\f\xc8\x01\xca\x01\x90\x03\x94\x03\x99\x03\xf7\x03\x82\xd3\xe4\x93\x02%2#/invocations/{invocation_id}/cancel\x12\xaa\x01\n" +
+	"\x0eKillInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"^\x8a\xe7\x181\n" +
+	"\x0fkill_invocation\x12\x12Kill an invocation\x1a\n" +
+	"\xc8\x01\x90\x03\x94\x03\x99\x03\xf7\x03\x82\xd3\xe4\x93\x02#2!/invocations/{invocation_id}/kill\x12\xb0\x01\n" +
+	"\x0fPauseInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"c\x8a\xe7\x185\n" +
+	"\x10pause_invocation\x12\x13Pause an invocation\x1a\f\xc8\x01\xca\x01\x90\x03\x94\x03\x99\x03\xf7\x03\x82\xd3\xe4\x93\x02$2\"/invocations/{invocation_id}/pause\x12\xb0\x01\n" +
+	"\x10ResumeInvocation\x12\x17.admin.v1.ResumeRequest\x1a\x1b.admin.v1.OperationResponse\"f\x8a\xe7\x187\n" +
+	"\x11resume_invocation\x12\x14Resume an invocation\x1a\f\xc8\x01\x90\x03\x94\x03\x99\x03\xa9\x03\xf7\x03\x82\xd3\xe4\x93\x02%2#/invocations/{invocation_id}/resume\x12\xdb\x01\n" +
+	"\x11RestartInvocation\x12\x18.admin.v1.RestartRequest\x1a\x19.admin.v1.RestartResponse\"\x90\x01\x8a\xe7\x18Y\n" +
+	"\x19restart_as_new_invocation\x12*Repeat a completed invocation as a new one\x1a\x10\xc8\x01\x90\x03\x94\x03\x99\x03\x9a\x03\xa6\x03\xa9\x03\xf7\x03\x82\xd3\xe4\x93\x02-2+/invocations/{invocation_id}/restart-as-new\x12\xb8\x01\n" +
+	"\x0fPurgeInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"k\x8a\xe7\x18=\n" +
+	"\x10purge_invocation\x12\x1dForget a completed invocation\x1a\n" +
+	"\xc8\x01\x90\x03\x94\x03\x99\x03\xf7\x03\x82\xd3\xe4\x93\x02$2\"/invocations/{invocation_id}/purge\x12\xd3\x01\n" +
+	"\x16PurgeJournalInvocation\x12\x1b.admin.v1.InvocationRequest\x1a\x1b.admin.v1.OperationResponse\"\x7f\x8a\xe7\x18I\n" +
+	"\rpurge_journal\x12,Forget the journal of a completed invocation\x1a\n" +
+	"\xc8\x01\x90\x03\x94\x03\x99\x03\xf7\x03\x82\xd3\xe4\x93\x02,2*/invocations/{invocation_id}/purge-journal\x12\xcf\x01\n" +
+	"\x10DeleteInvocation\x12!.admin.v1.DeleteInvocationRequest\x1a\x1b.admin.v1.OperationResponse\"{\x8a\xe7\x18S\n" +
+	"\x11delete_invocation\x120Cancel, kill or purge an invocation (deprecated)\x1a\f\xca\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x1e*\x1c/invocations/{invocation_id}\x12~\n" +
 	"\x11CancelInvocations\x12\x16.admin.v1.BatchRequest\x1a\x17.admin.v1.BatchResponse\"8\x82\xd3\xe4\x93\x022:\x01*\"-/internal/invocations_batch_operations/cancel\x12z\n" +
 	"\x0fKillInvocations\x12\x16.admin.v1.BatchRequest\x1a\x17.admin.v1.BatchResponse\"6\x82\xd3\xe4\x93\x020:\x01*\"+/internal/invocations_batch_operations/kill\x12|\n" +
 	"\x10PauseInvocations\x12\x16.admin.v1.BatchRequest\x1a\x17.admin.v1.BatchResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/internal/invocations_batch_operations/pause\x12~\n" +
 	"\x11ResumeInvocations\x12\x16.admin.v1.BatchRequest\x1a\x17.admin.v1.BatchResponse\"8\x82\xd3\xe4\x93\x022:\x01*\"-/internal/invocations_batch_operations/resume\x12\x8e\x01\n" +
 	"\x12RestartInvocations\x12\x16.admin.v1.BatchRequest\x1a\x1e.admin.v1.BatchRestartResponse\"@\x82\xd3\xe4\x93\x02::\x01*\"5/internal/invocations_batch_operations/restart-as-new\x12|\n" +
 	"\x10PurgeInvocations\x12\x16.admin.v1.BatchRequest\x1a\x17.admin.v1.BatchResponse\"7\x82\xd3\xe4\x93\x021:\x01*\",/internal/invocations_batch_operations/purge\x12\x8b\x01\n" +
-	"\x17PurgeJournalInvocations\x12\x16.admin.v1.BatchRequest\x1a\x17.admin.v1.BatchResponse\"?\x82\xd3\xe4\x93\x029:\x01*\"4/internal/invocations_batch_operations/purge-journal\x12n\n" +
-	"\vModifyState\x12\x1c.admin.v1.ModifyStateRequest\x1a\x1b.admin.v1.OperationResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/services/{service}/stateB\x1eZ\x1creprise/api/admin/v1;adminv1b\x06proto3"
+	"\x17PurgeJournalInvocations\x12\x16.admin.v1.BatchRequest\x1a\x17.admin.v1.BatchResponse\"?\x82\xd3\xe4\x93\x029:\x01*\"4/internal/invocations_batch_operations/purge-journal\x12\xb2\x01\n" +
+	"\vModifyState\x12\x1c.admin.v1.ModifyStateRequest\x1a\x1b.admin.v1.OperationResponse\"h\x8a\xe7\x18@\n" +
+	"\x14modify_service_state\x12\x1aReplace the state of a key\x1a\f\xca\x01\x90\x03\x94\x03\x95\x03\x99\x03\xf4\x03\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/services/{service}/stateB\x1eZ\x1creprise/api/admin/v1;adminv1b\x06proto3"
 
 var (
 	file_admin_v1_invocations_proto_rawDescOnce sync.Once
@@ -822,6 +826,7 @@ func file_admin_v1_invocations_proto_init() {
 		return
 	}
 	file_admin_v1_json_proto_init()
+	file_admin_v1_openapi_proto_init()
 	file_admin_v1_invocations_proto_msgTypes[1].OneofWrappers = []any{}
 	file_admin_v1_invocations_proto_msgTypes[2].OneofWrappers = []any{}
 	file_admin_v1_invocations_proto_msgTypes[3].OneofWrappers = []any{}

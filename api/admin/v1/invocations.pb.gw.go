@@ -41,13 +41,13 @@ func request_Invocations_CancelInvocation_0(ctx context.Context, marshaler runti
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -62,13 +62,13 @@ func local_request_Invocations_CancelInvocation_0(ctx context.Context, marshaler
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	msg, err := server.CancelInvocation(ctx, &protoReq)
 	return msg, metadata, err
@@ -80,13 +80,13 @@ func request_Invocations_KillInvocation_0(ctx context.Context, marshaler runtime
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -101,13 +101,13 @@ func local_request_Invocations_KillInvocation_0(ctx context.Context, marshaler r
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	msg, err := server.KillInvocation(ctx, &protoReq)
 	return msg, metadata, err
@@ -119,13 +119,13 @@ func request_Invocations_PauseInvocation_0(ctx context.Context, marshaler runtim
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -140,19 +140,19 @@ func local_request_Invocations_PauseInvocation_0(ctx context.Context, marshaler 
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	msg, err := server.PauseInvocation(ctx, &protoReq)
 	return msg, metadata, err
 }
 
-var filter_Invocations_ResumeInvocation_0 = &utilities.DoubleArray{Encoding: map[string]int{"invocation": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
+var filter_Invocations_ResumeInvocation_0 = &utilities.DoubleArray{Encoding: map[string]int{"invocation_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
 func request_Invocations_ResumeInvocation_0(ctx context.Context, marshaler runtime.Marshaler, client InvocationsClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
@@ -160,13 +160,13 @@ func request_Invocations_ResumeInvocation_0(ctx context.Context, marshaler runti
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
@@ -187,13 +187,13 @@ func local_request_Invocations_ResumeInvocation_0(ctx context.Context, marshaler
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
@@ -205,7 +205,7 @@ func local_request_Invocations_ResumeInvocation_0(ctx context.Context, marshaler
 	return msg, metadata, err
 }
 
-var filter_Invocations_RestartInvocation_0 = &utilities.DoubleArray{Encoding: map[string]int{"invocation": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
+var filter_Invocations_RestartInvocation_0 = &utilities.DoubleArray{Encoding: map[string]int{"invocation_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
 func request_Invocations_RestartInvocation_0(ctx context.Context, marshaler runtime.Marshaler, client InvocationsClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
@@ -213,13 +213,13 @@ func request_Invocations_RestartInvocation_0(ctx context.Context, marshaler runt
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
@@ -240,13 +240,13 @@ func local_request_Invocations_RestartInvocation_0(ctx context.Context, marshale
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
@@ -264,13 +264,13 @@ func request_Invocations_PurgeInvocation_0(ctx context.Context, marshaler runtim
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -285,13 +285,13 @@ func local_request_Invocations_PurgeInvocation_0(ctx context.Context, marshaler 
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	msg, err := server.PurgeInvocation(ctx, &protoReq)
 	return msg, metadata, err
@@ -303,13 +303,13 @@ func request_Invocations_PurgeJournalInvocation_0(ctx context.Context, marshaler
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if req.Body != nil {
 		_, _ = io.Copy(io.Discard, req.Body)
@@ -324,19 +324,19 @@ func local_request_Invocations_PurgeJournalInvocation_0(ctx context.Context, mar
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	msg, err := server.PurgeJournalInvocation(ctx, &protoReq)
 	return msg, metadata, err
 }
 
-var filter_Invocations_DeleteInvocation_0 = &utilities.DoubleArray{Encoding: map[string]int{"invocation": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
+var filter_Invocations_DeleteInvocation_0 = &utilities.DoubleArray{Encoding: map[string]int{"invocation_id": 0}, Base: []int{1, 1, 0}, Check: []int{0, 1, 2}}
 
 func request_Invocations_DeleteInvocation_0(ctx context.Context, marshaler runtime.Marshaler, client InvocationsClient, req *http.Request, pathParams map[string]string) (proto.Message, runtime.ServerMetadata, error) {
 	var (
@@ -344,13 +344,13 @@ func request_Invocations_DeleteInvocation_0(ctx context.Context, marshaler runti
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
@@ -371,13 +371,13 @@ func local_request_Invocations_DeleteInvocation_0(ctx context.Context, marshaler
 		metadata runtime.ServerMetadata
 		err      error
 	)
-	val, ok := pathParams["invocation"]
+	val, ok := pathParams["invocation_id"]
 	if !ok {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation")
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "missing parameter %s", "invocation_id")
 	}
-	protoReq.Invocation, err = runtime.String(val)
+	protoReq.InvocationId, err = runtime.String(val)
 	if err != nil {
-		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation", err)
+		return nil, metadata, status.Errorf(codes.InvalidArgument, "type mismatch, parameter: %s, error: %v", "invocation_id", err)
 	}
 	if err := req.ParseForm(); err != nil {
 		return nil, metadata, status.Errorf(codes.InvalidArgument, "%v", err)
@@ -635,7 +635,7 @@ func RegisterInvocationsHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/CancelInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/cancel"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/CancelInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/cancel"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -655,7 +655,7 @@ func RegisterInvocationsHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/KillInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/kill"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/KillInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/kill"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -675,7 +675,7 @@ func RegisterInvocationsHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/PauseInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/pause"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/PauseInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/pause"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -695,7 +695,7 @@ func RegisterInvocationsHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/ResumeInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/resume"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/ResumeInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/resume"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -715,7 +715,7 @@ func RegisterInvocationsHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/RestartInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/restart-as-new"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/RestartInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/restart-as-new"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -735,7 +735,7 @@ func RegisterInvocationsHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/PurgeInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/purge"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/PurgeInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/purge"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -755,7 +755,7 @@ func RegisterInvocationsHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/PurgeJournalInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/purge-journal"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/PurgeJournalInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/purge-journal"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -775,7 +775,7 @@ func RegisterInvocationsHandlerServer(ctx context.Context, mux *runtime.ServeMux
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/DeleteInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/admin.v1.Invocations/DeleteInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -993,7 +993,7 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/CancelInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/cancel"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/CancelInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/cancel"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1010,7 +1010,7 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/KillInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/kill"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/KillInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/kill"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1027,7 +1027,7 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/PauseInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/pause"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/PauseInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/pause"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1044,7 +1044,7 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/ResumeInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/resume"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/ResumeInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/resume"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1061,7 +1061,7 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/RestartInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/restart-as-new"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/RestartInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/restart-as-new"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1078,7 +1078,7 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/PurgeInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/purge"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/PurgeInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/purge"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1095,7 +1095,7 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/PurgeJournalInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}/purge-journal"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/PurgeJournalInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}/purge-journal"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1112,7 +1112,7 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/DeleteInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation}"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/admin.v1.Invocations/DeleteInvocation", runtime.WithHTTPPathPattern("/invocations/{invocation_id}"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -1265,14 +1265,14 @@ func RegisterInvocationsHandlerClient(ctx context.Context, mux *runtime.ServeMux
 }
 
 var (
-	pattern_Invocations_CancelInvocation_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation", "cancel"}, ""))
-	pattern_Invocations_KillInvocation_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation", "kill"}, ""))
-	pattern_Invocations_PauseInvocation_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation", "pause"}, ""))
-	pattern_Invocations_ResumeInvocation_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation", "resume"}, ""))
-	pattern_Invocations_RestartInvocation_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation", "restart-as-new"}, ""))
-	pattern_Invocations_PurgeInvocation_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation", "purge"}, ""))
-	pattern_Invocations_PurgeJournalInvocation_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation", "purge-journal"}, ""))
-	pattern_Invocations_DeleteInvocation_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1}, []string{"invocations", "invocation"}, ""))
+	pattern_Invocations_CancelInvocation_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation_id", "cancel"}, ""))
+	pattern_Invocations_KillInvocation_0          = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation_id", "kill"}, ""))
+	pattern_Invocations_PauseInvocation_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation_id", "pause"}, ""))
+	pattern_Invocations_ResumeInvocation_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation_id", "resume"}, ""))
+	pattern_Invocations_RestartInvocation_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation_id", "restart-as-new"}, ""))
+	pattern_Invocations_PurgeInvocation_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation_id", "purge"}, ""))
+	pattern_Invocations_PurgeJournalInvocation_0  = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1, 2, 2}, []string{"invocations", "invocation_id", "purge-journal"}, ""))
+	pattern_Invocations_DeleteInvocation_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 1, 0, 4, 1, 5, 1}, []string{"invocations", "invocation_id"}, ""))
 	pattern_Invocations_CancelInvocations_0       = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"internal", "invocations_batch_operations", "cancel"}, ""))
 	pattern_Invocations_KillInvocations_0         = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"internal", "invocations_batch_operations", "kill"}, ""))
 	pattern_Invocations_PauseInvocations_0        = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 2, 2}, []string{"internal", "invocations_batch_operations", "pause"}, ""))

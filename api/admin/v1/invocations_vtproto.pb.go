@@ -48,10 +48,10 @@ func (m *InvocationRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
-	if len(m.Invocation) > 0 {
-		i -= len(m.Invocation)
-		copy(dAtA[i:], m.Invocation)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Invocation)))
+	if len(m.InvocationId) > 0 {
+		i -= len(m.InvocationId)
+		copy(dAtA[i:], m.InvocationId)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.InvocationId)))
 		i--
 		dAtA[i] = 0xa
 	}
@@ -95,10 +95,10 @@ func (m *ResumeRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x12
 	}
-	if len(m.Invocation) > 0 {
-		i -= len(m.Invocation)
-		copy(dAtA[i:], m.Invocation)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Invocation)))
+	if len(m.InvocationId) > 0 {
+		i -= len(m.InvocationId)
+		copy(dAtA[i:], m.InvocationId)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.InvocationId)))
 		i--
 		dAtA[i] = 0xa
 	}
@@ -149,10 +149,10 @@ func (m *RestartRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i--
 		dAtA[i] = 0x12
 	}
-	if len(m.Invocation) > 0 {
-		i -= len(m.Invocation)
-		copy(dAtA[i:], m.Invocation)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Invocation)))
+	if len(m.InvocationId) > 0 {
+		i -= len(m.InvocationId)
+		copy(dAtA[i:], m.InvocationId)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.InvocationId)))
 		i--
 		dAtA[i] = 0xa
 	}
@@ -196,10 +196,10 @@ func (m *DeleteInvocationRequest) MarshalToSizedBufferVT(dAtA []byte) (int, erro
 		i--
 		dAtA[i] = 0x12
 	}
-	if len(m.Invocation) > 0 {
-		i -= len(m.Invocation)
-		copy(dAtA[i:], m.Invocation)
-		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.Invocation)))
+	if len(m.InvocationId) > 0 {
+		i -= len(m.InvocationId)
+		copy(dAtA[i:], m.InvocationId)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.InvocationId)))
 		i--
 		dAtA[i] = 0xa
 	}
@@ -629,7 +629,7 @@ func (m *InvocationRequest) SizeVT() (n int) {
 	}
 	var l int
 	_ = l
-	l = len(m.Invocation)
+	l = len(m.InvocationId)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
@@ -643,7 +643,7 @@ func (m *ResumeRequest) SizeVT() (n int) {
 	}
 	var l int
 	_ = l
-	l = len(m.Invocation)
+	l = len(m.InvocationId)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
@@ -661,7 +661,7 @@ func (m *RestartRequest) SizeVT() (n int) {
 	}
 	var l int
 	_ = l
-	l = len(m.Invocation)
+	l = len(m.InvocationId)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
@@ -683,7 +683,7 @@ func (m *DeleteInvocationRequest) SizeVT() (n int) {
 	}
 	var l int
 	_ = l
-	l = len(m.Invocation)
+	l = len(m.InvocationId)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
@@ -888,7 +888,7 @@ func (m *InvocationRequest) UnmarshalVT(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Invocation", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field InvocationId", wireType)
 			}
 			var stringLen uint64
 			for shift := uint(0); ; shift += 7 {
@@ -916,7 +916,7 @@ func (m *InvocationRequest) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Invocation = string(dAtA[iNdEx:postIndex])
+			m.InvocationId = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
@@ -971,7 +971,7 @@ func (m *ResumeRequest) UnmarshalVT(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Invocation", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field InvocationId", wireType)
 			}
 			var stringLen uint64
 			for shift := uint(0); ; shift += 7 {
@@ -999,7 +999,7 @@ func (m *ResumeRequest) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Invocation = string(dAtA[iNdEx:postIndex])
+			m.InvocationId = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		case 2:
 			if wireType != 2 {
@@ -1087,7 +1087,7 @@ func (m *RestartRequest) UnmarshalVT(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Invocation", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field InvocationId", wireType)
 			}
 			var stringLen uint64
 			for shift := uint(0); ; shift += 7 {
@@ -1115,7 +1115,7 @@ func (m *RestartRequest) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Invocation = string(dAtA[iNdEx:postIndex])
+			m.InvocationId = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		case 2:
 			if wireType != 2 {
@@ -1236,7 +1236,7 @@ func (m *DeleteInvocationRequest) UnmarshalVT(dAtA []byte) error {
 		switch fieldNum {
 		case 1:
 			if wireType != 2 {
-				return fmt.Errorf("proto: wrong wireType = %d for field Invocation", wireType)
+				return fmt.Errorf("proto: wrong wireType = %d for field InvocationId", wireType)
 			}
 			var stringLen uint64
 			for shift := uint(0); ; shift += 7 {
@@ -1264,7 +1264,7 @@ func (m *DeleteInvocationRequest) UnmarshalVT(dAtA []byte) error {
 			if postIndex > l {
 				return io.ErrUnexpectedEOF
 			}
-			m.Invocation = string(dAtA[iNdEx:postIndex])
+			m.InvocationId = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
 		case 2:
 			if wireType != 2 {

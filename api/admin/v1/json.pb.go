@@ -34,6 +34,7 @@ const (
 	Json_JSON_RAW            Json = 2 // the text is JSON and written as it is
 	Json_JSON_NULL_IF_ABSENT Json = 3 // `null` when not set
 	Json_JSON_OMIT_EMPTY     Json = 4 // a list that is written only with members
+	Json_JSON_WHOLE          Json = 5 // what is written for the message is this field alone: a list, or a text that is JSON
 )
 
 // Enum value maps for Json.
@@ -44,6 +45,7 @@ var (
 		2: "JSON_RAW",
 		3: "JSON_NULL_IF_ABSENT",
 		4: "JSON_OMIT_EMPTY",
+		5: "JSON_WHOLE",
 	}
 	Json_value = map[string]int32{
 		"JSON_UNSPECIFIED":    0,
@@ -51,6 +53,7 @@ var (
 		"JSON_RAW":            2,
 		"JSON_NULL_IF_ABSENT": 3,
 		"JSON_OMIT_EMPTY":     4,
+		"JSON_WHOLE":          5,
 	}
 )
 
@@ -102,13 +105,15 @@ var File_admin_v1_json_proto protoreflect.FileDescriptor
 
 const file_admin_v1_json_proto_rawDesc = "" +
 	"\n" +
-	"\x13admin/v1/json.proto\x12\badmin.v1\x1a google/protobuf/descriptor.proto*i\n" +
+	"\x13admin/v1/json.proto\x12\badmin.v1\x1a google/protobuf/descriptor.proto*y\n" +
 	"\x04Json\x12\x14\n" +
 	"\x10JSON_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vJSON_HIDDEN\x10\x01\x12\f\n" +
 	"\bJSON_RAW\x10\x02\x12\x17\n" +
 	"\x13JSON_NULL_IF_ABSENT\x10\x03\x12\x13\n" +
-	"\x0fJSON_OMIT_EMPTY\x10\x04:C\n" +
+	"\x0fJSON_OMIT_EMPTY\x10\x04\x12\x0e\n" +
+	"\n" +
+	"JSON_WHOLE\x10\x05:C\n" +
 	"\x04json\x12\x1d.google.protobuf.FieldOptions\x18\xf0\x8c\x03 \x01(\x0e2\x0e.admin.v1.JsonR\x04jsonB\x1eZ\x1creprise/api/admin/v1;adminv1b\x06proto3"
 
 var (

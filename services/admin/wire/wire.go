@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"slices"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/admin"
@@ -119,7 +120,23 @@ func New(n *node.Node, ln net.Listener, partitions admin.Partitions, sql http.Ha
 	a.IngressEndpoint = func() string { return ingressURL(n) }
 	a.Query = sql
 	a.ConcurrentRequestsMax = int(cfg.Admin.RequestsMax)
+	a.DisableWebUI = cfg.Admin.DisableWebUI
+	a.Health = func() (string, []uint32, bool) { return clusterHealth(n) }
 	return admin.New(a, reg, partitions, n.Host)
+}
+
+// clusterHealth names the cluster and the nodes that keep its metadata.
+func clusterHealth(n *node.Node) (name string, members []uint32, ok bool) {
+	now := n.View.Current()
+	if now.Cluster == nil {
+		return "", nil, false
+	}
+	for _, known := range now.Nodes {
+		if slices.Contains(known.Roles, metastore.RoleMetadata) {
+			members = append(members, known.Id)
+		}
+	}
+	return now.Cluster.Name, members, true
 }
 
 // ingressURL is where clients reach an ingress: what is configured here, else what one has announced.
