@@ -22,5 +22,6 @@
 //	epochs/<partition:4>           Epoch
 //	chains/<partition:4>           Chain: its last segments
 //	pages/<partition:4>/<page:8>   Chain: 32 older segments, never changed
-//	schema                         Schema
+//	schema                         Schema: names the documents that hold its deployments
+//	documents/<SHA-256:64>         a chunk of a Deployment, never changed
 package metastore

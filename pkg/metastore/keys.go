@@ -1,6 +1,7 @@
 package metastore
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -13,8 +14,12 @@ type keys struct{ root string }
 
 func newKeys(cluster string) keys { return keys{root: "/reprise/v1/" + cluster + "/"} }
 
-func (k keys) cluster() string         { return k.root + "cluster" }
-func (k keys) schema() string          { return k.root + "schema" }
+func (k keys) cluster() string   { return k.root + "cluster" }
+func (k keys) schema() string    { return k.root + "schema" }
+func (k keys) documents() string { return k.root + "documents/" }
+func (k keys) document(hash []byte) string {
+	return k.documents() + hex.EncodeToString(hash)
+}
 func (k keys) name(name string) string { return k.root + "names/" + name }
 func (k keys) node(n id.Node) string   { return fmt.Sprintf("%snodes/%08x", k.root, uint32(n)) }
 func (k keys) nodes() string           { return k.root + "nodes/" }

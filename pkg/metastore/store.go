@@ -194,64 +194,6 @@ func checkFormat(c *storedv1.Cluster) error {
 	return nil
 }
 
-// Schema returns the schema; before the first deployment an empty one of version 0.
-func (s *Store) Schema(ctx context.Context) (sch *storedv1.Schema, err error) {
-	err = s.tries(ctx, slowTry, func(ctx context.Context) (err error) {
-		sch, _, err = s.schema(ctx)
-		return err
-	})
-	return sch, err
-}
-
-func (s *Store) schema(ctx context.Context) (*storedv1.Schema, int64, error) {
-	items, _, err := s.kv.Read(ctx, Range{Key: s.keys.schema()})
-	if err != nil {
-		return nil, 0, err
-	}
-	sch := &storedv1.Schema{}
-	rev, err := decode(items[0], sch)
-	return sch, rev, err
-}
-
-// UpdateSchema stores what f makes of the schema, with the next version, and returns it. f may be
-// called several times, must not change its argument, and returns it to change nothing.
-func (s *Store) UpdateSchema(ctx context.Context, f func(*storedv1.Schema) (*storedv1.Schema, error)) (*storedv1.Schema, error) {
-	var mine, result *storedv1.Schema // mine: what a try with an unknown outcome wrote
-	err := s.change(ctx, func(ctx context.Context) error {
-		now, rev, err := s.schema(ctx)
-		if err != nil {
-			return err
-		}
-		if mine != nil && proto.Equal(now, mine) {
-			result = mine
-			return nil
-		}
-		next, err := f(now)
-		if err != nil {
-			return final(err)
-		}
-		if next == now {
-			result = now
-			return nil
-		}
-		next.Version = now.Version + 1
-		w, err := put(s.keys.schema(), next)
-		if err != nil {
-			return err
-		}
-		mine, result = next, next
-		return s.write(ctx, []Cond{{Key: w.Key, Modified: rev}}, w)
-	})
-	var f2 *finalError
-	if errors.As(err, &f2) {
-		return nil, f2.err // the caller's own error, as it was
-	}
-	if err != nil {
-		return nil, fmt.Errorf("update schema: %w", err)
-	}
-	return result, nil
-}
-
 // finalError keeps an error of a caller's function from being taken for one of the store's and tried again.
 type finalError struct{ err error }
 

@@ -2,7 +2,6 @@ package metastore_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -247,30 +246,6 @@ func TestChainPages(t *testing.T) {
 	got, _, err := f.Read(t.Context(), metastore.Range{Key: "/reprise/v1/test/chains/0003"})
 	if err != nil || len(got[0][0].Value) > 48*64 {
 		t.Errorf("the chain's key has %d bytes (%v)", len(got[0][0].Value), err)
-	}
-}
-
-func TestUpdateSchema(t *testing.T) {
-	add := func(sch *storedv1.Schema) (*storedv1.Schema, error) {
-		next := proto.CloneOf(sch)
-		next.Deployments = append(next.Deployments, &storedv1.Deployment{Uri: fmt.Sprint(len(next.Deployments))})
-		return next, nil
-	}
-	for _, fault := range []metatest.Fault{metatest.None, metatest.Refused, metatest.LostAfter, metatest.LostCall} {
-		s, f := newStore(t)
-		f.Inject = func(op string, n int) metatest.Fault { return pick(op == "txn" && n == 1, fault) }
-		got := must[*storedv1.Schema](t)(s.UpdateSchema(t.Context(), add))
-		if got.Version != 1 || len(got.Deployments) != 1 {
-			t.Errorf("fault %d: %v", fault, got)
-		}
-		same := must[*storedv1.Schema](t)(s.UpdateSchema(t.Context(), func(sch *storedv1.Schema) (*storedv1.Schema, error) { return sch, nil }))
-		if !proto.Equal(same, must[*storedv1.Schema](t)(s.Schema(t.Context()))) || same.Version != 1 {
-			t.Errorf("no change: %v", same)
-		}
-		errMine := errs.Newf(errs.Unavailable, "mine")
-		if _, err := s.UpdateSchema(t.Context(), func(*storedv1.Schema) (*storedv1.Schema, error) { return nil, errMine }); !errors.Is(err, errMine) || !errs.Is(err, errs.Unavailable) {
-			t.Errorf("the caller's error became %v", err)
-		}
 	}
 }
 

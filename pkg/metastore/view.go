@@ -149,12 +149,12 @@ func (v *View) load(ctx context.Context) (*loaded, int64, error) {
 	k := v.store.keys
 	tctx, cancel := context.WithTimeout(ctx, slowTry)
 	defer cancel()
-	got, rev, err := v.store.kv.Read(tctx, Range{Key: k.cluster()}, Range{Key: k.schema()},
+	got, rev, err := v.store.kv.Read(tctx, Range{Key: k.cluster()}, Range{Key: k.schema()}, Range{Key: k.documents(), Prefix: true},
 		Range{Key: k.nodes(), Prefix: true}, Range{Key: k.epochs(), Prefix: true}, Range{Key: k.presences(), Prefix: true})
 	if err != nil {
 		return nil, 0, err
 	}
-	l := &loaded{keys: k, items: map[string]Item{}}
+	l := &loaded{keys: k, items: map[string]Item{}, documents: documents{}}
 	for _, items := range got {
 		for _, it := range items {
 			l.items[it.Key] = it
@@ -165,8 +165,15 @@ func (v *View) load(ctx context.Context) (*loaded, int64, error) {
 
 // loaded is the raw copy that a snapshot is made of.
 type loaded struct {
-	keys  keys
-	items map[string]Item
+	keys      keys
+	items     map[string]Item
+	documents documents // decoded
+}
+
+// document returns a chunk.
+func (l *loaded) document(hash []byte) ([]byte, bool) {
+	it, ok := l.items[l.keys.document(hash)]
+	return it.Value, ok
 }
 
 // take applies changes and tells whether any of them shows in a snapshot.
@@ -174,11 +181,14 @@ func (l *loaded) take(events []Event) bool {
 	shows := false
 	for _, e := range events {
 		k := l.keys
-		if e.Key != k.cluster() && e.Key != k.schema() && !strings.HasPrefix(e.Key, k.nodes()) &&
-			!strings.HasPrefix(e.Key, k.epochs()) && !strings.HasPrefix(e.Key, k.presences()) {
+		switch {
+		case e.Key == k.cluster(), e.Key == k.schema(), strings.HasPrefix(e.Key, k.nodes()),
+			strings.HasPrefix(e.Key, k.epochs()), strings.HasPrefix(e.Key, k.presences()):
+			shows = true
+		case strings.HasPrefix(e.Key, k.documents()): // the schema that names it comes later
+		default:
 			continue
 		}
-		shows = true
 		if e.Deleted {
 			delete(l.items, e.Key)
 		} else {
@@ -202,11 +212,15 @@ func (v *View) publish(l *loaded) error {
 		s.Partitions = s.Cluster.Partitions
 	}
 	if it, ok := l.items[l.keys.schema()]; ok {
-		sch := &storedv1.Schema{}
-		if _, err := decode([]Item{it}, sch); err != nil {
+		root := &storedv1.Schema{}
+		if _, err := decode([]Item{it}, root); err != nil {
 			return err
 		}
-		if sch.Version != s.Registry.Version() {
+		if root.Version != s.Registry.Version() {
+			sch, err := l.documents.assemble(root, l.document)
+			if err != nil {
+				return err
+			}
 			s.Registry = schema.NewRegistry(sch, v.defaults)
 		}
 	}

@@ -682,11 +682,12 @@ func (x *Loglet) GetNonce() uint64 {
 	return 0
 }
 
-// Schema is the registry of deployments. One document in this release of the format.
+// Schema is the registry of deployments. As it is stored, it refers to documents that hold them.
 type Schema struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       uint64                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
-	Deployments   []*Deployment          `protobuf:"bytes,2,rep,name=deployments,proto3" json:"deployments,omitempty"` // oldest first
+	Deployments   []*Deployment          `protobuf:"bytes,2,rep,name=deployments,proto3" json:"deployments,omitempty"` // oldest first; stored in here only by builds before documents
+	Documents     []*DocumentRef         `protobuf:"bytes,3,rep,name=documents,proto3" json:"documents,omitempty"`     // stored only: where the deployments are, oldest first
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -735,6 +736,58 @@ func (x *Schema) GetDeployments() []*Deployment {
 	return nil
 }
 
+func (x *Schema) GetDocuments() []*DocumentRef {
+	if x != nil {
+		return x.Documents
+	}
+	return nil
+}
+
+// DocumentRef names the chunks of an immutable document, in order.
+type DocumentRef struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunks        [][]byte               `protobuf:"bytes,1,rep,name=chunks,proto3" json:"chunks,omitempty"` // SHA-256 of each
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DocumentRef) Reset() {
+	*x = DocumentRef{}
+	mi := &file_stored_v1_metadata_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DocumentRef) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DocumentRef) ProtoMessage() {}
+
+func (x *DocumentRef) ProtoReflect() protoreflect.Message {
+	mi := &file_stored_v1_metadata_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DocumentRef.ProtoReflect.Descriptor instead.
+func (*DocumentRef) Descriptor() ([]byte, []int) {
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DocumentRef) GetChunks() [][]byte {
+	if x != nil {
+		return x.Chunks
+	}
+	return nil
+}
+
 type Header struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // lower case
@@ -745,7 +798,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[8]
+	mi := &file_stored_v1_metadata_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +810,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[8]
+	mi := &file_stored_v1_metadata_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +823,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{8}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Header) GetName() string {
@@ -799,7 +852,7 @@ type Lambda struct {
 
 func (x *Lambda) Reset() {
 	*x = Lambda{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[9]
+	mi := &file_stored_v1_metadata_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +864,7 @@ func (x *Lambda) String() string {
 func (*Lambda) ProtoMessage() {}
 
 func (x *Lambda) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[9]
+	mi := &file_stored_v1_metadata_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +877,7 @@ func (x *Lambda) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lambda.ProtoReflect.Descriptor instead.
 func (*Lambda) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{9}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Lambda) GetArn() string {
@@ -869,7 +922,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[10]
+	mi := &file_stored_v1_metadata_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +934,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[10]
+	mi := &file_stored_v1_metadata_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +947,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{10}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Deployment) GetId() []byte {
@@ -998,7 +1051,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[11]
+	mi := &file_stored_v1_metadata_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1010,7 +1063,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[11]
+	mi := &file_stored_v1_metadata_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1023,7 +1076,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{11}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Notice) GetCode() string {
@@ -1053,7 +1106,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[12]
+	mi := &file_stored_v1_metadata_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1118,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[12]
+	mi := &file_stored_v1_metadata_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1131,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{12}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RetryPolicy) GetInitialIntervalMs() int64 {
@@ -1133,7 +1186,7 @@ type Options struct {
 
 func (x *Options) Reset() {
 	*x = Options{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[13]
+	mi := &file_stored_v1_metadata_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1145,7 +1198,7 @@ func (x *Options) String() string {
 func (*Options) ProtoMessage() {}
 
 func (x *Options) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[13]
+	mi := &file_stored_v1_metadata_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1158,7 +1211,7 @@ func (x *Options) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Options.ProtoReflect.Descriptor instead.
 func (*Options) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{13}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Options) GetInactivityTimeoutMs() int64 {
@@ -1232,7 +1285,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[14]
+	mi := &file_stored_v1_metadata_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1244,7 +1297,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[14]
+	mi := &file_stored_v1_metadata_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1257,7 +1310,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{14}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Service) GetName() string {
@@ -1324,7 +1377,7 @@ type Handler struct {
 
 func (x *Handler) Reset() {
 	*x = Handler{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[15]
+	mi := &file_stored_v1_metadata_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1336,7 +1389,7 @@ func (x *Handler) String() string {
 func (*Handler) ProtoMessage() {}
 
 func (x *Handler) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[15]
+	mi := &file_stored_v1_metadata_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1349,7 +1402,7 @@ func (x *Handler) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handler.ProtoReflect.Descriptor instead.
 func (*Handler) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{15}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Handler) GetName() string {
@@ -1412,7 +1465,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[16]
+	mi := &file_stored_v1_metadata_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1477,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[16]
+	mi := &file_stored_v1_metadata_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1490,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{16}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Input) GetRequired() bool {
@@ -1472,7 +1525,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[17]
+	mi := &file_stored_v1_metadata_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1537,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[17]
+	mi := &file_stored_v1_metadata_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1550,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{17}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Output) GetContentType() string {
@@ -1578,10 +1631,13 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\x14sequencer_generation\x18\x03 \x01(\rR\x13sequencerGeneration\x12 \n" +
 	"\vreplication\x18\x04 \x01(\tR\vreplication\x12\x18\n" +
 	"\anodeset\x18\x05 \x03(\rR\anodeset\x12\x14\n" +
-	"\x05nonce\x18\x06 \x01(\x06R\x05nonce\"[\n" +
+	"\x05nonce\x18\x06 \x01(\x06R\x05nonce\"\x91\x01\n" +
 	"\x06Schema\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\x04R\aversion\x127\n" +
-	"\vdeployments\x18\x02 \x03(\v2\x15.stored.v1.DeploymentR\vdeployments\"2\n" +
+	"\vdeployments\x18\x02 \x03(\v2\x15.stored.v1.DeploymentR\vdeployments\x124\n" +
+	"\tdocuments\x18\x03 \x03(\v2\x16.stored.v1.DocumentRefR\tdocuments\"%\n" +
+	"\vDocumentRef\x12\x16\n" +
+	"\x06chunks\x18\x01 \x03(\fR\x06chunks\"2\n" +
 	"\x06Header\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"V\n" +
@@ -1698,7 +1754,7 @@ func file_stored_v1_metadata_proto_rawDescGZIP() []byte {
 }
 
 var file_stored_v1_metadata_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_stored_v1_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_stored_v1_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_stored_v1_metadata_proto_goTypes = []any{
 	(StorageState)(0),      // 0: stored.v1.StorageState
 	(WorkerState)(0),       // 1: stored.v1.WorkerState
@@ -1710,45 +1766,47 @@ var file_stored_v1_metadata_proto_goTypes = []any{
 	(*Segment)(nil),        // 7: stored.v1.Segment
 	(*Loglet)(nil),         // 8: stored.v1.Loglet
 	(*Schema)(nil),         // 9: stored.v1.Schema
-	(*Header)(nil),         // 10: stored.v1.Header
-	(*Lambda)(nil),         // 11: stored.v1.Lambda
-	(*Deployment)(nil),     // 12: stored.v1.Deployment
-	(*Notice)(nil),         // 13: stored.v1.Notice
-	(*RetryPolicy)(nil),    // 14: stored.v1.RetryPolicy
-	(*Options)(nil),        // 15: stored.v1.Options
-	(*Service)(nil),        // 16: stored.v1.Service
-	(*Handler)(nil),        // 17: stored.v1.Handler
-	(*Input)(nil),          // 18: stored.v1.Input
-	(*Output)(nil),         // 19: stored.v1.Output
-	(ServiceType)(0),       // 20: stored.v1.ServiceType
-	(HandlerType)(0),       // 21: stored.v1.HandlerType
+	(*DocumentRef)(nil),    // 10: stored.v1.DocumentRef
+	(*Header)(nil),         // 11: stored.v1.Header
+	(*Lambda)(nil),         // 12: stored.v1.Lambda
+	(*Deployment)(nil),     // 13: stored.v1.Deployment
+	(*Notice)(nil),         // 14: stored.v1.Notice
+	(*RetryPolicy)(nil),    // 15: stored.v1.RetryPolicy
+	(*Options)(nil),        // 16: stored.v1.Options
+	(*Service)(nil),        // 17: stored.v1.Service
+	(*Handler)(nil),        // 18: stored.v1.Handler
+	(*Input)(nil),          // 19: stored.v1.Input
+	(*Output)(nil),         // 20: stored.v1.Output
+	(ServiceType)(0),       // 21: stored.v1.ServiceType
+	(HandlerType)(0),       // 22: stored.v1.HandlerType
 }
 var file_stored_v1_metadata_proto_depIdxs = []int32{
 	0,  // 0: stored.v1.Node.storage_state:type_name -> stored.v1.StorageState
 	1,  // 1: stored.v1.Node.worker_state:type_name -> stored.v1.WorkerState
 	7,  // 2: stored.v1.Chain.segments:type_name -> stored.v1.Segment
 	8,  // 3: stored.v1.Segment.loglet:type_name -> stored.v1.Loglet
-	12, // 4: stored.v1.Schema.deployments:type_name -> stored.v1.Deployment
-	10, // 5: stored.v1.Deployment.additional_headers:type_name -> stored.v1.Header
-	10, // 6: stored.v1.Deployment.metadata:type_name -> stored.v1.Header
-	16, // 7: stored.v1.Deployment.services:type_name -> stored.v1.Service
-	13, // 8: stored.v1.Deployment.info:type_name -> stored.v1.Notice
-	11, // 9: stored.v1.Deployment.lambda:type_name -> stored.v1.Lambda
-	14, // 10: stored.v1.Options.retry_policy:type_name -> stored.v1.RetryPolicy
-	20, // 11: stored.v1.Service.type:type_name -> stored.v1.ServiceType
-	10, // 12: stored.v1.Service.metadata:type_name -> stored.v1.Header
-	15, // 13: stored.v1.Service.options:type_name -> stored.v1.Options
-	17, // 14: stored.v1.Service.handlers:type_name -> stored.v1.Handler
-	21, // 15: stored.v1.Handler.type:type_name -> stored.v1.HandlerType
-	10, // 16: stored.v1.Handler.metadata:type_name -> stored.v1.Header
-	15, // 17: stored.v1.Handler.options:type_name -> stored.v1.Options
-	18, // 18: stored.v1.Handler.input:type_name -> stored.v1.Input
-	19, // 19: stored.v1.Handler.output:type_name -> stored.v1.Output
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	13, // 4: stored.v1.Schema.deployments:type_name -> stored.v1.Deployment
+	10, // 5: stored.v1.Schema.documents:type_name -> stored.v1.DocumentRef
+	11, // 6: stored.v1.Deployment.additional_headers:type_name -> stored.v1.Header
+	11, // 7: stored.v1.Deployment.metadata:type_name -> stored.v1.Header
+	17, // 8: stored.v1.Deployment.services:type_name -> stored.v1.Service
+	14, // 9: stored.v1.Deployment.info:type_name -> stored.v1.Notice
+	12, // 10: stored.v1.Deployment.lambda:type_name -> stored.v1.Lambda
+	15, // 11: stored.v1.Options.retry_policy:type_name -> stored.v1.RetryPolicy
+	21, // 12: stored.v1.Service.type:type_name -> stored.v1.ServiceType
+	11, // 13: stored.v1.Service.metadata:type_name -> stored.v1.Header
+	16, // 14: stored.v1.Service.options:type_name -> stored.v1.Options
+	18, // 15: stored.v1.Service.handlers:type_name -> stored.v1.Handler
+	22, // 16: stored.v1.Handler.type:type_name -> stored.v1.HandlerType
+	11, // 17: stored.v1.Handler.metadata:type_name -> stored.v1.Header
+	16, // 18: stored.v1.Handler.options:type_name -> stored.v1.Options
+	19, // 19: stored.v1.Handler.input:type_name -> stored.v1.Input
+	20, // 20: stored.v1.Handler.output:type_name -> stored.v1.Output
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_stored_v1_metadata_proto_init() }
@@ -1757,19 +1815,19 @@ func file_stored_v1_metadata_proto_init() {
 		return
 	}
 	file_stored_v1_invocation_proto_init()
-	file_stored_v1_metadata_proto_msgTypes[12].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[13].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[14].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[15].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[16].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[17].OneofWrappers = []any{}
+	file_stored_v1_metadata_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stored_v1_metadata_proto_rawDesc), len(file_stored_v1_metadata_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -89,6 +89,9 @@ func (f *Fake) Txn(ctx context.Context, conds []metastore.Cond, writes []metasto
 	if len(conds) > metastore.TxnOpsMax || len(writes) > metastore.TxnOpsMax {
 		return false, 0, errs.Newf(errs.Invalid, "transaction of %d conditions and %d writes", len(conds), len(writes))
 	}
+	if n := sizeOf(conds, writes); n > requestBytesMax {
+		return false, 0, errs.Newf(errs.Invalid, "transaction of %d bytes", n)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fault, err := f.faultLocked(ctx, "txn")
@@ -105,6 +108,19 @@ func (f *Fake) Txn(ctx context.Context, conds []metastore.Cond, writes []metasto
 		f.writeLocked(writes)
 	}
 	return err == nil, f.revisionLocked(), err
+}
+
+// requestBytesMax is what an etcd takes that is not told otherwise.
+const requestBytesMax = 3 << 19
+
+func sizeOf(conds []metastore.Cond, writes []metastore.Write) (n int) {
+	for _, c := range conds {
+		n += len(c.Key) + len(c.Value)
+	}
+	for _, w := range writes {
+		n += len(w.Key) + len(w.Value)
+	}
+	return n
 }
 
 // Watch implements metastore.KV.
