@@ -14,6 +14,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/partition"
 	"reprise/pkg/partition/partitiontest"
+	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
 )
 
@@ -172,5 +173,42 @@ func TestEventTextsAreBounded(t *testing.T) {
 	e := f.event()
 	if len(e.Message) != eventMessageMax-1 || len(e.Stacktrace) != eventStackMax {
 		t.Errorf("texts of %d and %d bytes", len(e.Message), len(e.Stacktrace))
+	}
+}
+
+// An activation of which no attempt began, since what it is pinned to was removed, is paused all the same: by an
+// operator, or when its retries are used up. It was as if older than the attempts of the activation before.
+func TestPauseWithoutADeployment(t *testing.T) {
+	for _, how := range []string{"operator", "policy"} {
+		t.Run(how, func(t *testing.T) {
+			l := newLoop(t, endpoint(t, func(p *peer) {
+				if p.Attempt > 1 {
+					output(p, "ok")
+					return
+				}
+				p.Send(partitiontest.Run(1), proposal(1, "x"), partitiontest.Suspension(nil, []uint32{17}))
+			}, false))
+			i := l.invoke(service("h"), "")
+			l.wantStatus(i, suspended)
+			before := l.reg.Stored().GetDeployments()
+			l.register()
+			l.signal(i, 17, "x")
+			waits := func() bool { return l.v.runs[i] != nil && l.v.runs[i].state == stateBackoff }
+			l.until("backing off", waits)
+			if how == "operator" {
+				l.askHold(i)
+			} else {
+				for range schema.Default().Retry.MaxAttempts - 1 { // an operator does not wait for each
+					l.until("backing off", waits)
+					l.askResume(i)
+					l.turn()
+				}
+			}
+			l.wantFailure(i, serviceproto.DocNoDeployment)
+			l.wantNothingHeld()
+			l.register(before...)
+			l.askResume(i)
+			l.wantValue(i, "ok")
+		})
 	}
 }

@@ -261,7 +261,7 @@ func (v *Invoker) tell(r *run) {
 	if r.told != nil && r.told.same(r.failure) {
 		return
 	}
-	rec, err := command.Append(v.scratch[:0], r.header(command.Event), &storedv1.EventFacts{Failure: r.failure.event()})
+	rec, err := command.Append(v.scratch[:0], v.header(r, command.Event), &storedv1.EventFacts{Failure: r.failure.event()})
 	if err != nil {
 		return // it is for people only
 	}
@@ -271,8 +271,15 @@ func (v *Invoker) tell(r *run) {
 	v.scratch = keep(rec)
 }
 
-// header begins a record about the activation.
-func (r *run) header(kind command.Kind) command.Header {
+// header begins a record about the activation. If no attempt was begun for it, the record comes after those of
+// earlier activations and leaders, or it would be dropped as older than these.
+func (v *Invoker) header(r *run, kind command.Kind) command.Header {
+	if r.number == 0 {
+		if replay, err := v.owner.Replay(r.Partition, r.ID, 0); err == nil { // else the next record may tell
+			r.number = replay.LastAttempt
+			replay.close()
+		}
+	}
 	return command.Header{Kind: kind, ID: r.ID, Incarnation: r.Incarnation, Activation: r.Activation.Activation, Attempt: r.number}
 }
 
@@ -292,7 +299,7 @@ func (v *Invoker) park(r *run, kind command.Kind) {
 		v.metrics.of(r.Partition).failed.Inc()
 		v.host.Log.LogAttrs(context.Background(), slog.LevelWarn, "attempt failed and is not tried again", r.about()...)
 	}
-	rec, err := command.Append(v.scratch[:0], r.header(kind), facts)
+	rec, err := command.Append(v.scratch[:0], v.header(r, kind), facts)
 	if err != nil || !v.owner.Propose(r.Partition, rec) { // or the partition is given up, which stops all
 		r.state = stateBackoff
 		v.wheel.arm(r, host.Millis(v.host.Clock)+refusalDelay.Milliseconds())
