@@ -217,6 +217,7 @@ func TestRoutes(t *testing.T) {
 		{"PUT", "/deployments/" + unknownID, expectation{status: 405, contentType: jsonType, body: `"restate_code":null}`}},
 		{"PUT", "/v3/deployments/" + unknownID, expectation{status: 405, contentType: jsonType}},
 		{"PUT", "/v2/deployments/" + unknownID, expectation{status: 400, contentType: textType}}, // PATCH without a body
+		{"PUT", "/deployments/foo", expectation{status: 405, contentType: jsonType}},
 		{"HEAD", "/services", expectation{status: 200, contentType: jsonType}},
 		{"HEAD", "/services/nope", expectation{status: 404, contentType: jsonType}},
 	} {

@@ -89,7 +89,7 @@ func (c *calls) runBatch(ctx context.Context, q *adminv1.BatchRequest, op operat
 	}
 	if q.Deployment != nil {
 		if *q.Deployment == "" || !checkChoice(*q.Deployment) {
-			return nil, misfit(http.StatusUnprocessableEntity, "%sdeployment: bad format", misshapen)
+			return nil, refuse(http.StatusBadRequest, "The request field 'deployment' is invalid. Reason: bad format")
 		}
 		op.choice = *q.Deployment
 	}

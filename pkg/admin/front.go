@@ -79,6 +79,10 @@ func (f *front) route(w http.ResponseWriter, r *http.Request, version int) {
 		r.Method = http.MethodGet
 	}
 	if r.Method == http.MethodPut && strings.HasPrefix(r.URL.Path, "/deployments/") {
+		if version != adminVersionMin && !isJSON(r.Header.Get("Content-Type")) {
+			noJSON().write(w)
+			return
+		}
 		if version != adminVersionMin {
 			(&answer{status: http.StatusMethodNotAllowed, text: "PUT deployment is deprecated, use PATCH instead"}).write(w)
 			return

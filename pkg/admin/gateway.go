@@ -156,7 +156,7 @@ func bodiless(path string) bool { return ofInvocations(path) || strings.HasPrefi
 // readBody replaces the body of r by one in memory.
 func readBody(w http.ResponseWriter, r *http.Request) *answer {
 	if !isJSON(r.Header.Get("Content-Type")) {
-		return misfit(http.StatusUnsupportedMediaType, "Expected request with `Content-Type: application/json`")
+		return noJSON()
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, bodyBytesMax))
 	var large *http.MaxBytesError
@@ -168,6 +168,10 @@ func readBody(w http.ResponseWriter, r *http.Request) *answer {
 	}
 	r.Body = &body{data: data}
 	return nil
+}
+
+func noJSON() *answer {
+	return misfit(http.StatusUnsupportedMediaType, "Expected request with `Content-Type: application/json`")
 }
 
 func isJSON(contentType string) bool {

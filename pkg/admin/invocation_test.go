@@ -368,7 +368,7 @@ func TestBatches(t *testing.T) {
 		expectation{status: 400, contentType: textType, body: "Failed to parse the request body as JSON: "}.check(t, a.ask("POST", path+op, `{`))
 		expectation{status: 415, contentType: textType, body: "Expected request with `Content-Type: application/json`"}.check(t, a.ask("POST", path+op, `{}`, "Content-Type", "text/plain"))
 	}
-	expectation{status: 422, contentType: textType, body: "Failed to deserialize the JSON body into the target type: deployment: bad format"}.
+	expectation{status: 400, contentType: jsonType, body: "The request field 'deployment' is invalid. Reason: bad format"}.
 		check(t, a.ask("POST", path+"resume", ids+`,"deployment":"nope"}`))
 	many := `{"invocation_ids":["` + strings.TrimSuffix(strings.Repeat(someone.String()+`","`, 1001), `,"`) + `]}`
 	expectation{status: 400, contentType: jsonType, body: `{"message":"Batch size 1001 exceeds maximum allowed size of 1000","restate_code":null}`}.
