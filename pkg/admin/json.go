@@ -208,9 +208,22 @@ func appendFloat(dst []byte, f float64) []byte {
 
 // appendString writes a JSON string, without the HTML escapes that encoding/json adds by default.
 func appendString(dst []byte, s string) []byte {
+	if isPlain(s) {
+		return append(append(append(dst, '"'), s...), '"')
+	}
 	b := bytes.NewBuffer(dst)
 	e := json.NewEncoder(b)
 	e.SetEscapeHTML(false)
 	_ = e.Encode(s) // a string into memory never fails
 	return bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
+}
+
+// isPlain tells whether JSON writes s as it is.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }

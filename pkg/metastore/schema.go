@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	storedv1 "reprise/api/stored/v1"
@@ -17,8 +18,9 @@ import (
 // there is, and a request stays below what etcd takes (1.5 MiB if it is not told otherwise).
 //
 // A swap holds only if the root is the one that was read and the chunks that it adds are as this writer put
-// them. Chunks that the new root does not name go in the same transaction, those of writers that died, too: the
-// root never names a chunk that is not there.
+// them. Chunks that the new root does not name go in the same transaction, so the root never names a chunk that is
+// not there. What writers left behind that died goes with a change by a process that has just read all there is,
+// as it does for its first one.
 
 const (
 	// chunkBytesMax is small enough for any etcd, with room for what is around it.
@@ -44,38 +46,61 @@ func (s *Store) Schema(ctx context.Context) (sch *storedv1.Schema, err error) {
 type storedSchema struct {
 	schema   *storedv1.Schema
 	root     []byte
-	revision int64           // that wrote the root; 0: there is none
-	named    map[string]bool // keys of the chunks that the root names
-	chunks   []Item          // all that there are
+	revision int64                                          // that wrote the root; 0: there is none
+	refs     map[*storedv1.Deployment]*storedv1.DocumentRef // of what is stored
+	chunks   map[string]bool                                // keys of the chunks that were seen: true if the root names it
 }
 
+// readSchema reads the root, and the documents only if there is one among them that this process has not read
+// before.
 func (s *Store) readSchema(ctx context.Context) (*storedSchema, error) {
-	items, _, err := s.kv.Read(ctx, Range{Key: s.keys.schema()}, Range{Key: s.keys.documents(), Prefix: true})
+	items, _, err := s.kv.Read(ctx, Range{Key: s.keys.schema()})
 	if err != nil {
 		return nil, err
 	}
-	root := &storedv1.Schema{}
-	out := &storedSchema{chunks: items[1], named: map[string]bool{}}
-	if out.revision, err = decode(items[0], root); err != nil {
+	out, err := s.assemble(items[0], nil)
+	if !errs.Is(err, errs.Corrupt) {
+		return out, err
+	}
+	if items, _, err = s.kv.Read(ctx, Range{Key: s.keys.schema()}, Range{Key: s.keys.documents(), Prefix: true}); err != nil {
+		return nil, err
+	}
+	return s.assemble(items[0], items[1])
+}
+
+// assemble makes a schema of a root, chunks and what is known.
+func (s *Store) assemble(root, chunks []Item) (*storedSchema, error) {
+	doc := &storedv1.Schema{}
+	out := &storedSchema{chunks: map[string]bool{}, refs: map[*storedv1.Deployment]*storedv1.DocumentRef{}}
+	var err error
+	if out.revision, err = decode(root, doc); err != nil {
 		return nil, err
 	}
 	if out.revision != 0 {
-		out.root = items[0][0].Value
+		out.root = root[0].Value
 	}
-	at := make(map[string][]byte, len(out.chunks))
-	for _, it := range out.chunks {
+	at := make(map[string][]byte, len(chunks))
+	for _, it := range chunks {
 		at[it.Key] = it.Value
+		out.chunks[it.Key] = false
 	}
-	for _, d := range root.GetDocuments() {
-		for _, hash := range d.GetChunks() {
-			out.named[s.keys.document(hash)] = true
-		}
-	}
-	out.schema, err = documents{}.assemble(root, func(hash []byte) ([]byte, bool) {
+	s.mu.Lock()
+	out.schema, err = s.known.assemble(doc, func(hash []byte) ([]byte, bool) {
 		b, ok := at[s.keys.document(hash)]
 		return b, ok
 	})
-	return out, err
+	s.mu.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	inline := len(out.schema.GetDeployments()) - len(doc.GetDocuments())
+	for i, ref := range doc.GetDocuments() {
+		out.refs[out.schema.GetDeployments()[inline+i]] = ref
+		for _, hash := range ref.GetChunks() {
+			out.chunks[s.keys.document(hash)] = true
+		}
+	}
+	return out, nil
 }
 
 // UpdateSchema stores what f makes of the schema, with the next version, and returns it. f may be
@@ -100,7 +125,7 @@ func (s *Store) UpdateSchema(ctx context.Context, f func(*storedv1.Schema) (*sto
 			return nil
 		}
 		next.Version = now.schema.Version + 1
-		root, fresh, err := s.cut(next, now.named)
+		root, fresh, err := s.cut(next, now)
 		if err != nil {
 			return err
 		}
@@ -110,7 +135,11 @@ func (s *Store) UpdateSchema(ctx context.Context, f func(*storedv1.Schema) (*sto
 		}
 		mine, result = root.Value, next
 		conds = append(conds, Cond{Key: root.Key, Modified: now.revision})
-		return s.write(ctx, conds, append([]Write{root.Write}, root.unnamed(now.chunks)...)...)
+		if err := s.write(ctx, conds, append([]Write{root.Write}, root.unnamed(now.chunks)...)...); err != nil {
+			return err
+		}
+		s.remember(next, root.documents)
+		return nil
 	})
 	var f2 *finalError
 	if errors.As(err, &f2) {
@@ -122,49 +151,77 @@ func (s *Store) UpdateSchema(ctx context.Context, f func(*storedv1.Schema) (*sto
 	return result, nil
 }
 
-// schemaRoot is the write of a root, with the keys of the chunks that it names.
+// remember spares the next change the reading of what this one wrote.
+func (s *Store) remember(sch *storedv1.Schema, refs []*storedv1.DocumentRef) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, d := range sch.GetDeployments() {
+		s.known[documentName(refs[i])] = d
+	}
+}
+
+// schemaRoot is the write of a root, with what it names.
 type schemaRoot struct {
 	Write
 
-	named map[string]bool
+	documents []*storedv1.DocumentRef // one for each deployment
+	named     map[string]bool         // keys of chunks
 }
 
 // unnamed deletes the chunks that the root does not name, as many as fit beside it into one transaction.
-func (r schemaRoot) unnamed(chunks []Item) (deletes []Write) {
-	for _, it := range chunks {
-		if !r.named[it.Key] && len(deletes) < TxnOpsMax-1 {
-			deletes = append(deletes, Write{Key: it.Key, Delete: true})
+func (r schemaRoot) unnamed(chunks map[string]bool) (deletes []Write) {
+	for _, key := range slices.Sorted(maps.Keys(chunks)) {
+		if !r.named[key] && len(deletes) < TxnOpsMax-1 {
+			deletes = append(deletes, Write{Key: key, Delete: true})
 		}
 	}
 	return deletes
 }
 
-// cut makes root and chunks of a schema. fresh are the chunks that are not named yet.
-func (s *Store) cut(sch *storedv1.Schema, named map[string]bool) (root schemaRoot, fresh []Write, err error) {
+// cut makes root and chunks of a schema. fresh are the chunks that the present root does not name. A deployment
+// that came from the store is not encoded again: it is never changed.
+func (s *Store) cut(sch *storedv1.Schema, now *storedSchema) (root schemaRoot, fresh []Write, err error) {
 	doc := &storedv1.Schema{Version: sch.GetVersion()}
 	root.named = map[string]bool{}
 	for _, d := range sch.GetDeployments() {
-		b, err := d.MarshalVT()
-		if err != nil {
-			return root, nil, errs.Newf(errs.Internal, "encode a deployment: %w", err)
-		}
-		ref := &storedv1.DocumentRef{}
-		for chunk := range slices.Chunk(b, chunkBytesMax) {
-			hash := sha256.Sum256(chunk)
-			ref.Chunks = append(ref.Chunks, hash[:])
-			key := s.keys.document(hash[:])
-			if !named[key] && !root.named[key] {
-				fresh = append(fresh, Write{Key: key, Value: chunk})
+		ref := now.refs[d]
+		if ref == nil {
+			var chunks [][]byte
+			if ref, chunks, err = newDocument(d); err != nil {
+				return root, nil, err
 			}
-			root.named[key] = true
+			for i, hash := range ref.GetChunks() {
+				key := s.keys.document(hash)
+				if !now.chunks[key] && !root.named[key] {
+					fresh = append(fresh, Write{Key: key, Value: chunks[i]})
+				}
+				root.named[key] = true
+			}
+		}
+		for _, hash := range ref.GetChunks() {
+			root.named[s.keys.document(hash)] = true
 		}
 		doc.Documents = append(doc.Documents, ref)
 	}
 	if len(fresh) > freshChunksMax {
 		return root, nil, errs.Newf(errs.Invalid, "a change of the schema adds %d chunks of %d bytes, more than %d", len(fresh), chunkBytesMax, freshChunksMax)
 	}
+	root.documents = doc.GetDocuments()
 	root.Write, err = put(s.keys.schema(), doc)
 	return root, fresh, err
+}
+
+func newDocument(d *storedv1.Deployment) (ref *storedv1.DocumentRef, chunks [][]byte, err error) {
+	b, err := d.MarshalVT()
+	if err != nil {
+		return nil, nil, errs.Newf(errs.Internal, "encode a deployment: %w", err)
+	}
+	ref = &storedv1.DocumentRef{}
+	for chunk := range slices.Chunk(b, chunkBytesMax) {
+		hash := sha256.Sum256(chunk)
+		ref.Chunks, chunks = append(ref.Chunks, hash[:]), append(chunks, chunk)
+	}
+	return ref, chunks, nil
 }
 
 // putChunks writes chunks and returns that nobody writes or deletes them until they are named.
@@ -188,7 +245,7 @@ func (d documents) assemble(root *storedv1.Schema, chunk func(hash []byte) ([]by
 	out := &storedv1.Schema{Version: root.GetVersion(), Deployments: root.GetDeployments()}
 	used := make(map[string]bool, len(root.GetDocuments()))
 	for _, ref := range root.GetDocuments() {
-		name := string(bytes.Join(ref.GetChunks(), nil))
+		name := documentName(ref)
 		if d[name] == nil {
 			one, err := readDocument(ref, chunk)
 			if err != nil {
@@ -206,6 +263,8 @@ func (d documents) assemble(root *storedv1.Schema, chunk func(hash []byte) ([]by
 	}
 	return out, nil
 }
+
+func documentName(ref *storedv1.DocumentRef) string { return string(bytes.Join(ref.GetChunks(), nil)) }
 
 func readDocument(ref *storedv1.DocumentRef, chunk func(hash []byte) ([]byte, bool)) (*storedv1.Deployment, error) {
 	var whole []byte

@@ -147,7 +147,7 @@ func thousands(t *testing.T, kv metastore.KV) {
 }
 
 // A writer dies at each of its writes, done or not: the schema is the old one or the new one, and what was left
-// behind goes with the next change.
+// behind goes with the first change of the next process.
 func TestWriterDiesAnywhere(t *testing.T) {
 	for _, fault := range []metatest.Fault{metatest.LostCall, metatest.LostAfter} {
 		last := false
@@ -180,6 +180,7 @@ func TestWriterDiesAnywhere(t *testing.T) {
 			if name := strings.TrimSpace(string(got.Deployments[0].GetId())); len(got.Deployments) != 1 || len(got.Deployments[0].Services) != 1200 || name != "old" && name != "new" {
 				t.Errorf("died at write %d: %d deployments, the first is %s", n, len(got.Deployments), name)
 			}
+			s = metastore.New(f, "test", hosttest.Real(1))
 			must[*storedv1.Schema](t)(s.UpdateSchema(t.Context(), appending(sized("next", 1))))
 			if got := checkSchema(t, s, f, false); len(got.Deployments) != 2 {
 				t.Errorf("after death at write %d: %d deployments", n, len(got.Deployments))
@@ -285,6 +286,7 @@ func TestDamagedDocuments(t *testing.T) {
 		if _, _, err := f.Txn(t.Context(), nil, []metastore.Write{w}); err != nil {
 			t.Fatal(err)
 		}
+		s = metastore.New(f, "test", hosttest.Real(1)) // a process that has not read it yet
 		if _, err := s.Schema(t.Context()); !errs.Is(err, errs.Corrupt) {
 			t.Errorf("%s: %v", damage, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -34,11 +35,15 @@ type Store struct {
 	keys keys
 	name string
 	host host.Host
+
+	// mu guards known: the deployments of the schema that was read last. Never held across I/O.
+	mu    sync.Mutex
+	known documents
 }
 
 // New returns the store of the named cluster.
 func New(kv KV, cluster string, h host.Host) *Store {
-	return &Store{kv: kv, keys: newKeys(cluster), name: cluster, host: h}
+	return &Store{kv: kv, keys: newKeys(cluster), name: cluster, host: h, known: documents{}}
 }
 
 // message is a document.

@@ -18,12 +18,11 @@ const codeProtocols = "META0016"
 
 // update makes the schema where what was discovered stands in the place of a deployment.
 func update(s *storedv1.Schema, which id.Deployment, found *storedv1.Deployment, overwrite bool) (*storedv1.Schema, error) {
-	next := proto.CloneOf(s)
-	i := slices.IndexFunc(next.GetDeployments(), func(d *storedv1.Deployment) bool { return bytes.Equal(d.GetId(), which[:]) })
+	i := slices.IndexFunc(s.GetDeployments(), func(d *storedv1.Deployment) bool { return bytes.Equal(d.GetId(), which[:]) })
 	if i < 0 {
 		return nil, notFound("deployment with id '%s'", which)
 	}
-	d := next.GetDeployments()[i]
+	next, d := changed(s, i)
 	if d.GetMinProtocolVersion() != found.GetMinProtocolVersion() || d.GetMaxProtocolVersion() != found.GetMaxProtocolVersion() {
 		return nil, &schema.Error{Code: codeProtocols, Status: http.StatusBadRequest, Message: fmt.Sprintf(
 			"the endpoint speaks protocol versions %d to %d, the deployment %d to %d: they must be the same",
@@ -42,7 +41,8 @@ func revised(s *storedv1.Schema, d, found *storedv1.Deployment) []*storedv1.Serv
 	out := make([]*storedv1.Service, 0, len(found.GetServices()))
 	for _, f := range found.GetServices() {
 		f = proto.CloneOf(f)
-		f.Revision = active(s, f.GetName()).GetRevision() + 1
+		_, now := active(s, f.GetName())
+		f.Revision = now.GetRevision() + 1
 		if old := serviceOf(d, f.GetName()); old != nil {
 			f.Revision = old.GetRevision()
 		}
@@ -53,25 +53,35 @@ func revised(s *storedv1.Schema, d, found *storedv1.Deployment) []*storedv1.Serv
 
 // modify makes the schema where settings of the active revision of a service are changed.
 func modify(s *storedv1.Schema, name string, c Change) (*storedv1.Schema, error) {
-	next := proto.CloneOf(s)
-	service := active(next, name)
-	if service == nil {
+	at, _ := active(s, name)
+	if at < 0 {
 		return nil, notFound("service with name '%s'", name)
 	}
+	next, d := changed(s, at)
+	service := serviceOf(d, name)
 	if service.Options == nil {
 		service.Options = &storedv1.Options{}
 	}
 	return next, c.alter(service)
 }
 
-// active returns the highest revision of a service, of several the newest; nil if there is none.
-func active(s *storedv1.Schema, name string) (highest *storedv1.Service) {
-	for _, d := range s.GetDeployments() {
+// changed is a copy of a schema in which one deployment may be changed; the others are shared.
+func changed(s *storedv1.Schema, i int) (*storedv1.Schema, *storedv1.Deployment) {
+	next := &storedv1.Schema{Version: s.GetVersion(), Deployments: slices.Clone(s.GetDeployments())}
+	next.Deployments[i] = proto.CloneOf(next.Deployments[i])
+	return next, next.Deployments[i]
+}
+
+// active returns the highest revision of a service, of several the newest, and the place of its deployment; -1 if
+// there is none.
+func active(s *storedv1.Schema, name string) (at int, highest *storedv1.Service) {
+	at = -1
+	for i, d := range s.GetDeployments() {
 		if one := serviceOf(d, name); one != nil && one.GetRevision() >= highest.GetRevision() {
-			highest = one
+			at, highest = i, one
 		}
 	}
-	return highest
+	return at, highest
 }
 
 func serviceOf(d *storedv1.Deployment, name string) *storedv1.Service {

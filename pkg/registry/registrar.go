@@ -125,7 +125,15 @@ func (r *Registrar) known(ctx context.Context, now *storedv1.Schema, d *storedv1
 	if err := r.visible(ctx, now); err != nil {
 		return Registered{}, err
 	}
-	return Registered{ID: id.Deployment(d.GetId()), Registry: schema.NewRegistry(now, r.cfg.Defaults)}, nil
+	return Registered{ID: id.Deployment(d.GetId()), Registry: r.indexed(now)}, nil
+}
+
+// indexed is the registry of a schema, mostly the one that this process has already.
+func (r *Registrar) indexed(s *storedv1.Schema) *schema.Registry {
+	if now := r.Current(); now.Version() == s.GetVersion() {
+		return now
+	}
+	return schema.NewRegistry(s, r.cfg.Defaults)
 }
 
 // apply makes a change and waits until this process knows it; a dry run only computes it.
@@ -144,7 +152,7 @@ func (r *Registrar) apply(ctx context.Context, now *storedv1.Schema, change func
 	if err := r.visible(ctx, next); err != nil {
 		return nil, err
 	}
-	return schema.NewRegistry(next, r.cfg.Defaults), nil
+	return r.indexed(next), nil
 }
 
 // visible returns once this process shows a stored schema: who was answered may read and call at once.

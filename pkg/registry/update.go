@@ -29,7 +29,7 @@ func (r *Registrar) Update(ctx context.Context, which id.Deployment, u Update) (
 	if err != nil {
 		return nil, fmt.Errorf("update %s: %w", which, err)
 	}
-	registry := schema.NewRegistry(now, r.cfg.Defaults)
+	registry := r.indexed(now)
 	old, ok := registry.Deployment(which)
 	if !ok {
 		return nil, &schema.Error{Status: http.StatusNotFound, Message: fmt.Sprintf("The requested deployment '%s' does not exist", which)}
