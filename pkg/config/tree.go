@@ -189,7 +189,8 @@ type Admin struct {
 	Listen
 	AdvertisedEndpoint string      `toml:"advertised-admin-endpoint"` // old name of advertised-address
 	RequestsMax        Limit       `toml:"concurrent-api-requests-limit"`
-	DisableWebUI       bool        `toml:"disable-web-ui"` // answer 404 at /ui
+	DisableWebUI       bool        `toml:"disable-web-ui"`             // answer 404 at /ui
+	RoutingHeaders     []string    `toml:"deployment-routing-headers"` // tell deployments of one URI apart
 	HeartbeatInterval  Duration    `toml:"heartbeat-interval"`
 	QueryEngine        QueryEngine `toml:"query-engine"`
 }

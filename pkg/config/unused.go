@@ -17,7 +17,7 @@ var unusedKeys = []string{
 	"worker.rule-book-poll-interval", "worker.disable-scheduler", "worker.snapshots.enable-cleanup",
 	"worker.invoker.in-memory-queue-length-limit", "worker.invoker.tmp-dir", "worker.invoker.invocation-throttling", "worker.invoker.action-throttling",
 	"worker.invoker.http2-initial-max-send-streams",
-	"admin.disable-cluster-controller", "admin.deployment-routing-headers",
+	"admin.disable-cluster-controller",
 	"admin.query-engine.rate-limiting",
 	"ingress.http2-max-concurrent-streams", "ingress.kafka-clusters",
 	"experimental-enable-vqueues", "experimental-enable-vqueues-migration-skip-completed", "experimental-enable-vqueues-async-refill",

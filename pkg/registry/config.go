@@ -17,7 +17,10 @@ import (
 // Config says how endpoints are discovered.
 type Config struct {
 	// Headers go with each request (worker.invoker.additional-request-headers and x-restate-cluster-name).
-	Headers          []*storedv1.Header
+	Headers []*storedv1.Header
+	// RoutingHeaders are headers, in lower case, that tell deployments of one URI apart
+	// (admin.deployment-routing-headers); default none.
+	RoutingHeaders   []string
 	Identity         *identity.Signer // signs requests; nil: they are not signed
 	Lambda           Functions        // calls functions; nil: there are none
 	ConnectTimeout   time.Duration    // for one connection to an endpoint; default 10 s

@@ -80,7 +80,7 @@ func (r *Registrar) Register(ctx context.Context, q Registration) (Registered, e
 	if err != nil {
 		return Registered{}, fmt.Errorf("register %s: %w", q.URI+q.ARN, err)
 	}
-	if known := schema.FindSame(now, d); known != nil && !q.Force {
+	if known := schema.FindSame(now, d, r.cfg.RoutingHeaders); known != nil && !q.Force {
 		if q.New {
 			return Registered{}, conflict(known)
 		}
@@ -91,10 +91,10 @@ func (r *Registrar) Register(ctx context.Context, q Registration) (Registered, e
 	}
 	var reg schema.Registered
 	change := func(old *storedv1.Schema) (*storedv1.Schema, error) {
-		if known := schema.FindSame(old, d); known != nil && q.New && !q.Force {
+		if known := schema.FindSame(old, d, r.cfg.RoutingHeaders); known != nil && q.New && !q.Force {
 			return nil, conflict(known) // registered while we were discovering
 		}
-		next, got, err := schema.Register(old, d, schema.RegisterOptions{Force: q.Force, Breaking: q.Breaking})
+		next, got, err := schema.Register(old, d, schema.RegisterOptions{Force: q.Force, Breaking: q.Breaking, RoutingHeaders: r.cfg.RoutingHeaders})
 		reg = got
 		return next, err
 	}

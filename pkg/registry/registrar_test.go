@@ -98,6 +98,18 @@ func TestTypeChange(t *testing.T) {
 	}
 }
 
+// A router before two endpoints of one URI looks at a header.
+func TestRoutingHeaders(t *testing.T) {
+	b, e := newBench(t, func(c *registry.Config) { c.RoutingHeaders = []string{"x-route"} }), newEndpoint(t, oneService)
+	register := func(route string) registry.Registered {
+		return b.must(t, registry.Registration{URI: e.url, Headers: []*storedv1.Header{{Name: "x-route", Value: route}}})
+	}
+	blue, green := register("blue"), register("green")
+	if again := register("blue"); !blue.Created || !green.Created || again.Created || again.ID != blue.ID || blue.ID == green.ID {
+		t.Errorf("blue %+v, green %+v, blue again %+v", blue, green, again)
+	}
+}
+
 // Two registrations of one address at a time make one deployment.
 func TestRace(t *testing.T) {
 	for _, mode := range []string{"known", "conflict", "forced"} {
@@ -233,6 +245,18 @@ func TestModify(t *testing.T) {
 	}
 	if old := got.DeploymentServices(first)[0]; !old.Public {
 		t.Error("an older revision changed, too")
+	}
+	three := newEndpoint(t, oneService)
+	fresh := b.must(t, registry.Registration{URI: three.url})
+	if s, _ := b.Current().Service("S"); s.Revision != 3 || !s.Public || s.Abort.Milliseconds() == 2000 {
+		t.Errorf("a new revision took settings of the one before: %+v", s)
+	}
+	if _, err := b.Modify(t.Context(), "S", change); err != nil {
+		t.Fatal(err)
+	}
+	b.must(t, registry.Registration{URI: three.url, Force: true})
+	if s, _ := b.Current().Service("S"); s.Revision != 4 || !s.Public || s.Deployment != fresh.ID {
+		t.Errorf("overwriting kept settings: %+v", s)
 	}
 	_, err = b.Modify(t.Context(), "Nope", change)
 	wantError(t, err, http.StatusNotFound, "")

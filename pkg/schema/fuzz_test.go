@@ -47,7 +47,7 @@ func FuzzStored(f *testing.F) {
 			copy(which[:], d.GetId())
 			_, _ = r.Deployment(which)
 			_ = r.DeploymentServices(which)
-			if schema.FindSame(&s, d) == nil && d.GetUri() == "" && d.GetLambda() != nil {
+			if schema.FindSame(&s, d, nil) == nil && d.GetUri() == "" && d.GetLambda() != nil {
 				t.Fatalf("%v is not found by its address", d)
 			}
 			if _, _, err := schema.Register(&s, d, schema.RegisterOptions{Force: true}); err != nil {

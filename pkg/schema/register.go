@@ -3,6 +3,8 @@ package schema
 import (
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -14,6 +16,9 @@ import (
 type RegisterOptions struct {
 	Force    bool // replace a deployment of the same address; implies Breaking
 	Breaking bool // a service may change its type
+
+	// RoutingHeaders are headers, in lower case, that tell deployments of one URI apart.
+	RoutingHeaders []string
 }
 
 // Registered says what became of a deployment.
@@ -25,7 +30,7 @@ type Registered struct {
 // Register makes the schema that has d as its newest deployment. If the address is registered already,
 // it is old, unless that is forced: then d takes the place and the id of the old one. The error is an *Error.
 func Register(old *storedv1.Schema, d *storedv1.Deployment, o RegisterOptions) (next *storedv1.Schema, r Registered, err error) {
-	same := FindSame(old, d)
+	same := FindSame(old, d, o.RoutingHeaders)
 	if same != nil && !o.Force {
 		return old, Registered{Deployment: deploymentID(same)}, nil
 	}
@@ -47,15 +52,17 @@ func Register(old *storedv1.Schema, d *storedv1.Deployment, o RegisterOptions) (
 }
 
 // FindSame returns the deployment that has the address of d, nil if there is none, and the newest if there are
-// several. The address is authority and path of a URI (scheme and query do not count), or an ARN.
-func FindSame(s *storedv1.Schema, d *storedv1.Deployment) *storedv1.Deployment {
+// several. The address is authority and path of a URI (scheme and query do not count) and the values of routing
+// headers, or an ARN.
+func FindSame(s *storedv1.Schema, d *storedv1.Deployment, routingHeaders []string) *storedv1.Deployment {
 	want, ok := addressOf(d)
 	if !ok {
 		return nil
 	}
+	wantRoutes := routes(d, routingHeaders)
 	var newest *storedv1.Deployment
 	for _, d := range s.GetDeployments() {
-		if got, ok := addressOf(d); ok && got == want && d.GetCreatedAtMs() >= newest.GetCreatedAtMs() {
+		if got, ok := addressOf(d); ok && got == want && routes(d, routingHeaders) == wantRoutes && d.GetCreatedAtMs() >= newest.GetCreatedAtMs() {
 			newest = d
 		}
 	}
@@ -80,6 +87,23 @@ func addressOf(d *storedv1.Deployment) (a address, ok bool) {
 		a.path = "/"
 	}
 	return a, true
+}
+
+// routes joins the values of the headers that a router before the endpoint looks at; a function has none.
+func routes(d *storedv1.Deployment, headers []string) string {
+	if len(headers) == 0 || d.GetLambda() != nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, name := range headers {
+		for _, h := range d.GetAdditionalHeaders() {
+			if h.GetName() == name {
+				b.WriteString(strconv.Quote(h.GetValue()))
+			}
+		}
+		b.WriteByte(';')
+	}
+	return b.String()
 }
 
 // Remove makes the schema without a deployment. The error is an *Error.

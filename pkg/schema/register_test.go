@@ -138,7 +138,7 @@ func TestFindSameFunction(t *testing.T) {
 	}
 	s := &storedv1.Schema{Deployments: []*storedv1.Deployment{deployment(1, "", plain), function(2, "f:1", "r"), function(3, "f:2", "")}}
 	for arn, want := range map[string]byte{"f:1": 2, "f:2": 3, "f": 0, "": 0} {
-		got := schema.FindSame(s, function(9, arn, ""))
+		got := schema.FindSame(s, function(9, arn, ""), nil)
 		if want == 0 && got != nil || want != 0 && (got == nil || got.GetId()[15] != want) {
 			t.Errorf("%q is %v, not %d", arn, got, want)
 		}
@@ -154,12 +154,50 @@ func TestFindSame(t *testing.T) {
 		"http://h:1/base":  3, // the one that was created last
 		"http://h:1/base/": 0, "http://h:2/": 0, "http://h/": 0, "http://127.0.0.1:1/": 0, "http://u@h:1/": 0, "http://h:1/%zz": 0,
 	} {
-		got := schema.FindSame(s, &storedv1.Deployment{Uri: uri})
+		got := schema.FindSame(s, &storedv1.Deployment{Uri: uri}, nil)
 		if want == 0 && got != nil || want != 0 && (got == nil || got.GetId()[15] != want) {
 			t.Errorf("%s is %v, not %d", uri, got, want)
 		}
 	}
-	if got := schema.FindSame(nil, &storedv1.Deployment{Uri: "http://h:1/"}); got != nil {
+	if got := schema.FindSame(nil, &storedv1.Deployment{Uri: "http://h:1/"}, nil); got != nil {
 		t.Errorf("found %v in nothing", got)
+	}
+}
+
+func TestFindSameByHeaders(t *testing.T) {
+	with := func(n byte, uri string, headers ...string) *storedv1.Deployment {
+		d := deployment(n, uri, plain)
+		for i := 0; i < len(headers); i += 2 {
+			d.AdditionalHeaders = append(d.AdditionalHeaders, &storedv1.Header{Name: headers[i], Value: headers[i+1]})
+		}
+		return d
+	}
+	s := &storedv1.Schema{Deployments: []*storedv1.Deployment{
+		with(1, "http://a:1/"), with(2, "http://a:1/", "x-route", "blue", "other", "1"), with(3, "http://a:1/", "x-route", "green"),
+	}}
+	for _, row := range []struct {
+		d    *storedv1.Deployment
+		by   []string
+		want byte // 0: none
+	}{
+		{with(9, "http://a:1/", "x-route", "red"), nil, 3}, // headers do not count: the newest
+		{with(9, "http://a:1/", "x-route", "blue"), []string{"x-route"}, 2},
+		{with(9, "http://a:1/", "x-route", "red"), []string{"x-route"}, 0},
+		{with(9, "http://a:1/", "other", "2"), []string{"x-route"}, 1},
+		{with(9, "http://a:1/", "x-route", "blue"), []string{"x-route", "other"}, 0},
+		{with(9, "http://b:1/", "x-route", "blue"), []string{"x-route"}, 0},
+	} {
+		var got byte
+		if same := schema.FindSame(s, row.d, row.by); same != nil {
+			got = same.GetId()[15]
+		}
+		if got != row.want {
+			t.Errorf("%v by %v is %d, not %d", row.d.GetAdditionalHeaders(), row.by, got, row.want)
+		}
+	}
+	blue := with(4, "http://a:1/", "x-route", "red")
+	next := must(t, s, blue, schema.RegisterOptions{RoutingHeaders: []string{"x-route"}})
+	if len(next.GetDeployments()) != 4 {
+		t.Errorf("%d deployments", len(next.GetDeployments()))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/admin"
@@ -96,6 +97,9 @@ func New(n *node.Node, ln net.Listener, partitions admin.Partitions, sql http.Ha
 	cfg := &n.Config
 	r := registry.Default()
 	r.Headers = outbound.Headers(cfg)
+	for _, name := range cfg.Admin.RoutingHeaders {
+		r.RoutingHeaders = append(r.RoutingHeaders, strings.ToLower(name))
+	}
 	functions, err := outbound.Lambda(cfg) // its idle connections end with the process
 	if err != nil {
 		return nil, err
