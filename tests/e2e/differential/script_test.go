@@ -229,12 +229,19 @@ func state() []step {
 	}
 }
 
+// drain asks how many invocations a deployment still has.
+func drain(deployment string) step {
+	return post("/query", `{"query":"SELECT count(*) AS n FROM sys_invocation WHERE pinned_deployment_id = '`+deployment+`' AND status <> 'completed'"}`).
+		with("Accept", "application/json")
+}
+
 // deletions takes deployments away, also from what runs on them.
 func deletions() []step {
 	return []step{
 		send("pinned", "/Greeter/hang/send", ""),
 		register("{sdk2}", "").after("pinned=dp_").saved("sdk2id=id"), get("/services/Greeter"),
-		do("DELETE", "/deployments/{sdk1}?force=true"), get("/deployments/{sdk1}"), get("/services/Greeter"),
+		drain("{sdk1}"), drain("{sdk2id}"),
+		do("DELETE", "/deployments/{sdk1}?force=true"), get("/deployments/{sdk1}"), get("/services/Greeter"), drain("{sdk1}"),
 		operate("pinned", "pause"), operate("pinned", "resume").after("pinned=paused"), get("/health").after("pinned=RT0011"), get("/health").after("pinned=backing-off"),
 		operate("pinned", "resume?deployment=latest"), operate("pinned", "pause"), operate("pinned", "resume?deployment={sdk1}").after("pinned=paused"), operate("pinned", "resume?deployment=latest"),
 		operate("pinned", "kill").after("pinned=running"), operate("pinned", "kill").after("pinned=completed"),
