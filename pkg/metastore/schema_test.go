@@ -298,8 +298,9 @@ func TestTooLargeASchema(t *testing.T) {
 	s, f := newStore(t)
 	huge := sized("huge", 1)
 	var b strings.Builder
+	padding := strings.Repeat("x", 256<<10)
 	for b.Len() < 65<<20 { // no two chunks are the same
-		fmt.Fprintf(&b, "%64d", b.Len())
+		fmt.Fprintf(&b, "%64d%s", b.Len(), padding)
 	}
 	text := b.String()
 	huge.Services[0].Documentation = &text
