@@ -1,4 +1,4 @@
-// Command reprise is the developer's command line: it registers and shows deployments and services.
+// Command reprise is the developer's command line: it shows and steers what a server runs.
 package main
 
 import (
@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"reprise/pkg/host"
 	"reprise/services/reprise/command"
 )
 
@@ -14,6 +15,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(command.Run(ctx, os.Args[1:], command.Env{
-		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Lookup: os.LookupEnv,
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Terminal: isTerminal(os.Stdout),
+		Lookup: os.LookupEnv, Clock: host.New(nil).Clock,
 	}))
+}
+
+// isTerminal tells whether someone looks at a file.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

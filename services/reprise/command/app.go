@@ -4,13 +4,13 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
 
+	"reprise/pkg/host"
 	"reprise/services/internal/argv"
 )
 
@@ -20,40 +20,40 @@ const version = "0.1.0"
 type Env struct {
 	In       io.Reader
 	Out, Err io.Writer
+	Terminal bool                             // Out is one
 	Lookup   func(name string) (string, bool) // environment variables
+	Clock    host.Clock
 }
 
 // Run runs the program with its arguments, without its own name, and returns its exit code.
 func Run(ctx context.Context, args []string, env Env) int {
-	r := &runner{env: env}
+	r := &runner{env: env, in: bufio.NewReader(env.In), out: env.Out}
 	return argv.Run(ctx, r.app(), args, env.Err)
 }
 
 // runner is one run of the program.
 type runner struct {
 	env      Env
+	in       *bufio.Reader // what the user answers
+	out      io.Writer     // Env.Out, or a page that is being made
+	vars     lookup        // environment variables and .env
 	settings settings
 	client   *client
 	yes      bool
 	verbose  bool
 	quiet    bool
+	colours  bool
 	style    tableStyle
 	time     timeFormat
 }
 
 func (r *runner) app() *cli.App {
-	commands := []*cli.Command{r.whoami(), r.services(), r.deployments()}
-	for _, c := range commands {
-		for _, sub := range c.Subcommands {
-			sub.OnUsageError = argv.OnUsage
-			sub.HideHelpCommand = true
-		}
-		c.OnUsageError = argv.OnUsage
-		c.HideHelpCommand = true
-		if len(c.Subcommands) > 0 {
-			c.Action = orHelp(cli.ShowSubcommandHelp)
-		}
+	commands := []*cli.Command{
+		r.whoami(),
+		r.services(),
+		r.deployments(),
 	}
+	prepare(commands)
 	return &cli.App{
 		Name:                   "reprise",
 		Usage:                  "register and look at deployments and services of a Reprise server",
@@ -87,6 +87,19 @@ func (r *runner) app() *cli.App {
 	}
 }
 
+// prepare sets what all commands have in common.
+func prepare(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = argv.OnUsage
+		c.HideHelpCommand = true
+		c.UseShortOptionHandling = true
+		if len(c.Subcommands) > 0 {
+			c.Action = orHelp(cli.ShowSubcommandHelp)
+		}
+		prepare(c.Subcommands)
+	}
+}
+
 // orHelp shows help where a command lacks its subcommand.
 func orHelp(show func(*cli.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
@@ -113,16 +126,22 @@ func (r *runner) connect(c *cli.Context) error {
 
 // offline prepares a command without talking to the server.
 func (r *runner) offline(c *cli.Context) (err error) {
-	vars, err := withDotEnv(r.env.Lookup, ".env")
-	if err != nil {
+	if err := r.begin(c); err != nil {
 		return err
 	}
-	if r.settings, err = loadSettings(vars, c.String("environment")); err != nil {
+	r.settings, err = loadSettings(r.vars, c.String("environment"))
+	return err
+}
+
+// begin reads how to behave, but not which server to talk to.
+func (r *runner) begin(c *cli.Context) (err error) {
+	if r.vars, err = withDotEnv(r.env.Lookup, ".env"); err != nil {
 		return err
 	}
 	r.verbose, r.quiet = c.Bool("verbose"), c.Bool("quiet")
-	_, ci := vars("CI")
+	_, ci := r.vars("CI")
 	r.yes = c.Bool("yes") || ci
+	r.colours = r.env.Terminal && r.vars.get("NO_COLOR") == "" && r.vars.get("TERM") != "dumb"
 	if r.style, err = parseTableStyle(c.String("table-style")); err != nil {
 		return err
 	}
@@ -155,7 +174,7 @@ func (r *runner) confirm(question string) error {
 		return nil
 	}
 	r.printf("%s [y/N] ", question)
-	line, err := bufio.NewReader(r.env.In).ReadString('\n')
+	line, err := r.in.ReadString('\n')
 	switch answer := strings.ToLower(strings.TrimSpace(line)); {
 	case answer == "y" || answer == "yes":
 		return nil
@@ -164,23 +183,5 @@ func (r *runner) confirm(question string) error {
 		return errors.New("nobody answered; use --yes to confirm without a question")
 	default:
 		return errors.New("user aborted")
-	}
-}
-
-// printf writes to the standard output. A reader that went away is no error of ours.
-func (r *runner) printf(format string, args ...any) { _, _ = fmt.Fprintf(r.env.Out, format, args...) }
-
-// note says that there is nothing to show, which is no failure.
-func (r *runner) note(text string) { _, _ = fmt.Fprintf(r.env.Err, "[ERR]: %s\n", text) }
-
-func (r *runner) warn(text string) {
-	if !r.quiet {
-		_, _ = fmt.Fprintf(r.env.Err, "[WARNING]: %s\n", text)
-	}
-}
-
-func (r *runner) trace(text string) {
-	if r.verbose {
-		_, _ = fmt.Fprintln(r.env.Err, text)
 	}
 }

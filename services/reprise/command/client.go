@@ -5,11 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"runtime"
 	"strings"
 	"time"
@@ -19,12 +21,13 @@ const (
 	apiVersionMin  = 2
 	apiVersionMax  = 4
 	replyBytesMax  = 256 << 20 // of one answer
-	detailBytesMax = 1 << 10   // of a text that is shown as an error
+	detailBytesMax = 1 << 20   // of an error
 )
 
 // client talks to the admin API.
 type client struct {
 	http   *http.Client
+	name   string // of the server, for people
 	base   string // without prefix
 	prefix string // /v4, or nothing
 	token  string
@@ -80,7 +83,7 @@ func newClient(s settings, c connection) *client {
 			return dialer.DialContext(ctx, "unix", strings.TrimPrefix(path, "//"))
 		}
 	}
-	return &client{http: &http.Client{Transport: transport, Timeout: c.request}, base: base, token: s.Token, trace: c.trace}
+	return &client{http: &http.Client{Transport: transport, Timeout: c.request}, name: s.Admin, base: base, token: s.Token, trace: c.trace}
 }
 
 // handshake learns which version of the API both sides speak.
@@ -89,15 +92,15 @@ func (c *client) handshake(ctx context.Context, warn func(string)) error {
 	if err == nil && c.server.Max > 0 {
 		if c.server.Min > apiVersionMax || c.server.Max < apiVersionMin {
 			return fmt.Errorf("this command line speaks admin API versions %d to %d and the server '%s' %d to %d: they are not compatible",
-				apiVersionMin, apiVersionMax, c.base, c.server.Min, c.server.Max)
+				apiVersionMin, apiVersionMax, c.name, c.server.Min, c.server.Max)
 		}
 		c.prefix = fmt.Sprintf("/v%d", min(apiVersionMax, c.server.Max))
 		return nil
 	}
 	if herr := c.call(ctx, http.MethodGet, "/health", nil, nil); herr != nil {
-		return fmt.Errorf("unable to connect to the server '%s'. Please make sure that it is running and reachable.\n  -> %w", c.base, herr)
+		return fmt.Errorf("unable to connect to the server '%s'. Please make sure that it is running and reachable.\n  -> %w", c.name, herr)
 	}
-	warn(fmt.Sprintf("the server '%s' does not say its version: %v", c.base, err))
+	warn(fmt.Sprintf("the server '%s' does not say its version: %v", c.name, err))
 	return nil
 }
 
@@ -114,49 +117,68 @@ func (c *client) call(ctx context.Context, method, path string, in, out any) err
 
 // send is call with the status of the answer.
 func (c *client) send(ctx context.Context, method, path string, in, out any) (int, error) {
-	target := c.base + c.prefix + path
-	var body io.Reader
-	if in != nil {
-		b, err := json.Marshal(in)
-		if err != nil {
-			return 0, fmt.Errorf("request to %s: %w", target, err)
+	resp, err := c.do(ctx, method, path, in, "application/json")
+	if err != nil {
+		var refused *serverError
+		if errors.As(err, &refused) {
+			return refused.status, err
 		}
-		body = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, target, body)
-	if err != nil {
-		return 0, err
-	}
-	req.Header.Set("User-Agent", "reprise-cli/"+version+" "+runtime.GOOS+"-"+runtime.GOARCH)
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
-		req.Header.Set("Accept", "application/json")
-	}
-	if c.token != "" {
-		req.Header.Set("Authorization", "Bearer "+c.token)
-	}
-	resp, err := c.http.Do(req)
-	if err == nil {
-		c.trace(fmt.Sprintf("%s %s -> %s", method, target, resp.Status))
-	}
-	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = resp.Body.Close() }() // read whole, or of no more use
 	b, err := io.ReadAll(io.LimitReader(resp.Body, replyBytesMax))
 	if err != nil {
-		return 0, fmt.Errorf("answer of %s: %w", target, err)
-	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return resp.StatusCode, asServerError(resp.StatusCode, target, b)
+		return 0, fmt.Errorf("answer of %s: %w", resp.Request.URL, err)
 	}
 	if out == nil {
 		return resp.StatusCode, nil
 	}
 	if err := json.Unmarshal(b, out); err != nil {
-		return resp.StatusCode, fmt.Errorf("answer of %s: %w", target, err)
+		return resp.StatusCode, fmt.Errorf("answer of %s: %w", resp.Request.URL, err)
 	}
 	return resp.StatusCode, nil
+}
+
+// do sends a request and returns an answer of success; the caller closes its body.
+func (c *client) do(ctx context.Context, method, path string, in any, accept string) (*http.Response, error) {
+	target := c.base + c.prefix + path
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, fmt.Errorf("request to %s: %w", target, err)
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", "reprise-cli/"+version+" "+runtime.GOOS+"-"+runtime.GOARCH)
+	req.Header.Set("Accept", accept)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if os.IsTimeout(err) {
+			return nil, hint(err, "--connect-timeout and --request-timeout give it longer.")
+		}
+		return nil, err
+	}
+	c.trace(fmt.Sprintf("%s %s -> %s", method, target, resp.Status))
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return resp, nil
+	}
+	defer func() { _ = resp.Body.Close() }() // an error is all that is wanted of it
+	b, err := io.ReadAll(io.LimitReader(resp.Body, detailBytesMax))
+	if err != nil {
+		return nil, fmt.Errorf("answer of %s: %w", target, err)
+	}
+	return nil, asServerError(resp.StatusCode, target, b)
 }
 
 // asServerError reads the JSON of an error; a body of any other kind is shown as it is.
@@ -166,13 +188,32 @@ func asServerError(status int, target string, b []byte) error {
 		Code    *string `json:"restate_code"`
 	}
 	if err := json.Unmarshal(b, &e); err != nil || e.Message == "" {
-		e.Message = strings.TrimSpace(string(b[:min(len(b), detailBytesMax)]))
+		e.Message = strings.TrimSpace(string(b))
+	}
+	if e.Message == "" {
+		e.Message = unexplained(status)
 	}
 	out := &serverError{message: e.Message, status: status, url: target}
 	if e.Code != nil {
 		out.code = *e.Code
 	}
 	return out
+}
+
+// unexplained is the message of an error without one.
+func unexplained(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return "the server does not know this address: does it run, and is it of the same age as this program?"
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "the server does not let you; RESTATE_AUTH_TOKEN, or bearer_token in the configuration, says who you are"
+	case http.StatusNotImplemented:
+		return "the server cannot do this"
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return "the server has no room for this now; try again later"
+	default:
+		return "the server does not say why"
+	}
 }
 
 func escape(segment string) string { return url.PathEscape(segment) }

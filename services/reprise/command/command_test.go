@@ -5,10 +5,12 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -27,15 +29,22 @@ type world struct {
 	server   *httptest.Server
 	endpoint *httptest.Server
 	manifest atomic.Value // string
-	seen     []string     // requests to the server
+	real     http.Handler // of the server
+	clock    *hosttest.Clock
 	vars     map[string]string
 	input    string
+	terminal bool
 	ids      []string // of deployments, as they were registered: ID0, ID1, ...
+
+	mu      sync.Mutex // guards what follows
+	seen    []string   // requests to the server
+	answers map[string]answer
+	rows    []rowSet
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t}
+	w := &world{t: t, clock: hosttest.NewClock(), answers: map[string]answer{}}
 	w.manifest.Store("")
 	w.endpoint = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "application/vnd.restate.endpointmanifest.v4+json")
@@ -47,7 +56,7 @@ func newWorld(t *testing.T) *world {
 		_, _ = io.WriteString(rw, m)
 	}))
 	t.Cleanup(w.endpoint.Close)
-	h := hosttest.New(hosttest.NewClock(), 1)
+	h := hosttest.New(w.clock, 1)
 	store := registrytest.New(registry.Default().Defaults)
 	reg, err := registry.New(registry.Default(), store, store, h)
 	if err != nil {
@@ -59,10 +68,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.seen = append(w.seen, r.Method+" "+r.URL.String()+" "+r.Header.Get("Authorization"))
-		s.Handler().ServeHTTP(rw, r)
-	}))
+	w.real = s.Handler()
+	w.server = httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(w.server.Close)
 	w.vars = map[string]string{"RESTATE_ADMIN_URL": w.server.URL, "RESTATE_CLI_CONFIG_HOME": t.TempDir()}
 	t.Chdir(t.TempDir()) // no .env of ours
@@ -76,11 +83,11 @@ func (w *world) run(line string) string {
 		line = strings.ReplaceAll(line, fmt.Sprintf("ID%d", i), id)
 	}
 	var out, errOut strings.Builder
-	code := command.Run(w.t.Context(), strings.Fields(line), command.Env{
-		In: strings.NewReader(w.input), Out: &out, Err: &errOut,
+	code := command.Run(w.t.Context(), words(w.t, line), command.Env{
+		In: strings.NewReader(w.input), Out: &out, Err: &errOut, Terminal: w.terminal, Clock: w.clock,
 		Lookup: func(name string) (string, bool) { v, ok := w.vars[name]; return v, ok },
 	})
-	text := out.String()
+	text := strings.ReplaceAll(out.String(), "\x1b", "ESC")
 	if m := regexp.MustCompile(`Deployment ID:  (dp_\w+)`).FindStringSubmatch(text); m != nil && !slices.Contains(w.ids, m[1]) && strings.Contains(text, "[OK]") {
 		w.ids = append(w.ids, m[1])
 	}
@@ -104,8 +111,12 @@ func (w *world) hide(text string) string {
 }
 
 func TestCommands(t *testing.T) {
-	for _, file := range []string{"testdata/deployments", "testdata/services", "testdata/usage"} {
-		t.Run(strings.TrimPrefix(file, "testdata/"), func(t *testing.T) {
+	files, err := filepath.Glob("testdata/*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d scripts, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
 			var w *world
 			datadriven.RunTest(t, file, func(t *testing.T, d *datadriven.TestData) string {
 				if w == nil {
@@ -120,6 +131,21 @@ func TestCommands(t *testing.T) {
 					}
 				case "input": // what the user types
 					w.input = d.Input
+				case "terminal": // from now on, or no longer
+					w.terminal = !w.terminal
+				case "answer": // <METHOD> <path> [status=N], body: what the server answers from now on
+					status, method := http.StatusOK, []string{}
+					for _, a := range d.CmdArgs {
+						if a.Key == "status" {
+							a.Scan(t, 0, &status)
+							continue
+						}
+						method = append(method, a.String())
+					}
+					key, a := parseAnswer(t, method, status, d.Input)
+					w.answers[key] = a
+				case "rows": // a part of a statement, then a row a line: what /query answers to it from now on
+					w.rows = append(w.rows, parseRows(t, d.Input))
 				case "requests":
 					text := strings.Join(w.seen, "\n") + "\n"
 					w.seen = nil

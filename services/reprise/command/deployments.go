@@ -17,7 +17,7 @@ func (r *runner) deployments() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Aliases: []string{"ls"}, Usage: "list the deployments",
-				Flags:  []cli.Flag{&cli.BoolFlag{Name: "extra", Usage: "show status and number of active invocations, too"}},
+				Flags:  append(watchFlags(), jsonFlag(), &cli.BoolFlag{Name: "extra", Usage: "show status and number of active invocations, too"}),
 				Action: r.deploymentsList,
 			},
 			{
@@ -28,7 +28,7 @@ func (r *runner) deployments() *cli.Command {
 			},
 			{
 				Name: "describe", Aliases: []string{"get"}, Usage: "show a deployment with its services", ArgsUsage: "<ID>",
-				Flags:  []cli.Flag{&cli.BoolFlag{Name: "extra", Usage: "show the number of active invocations, too"}},
+				Flags:  append(watchFlags(), jsonFlag(), &cli.BoolFlag{Name: "extra", Usage: "show status and number of active invocations, too"}),
 				Action: r.deploymentsDescribe,
 			},
 			{
@@ -70,22 +70,13 @@ func (d deploymentModel) status(latest map[string]serviceModel, invocations int6
 	}
 }
 
-// invocations counts what is pinned to a deployment and not completed.
-func (r *runner) invocations(ctx context.Context, deployment string) (int64, error) {
-	var got struct {
-		Rows []struct {
-			N int64 `json:"n"`
-		} `json:"rows"`
-	}
-	query := "SELECT COUNT(1) AS n FROM sys_invocation_status WHERE pinned_deployment_id = '" +
-		strings.ReplaceAll(deployment, "'", "''") + "' AND status != 'completed'"
-	if err := r.client.call(ctx, http.MethodPost, "/query", map[string]string{"query": query}, &got); err != nil {
+// pinned counts what is pinned to a deployment and not completed.
+func (r *runner) pinned(ctx context.Context, deployment string) (int64, error) {
+	n, err := r.client.count(ctx, "SELECT COUNT(1) AS n FROM sys_invocation_status WHERE pinned_deployment_id = "+quote(deployment)+" AND status != 'completed'")
+	if err != nil {
 		return 0, fmt.Errorf("counting invocations of %s: %w", deployment, err)
 	}
-	if len(got.Rows) == 0 {
-		return 0, nil
-	}
-	return got.Rows[0].N, nil
+	return n, nil
 }
 
 func (r *runner) deploymentsList(c *cli.Context) error {
@@ -95,19 +86,27 @@ func (r *runner) deploymentsList(c *cli.Context) error {
 	if err := r.connect(c); err != nil {
 		return err
 	}
-	latest, err := r.latest(c.Context)
+	return r.watch(c, func() error {
+		if c.Bool("json") {
+			return r.printAnswer(c.Context, "/deployments")
+		}
+		return r.showDeployments(c.Context, c.Bool("extra"))
+	})
+}
+
+func (r *runner) showDeployments(ctx context.Context, extra bool) error {
+	latest, err := r.latest(ctx)
 	if err != nil {
 		return err
 	}
 	var all deploymentsModel
-	if err := r.client.get(c.Context, "/deployments", &all); err != nil {
+	if err := r.client.get(ctx, "/deployments", &all); err != nil {
 		return err
 	}
 	if len(all.Deployments) == 0 {
 		r.note("No deployments were found! Did you forget to register your deployment with 'reprise deployments register'?")
 		return nil
 	}
-	extra := c.Bool("extra")
 	t := table{header: []string{"DEPLOYMENT", "TYPE", "ID", "CREATED-AT", "SERVICES"}}
 	if extra {
 		t.header = []string{"DEPLOYMENT", "TYPE", "STATUS", "ACTIVE-INVOCATIONS", "ID", "CREATED-AT", "SERVICES"}
@@ -116,7 +115,7 @@ func (r *runner) deploymentsList(c *cli.Context) error {
 	for _, d := range all.Deployments {
 		row := []string{d.address(), d.kind()}
 		if extra {
-			n, err := r.invocations(c.Context, d.ID)
+			n, err := r.pinned(ctx, d.ID)
 			if err != nil {
 				return err
 			}
@@ -146,19 +145,28 @@ func (r *runner) deploymentsDescribe(c *cli.Context) error {
 	if err := r.connect(c); err != nil {
 		return err
 	}
-	latest, err := r.latest(c.Context)
+	return r.watch(c, func() error {
+		if c.Bool("json") {
+			return r.printAnswer(c.Context, "/deployments/"+escape(which))
+		}
+		return r.showDeployment(c.Context, which, c.Bool("extra"))
+	})
+}
+
+func (r *runner) showDeployment(ctx context.Context, which string, extra bool) error {
+	latest, err := r.latest(ctx)
 	if err != nil {
 		return err
 	}
 	var d deploymentModel
-	if err := r.client.get(c.Context, "/deployments/"+escape(which), &d); err != nil {
+	if err := r.client.get(ctx, "/deployments/"+escape(which), &d); err != nil {
 		return err
 	}
 	t := table{}
 	t.add("ID:", d.ID)
 	r.addDeployment(&t, d)
-	if c.Bool("extra") {
-		n, err := r.invocations(c.Context, d.ID)
+	if extra {
+		n, err := r.pinned(ctx, d.ID)
 		if err != nil {
 			return err
 		}
@@ -231,7 +239,7 @@ func (r *runner) deploymentsRemove(c *cli.Context) error {
 		if d.active(latest) {
 			return fmt.Errorf("deployment %s is Active: it holds the latest revision of a service; use --force to remove it all the same", d.ID)
 		}
-		n, err := r.invocations(c.Context, d.ID)
+		n, err := r.pinned(c.Context, d.ID)
 		if err != nil {
 			return fmt.Errorf("%w\n\nUse --force to remove it without knowing", err)
 		}

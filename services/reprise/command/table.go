@@ -3,7 +3,6 @@ package command
 import (
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"reprise/services/internal/argv"
 )
@@ -71,7 +70,7 @@ func (t *table) draw(style tableStyle) string {
 				widths = append(widths, 0)
 			}
 			for line := range strings.Lines(cell) {
-				widths[i] = max(widths[i], utf8.RuneCountInString(strings.TrimSuffix(line, "\n")))
+				widths[i] = max(widths[i], columns(strings.TrimSuffix(line, "\n")))
 			}
 		}
 	}
@@ -112,7 +111,7 @@ func drawRow(b *strings.Builder, row []string, widths []int, style tableStyle) {
 			} else {
 				line.WriteString("  ")
 			}
-			line.WriteString(cell + strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell)))
+			line.WriteString(cell + strings.Repeat(" ", widths[i]-columns(cell)))
 			if style == borders {
 				line.WriteString(" ")
 			}

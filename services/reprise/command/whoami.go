@@ -37,7 +37,7 @@ func (r *runner) serverState(c *cli.Context) error {
 	if err := r.client.call(c.Context, http.MethodGet, "/health", nil, nil); err != nil {
 		return err
 	}
-	r.printf("\n[OK]: Admin Service '%s' is healthy!\n", r.client.base)
+	r.printf("\n[OK]: Admin Service '%s' is healthy!\n", r.client.name)
 	if r.client.server.Ingress != nil {
 		r.printf("      Advertised ingress: %s\n", *r.client.server.Ingress)
 	}

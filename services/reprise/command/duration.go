@@ -1,0 +1,34 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// humanDuration writes out a duration to the millisecond: 9 minutes, 55 seconds and 34 ms.
+func humanDuration(d time.Duration) string {
+	d = d.Abs().Truncate(time.Millisecond)
+	var parts []string
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		n := d / unit.of
+		d -= n * unit.of
+		switch {
+		case n == 1:
+			parts = append(parts, "1 "+unit.name)
+		case n > 1:
+			parts = append(parts, fmt.Sprintf("%d %ss", n, unit.name))
+		}
+	}
+	if d > 0 || len(parts) == 0 {
+		parts = append(parts, fmt.Sprintf("%d ms", d.Milliseconds()))
+	}
+	last := len(parts) - 1
+	if last == 0 {
+		return parts[0]
+	}
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+}
