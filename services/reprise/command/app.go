@@ -171,6 +171,7 @@ func noArguments(c *cli.Context) error {
 // confirm asks the user; -y and CI answer yes.
 func (r *runner) confirm(question string) error {
 	if r.yes {
+		r.printf("%s Auto-confirming --yes is set.\n", question)
 		return nil
 	}
 	r.printf("%s [y/N] ", question)

@@ -62,6 +62,11 @@ func isControl(c rune) bool { return c < ' ' && c != '\n' && c != '\t' || c >= 0
 // printf writes to the standard output. A reader that went away is no error of ours.
 func (r *runner) printf(format string, args ...any) { _, _ = fmt.Fprintf(r.out, format, args...) }
 
+// section begins a part of a description.
+func (r *runner) section(title string) {
+	r.printf("\n %s:\n%s\n", r.paint(bold, title), strings.Repeat("―", utf8.RuneCountInString(title)+2))
+}
+
 // ok says that something was done.
 func (r *runner) ok(format string, args ...any) {
 	r.printf("%s %s\n", r.paint(green, "[OK]:"), fmt.Sprintf(format, args...))

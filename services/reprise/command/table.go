@@ -57,7 +57,7 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// draw lays the table out: columns as wide as their widest cell, two spaces between them.
+// draw lays the table out: columns as wide as their widest cell, a space on either side.
 func (t *table) draw(style tableStyle) string {
 	all := t.rows
 	if len(t.header) > 0 {
@@ -75,58 +75,61 @@ func (t *table) draw(style tableStyle) string {
 		}
 	}
 	var b strings.Builder
-	rule := ""
 	if style == borders {
-		rule = ruleOf(widths)
+		b.WriteString(rule(widths, '╭', '─', '┬', '╮'))
 	}
-	b.WriteString(rule)
 	for i, row := range all {
 		drawRow(&b, row, widths, style)
-		if i == 0 && len(t.header) > 0 {
-			b.WriteString(rule)
+		if style == borders && i == 0 && len(t.header) > 0 {
+			b.WriteString(rule(widths, '╞', '═', '╪', '╡'))
 		}
 	}
-	b.WriteString(rule)
+	if style == borders {
+		b.WriteString(rule(widths, '╰', '─', '┴', '╯'))
+	}
 	return b.String()
 }
 
 func drawRow(b *strings.Builder, row []string, widths []int, style tableStyle) {
 	height := 1
-	lines := make([][]string, len(row))
+	lines := make([][]string, len(widths))
 	for i, cell := range row {
-		lines[i] = strings.Split(cell, "\n")
+		lines[i] = strings.Split(strings.TrimSuffix(cell, "\n"), "\n")
 		height = max(height, len(lines[i]))
 	}
 	for y := range height {
-		var line strings.Builder
-		for i := range row {
+		for i, width := range widths {
 			cell := ""
 			if y < len(lines[i]) {
 				cell = lines[i][y]
 			}
-			if style == borders {
-				line.WriteString("| ")
-			} else if i == 0 {
-				line.WriteString(" ")
-			} else {
-				line.WriteString("  ")
+			switch {
+			case style == borders && i == 0:
+				b.WriteString("│")
+			case style == borders:
+				b.WriteString("┆")
 			}
-			line.WriteString(cell + strings.Repeat(" ", widths[i]-columns(cell)))
-			if style == borders {
-				line.WriteString(" ")
-			}
+			b.WriteString(" " + cell + strings.Repeat(" ", width-columns(cell)) + " ")
 		}
 		if style == borders {
-			line.WriteString("|")
+			b.WriteString("│")
 		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+		b.WriteByte('\n')
 	}
 }
 
-func ruleOf(widths []int) string {
+// rule is a line between rows, with its left end, fill, crossings and right end.
+func rule(widths []int, left, fill, cross, right rune) string {
 	var b strings.Builder
-	for _, w := range widths {
-		b.WriteString("+" + strings.Repeat("-", w+2))
+	for i, w := range widths {
+		if i == 0 {
+			b.WriteRune(left)
+		} else {
+			b.WriteRune(cross)
+		}
+		b.WriteString(strings.Repeat(string(fill), w+2))
 	}
-	return b.String() + "+\n"
+	b.WriteRune(right)
+	b.WriteByte('\n')
+	return b.String()
 }
