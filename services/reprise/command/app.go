@@ -52,6 +52,9 @@ func (r *runner) app() *cli.App {
 		r.whoami(),
 		r.services(),
 		r.deployments(),
+		r.kafkaClusters(),
+		r.subscriptions(),
+		r.rules(),
 	}
 	prepare(commands)
 	return &cli.App{
@@ -64,6 +67,8 @@ func (r *runner) app() *cli.App {
 		OnUsageError:           argv.OnUsage,
 		HideHelpCommand:        true,
 		UseShortOptionHandling: true,
+		// A value may have commas, such as that of bootstrap.servers.
+		DisableSliceFlagSeparator: true,
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show each request", Count: new(int)},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no warnings", Count: new(int)},

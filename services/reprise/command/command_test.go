@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -71,7 +72,7 @@ func newWorld(t *testing.T) *world {
 	w.real = s.Handler()
 	w.server = httptest.NewServer(http.HandlerFunc(w.serve))
 	t.Cleanup(w.server.Close)
-	w.vars = map[string]string{"RESTATE_ADMIN_URL": w.server.URL, "RESTATE_CLI_CONFIG_HOME": t.TempDir()}
+	w.vars = map[string]string{"RESTATE_EDITOR": "false", "RESTATE_ADMIN_URL": w.server.URL, "RESTATE_CLI_CONFIG_HOME": t.TempDir()}
 	t.Chdir(t.TempDir()) // no .env of ours
 	return w
 }
@@ -107,8 +108,24 @@ func (w *world) hide(text string) string {
 	text = regexp.MustCompile(` {2,}`).ReplaceAllString(text, "  ")
 	text = regexp.MustCompile(`([─═])+`).ReplaceAllString(text, "$1")
 	text = regexp.MustCompile(` +\n`).ReplaceAllString(text, "\n")
+	text = regexp.MustCompile(`editor "[^"]*"`).ReplaceAllString(text, "editor ...")
 	text = regexp.MustCompile(`dial tcp .*`).ReplaceAllString(text, "dial tcp ...")
-	return strings.ReplaceAll(text, "\n\n", "\n.\n")
+	return regexp.MustCompile(`(?m)^\n`).ReplaceAllString(text, ".\n")
+}
+
+// editor makes a program that writes text into a file.
+func editor(t *testing.T, text string, status int) string {
+	t.Helper()
+	dir := t.TempDir()
+	left, program := filepath.Join(dir, "text"), filepath.Join(dir, "editor")
+	if err := os.WriteFile(left, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf("#!/bin/sh\ncp %s \"$1\"\nexit %d\n", left, status)
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	return program
 }
 
 func TestCommands(t *testing.T) {
@@ -145,6 +162,14 @@ func TestCommands(t *testing.T) {
 					}
 					key, a := parseAnswer(t, method, status, d.Input)
 					w.answers[key] = a
+				case "file": // <name>, in the working directory
+					if err := os.WriteFile(d.CmdArgs[0].Key, []byte(d.Input), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				case "editor": // what the user's editor leaves in the file, and its exit code
+					status := 0
+					d.MaybeScanArgs(t, "status", &status)
+					w.vars["RESTATE_EDITOR"] = editor(t, d.Input, status)
 				case "rows": // a part of a statement, then a row a line: what /query answers to it from now on
 					w.rows = append(w.rows, parseRows(t, d.Input))
 				case "requests":

@@ -119,7 +119,7 @@ func (r *runner) showDeployments(ctx context.Context, extra bool) error {
 			if err != nil {
 				return err
 			}
-			row = append(row, d.status(latest, n), fmt.Sprint(n))
+			row = append(row, r.paintStatus(d.status(latest, n)), fmt.Sprint(n))
 		}
 		t.add(append(row, d.ID, r.time.show(d.CreatedAt), d.serviceLines())...)
 	}
@@ -154,67 +154,123 @@ func (r *runner) deploymentsDescribe(c *cli.Context) error {
 }
 
 func (r *runner) showDeployment(ctx context.Context, which string, extra bool) error {
-	latest, err := r.latest(ctx)
+	d, latest, err := r.deployment(ctx, which)
 	if err != nil {
-		return err
-	}
-	var d deploymentModel
-	if err := r.client.get(ctx, "/deployments/"+escape(which), &d); err != nil {
 		return err
 	}
 	t := table{}
 	t.add("ID:", d.ID)
 	r.addDeployment(&t, d)
+	var active map[[2]string]int64
 	if extra {
-		n, err := r.pinned(ctx, d.ID)
-		if err != nil {
+		if active, err = r.pinnedByHandler(ctx, d.ID); err != nil {
 			return err
 		}
-		t.add("Status:", d.status(latest, n))
+		n := int64(0)
+		for _, m := range active {
+			n += m
+		}
+		t.add("Status:", r.paintStatus(d.status(latest, n)))
 		t.add("Invocations:", fmt.Sprint(n))
 	}
-	for _, h := range slices.Sorted(maps.Keys(d.Headers)) {
-		t.add("Header:", h+": "+d.Headers[h])
-	}
-	r.addMetadata(&t, d.Metadata)
-	r.printf("Deployment Information:\n%s\nServices:\n", t.draw(compact))
-	slices.SortFunc(d.Services, func(a, b serviceModel) int { return strings.Compare(a.Name, b.Name) })
-	for _, s := range d.Services {
-		mark := ""
-		if now := latest[s.Name]; now.Deployment == d.ID {
-			mark = " [Latest]"
-		} else if now.Name != "" {
-			mark = fmt.Sprintf(" [Latest is revision %d in %s]", now.Revision, now.Deployment)
-		}
-		r.printf(" - %s\n   Type: %s\n   Revision: %d%s\n", s.Name, s.Ty, s.Revision, mark)
+	r.section("Deployment Information")
+	r.printf("%s\n", t.draw(compact))
+	r.section("Services")
+	for _, s := range sorted(d.Services) {
+		r.printf("%s", s.lines(latest, d.ID))
 		for _, n := range s.Info {
-			r.printf("   Notice: %s\n", strings.TrimSpace(n.Code+" "+n.Message))
+			r.printf("    Notice: %s\n", strings.TrimSpace(n.Code+" "+visible(n.Message)))
 		}
-		r.printf("%s", indent(r.handlers(s), "   "))
+		if extra {
+			r.printf("%s\n", indent(handlerCounts(s, active), "    "))
+		} else {
+			r.printf("%s\n", indent(handlers(s), "    "))
+		}
 	}
 	return nil
 }
 
-// addDeployment adds what list, describe and a service's description say of a deployment.
+// deployment returns a deployment and the active revision of each service.
+func (r *runner) deployment(ctx context.Context, which string) (d deploymentModel, latest map[string]serviceModel, err error) {
+	if err := r.client.get(ctx, "/deployments/"+escape(which), &d); err != nil {
+		return d, nil, hint(err, "'reprise deployments list' shows the deployments.")
+	}
+	latest, err = r.latest(ctx)
+	return d, latest, err
+}
+
+// lines name a service, its type and revision, and where its latest revision is.
+func (s serviceModel) lines(latest map[string]serviceModel, deployment string) string {
+	mark := ""
+	if now := latest[s.Name]; now.Deployment == deployment {
+		mark = " [Latest]"
+	} else if now.Name != "" {
+		mark = fmt.Sprintf(" [Latest is revision %d in %s]", now.Revision, now.Deployment)
+	}
+	return fmt.Sprintf("  - %s\n    Type: %s %s\n    Revision: %d%s\n", s.Name, s.Ty, s.flavor(), s.Revision, mark)
+}
+
+// handlerCounts is handlers with what runs in each.
+func handlerCounts(s serviceModel, active map[[2]string]int64) string {
+	t := table{header: []string{"HANDLER", "INPUT", "OUTPUT", "ACTIVE-INVOCATIONS"}}
+	for _, h := range s.Handlers {
+		t.add(h.Name, h.Input, h.Output, fmt.Sprint(active[[2]string{s.Name, h.Name}]))
+	}
+	return t.draw(compact)
+}
+
+// pinnedByHandler counts what is pinned to a deployment and not completed, by service and handler.
+func (r *runner) pinnedByHandler(ctx context.Context, deployment string) (map[[2]string]int64, error) {
+	var rows []struct {
+		Service string `json:"service"`
+		Handler string `json:"handler"`
+		N       int64  `json:"n"`
+	}
+	err := r.client.query(ctx, "SELECT target_service_name AS service, target_handler_name AS handler, COUNT(1) AS n FROM sys_invocation_status WHERE pinned_deployment_id = "+
+		quote(deployment)+" AND status != 'completed' GROUP BY target_service_name, target_handler_name", &rows)
+	if err != nil {
+		return nil, fmt.Errorf("counting invocations of %s: %w", deployment, err)
+	}
+	out := map[[2]string]int64{}
+	for _, row := range rows {
+		out[[2]string{row.Service, row.Handler}] = row.N
+	}
+	return out, nil
+}
+
+func (r *runner) paintStatus(status string) string {
+	return r.paint(map[string]colour{"Active": green, "Draining": yellow, "Drained": dim}[status], status)
+}
+
+// addDeployment adds what describe says of a deployment, its own or that of a service.
 func (r *runner) addDeployment(t *table, d deploymentModel) {
-	t.add("Deployment Type:", d.kind())
-	if d.Protocol != "" {
-		t.add("Protocol Style:", map[string]string{"BidiStream": "Streaming", "RequestResponse": "Request/Response"}[d.Protocol])
+	if d.ARN != "" {
+		t.add("Transport:", "AWS Lambda")
+	} else {
+		t.add("Transport:", d.HTTPVersion)
+		t.add("Protocol Style:", map[string]string{"BidiStream": "Bidirectional Stream", "RequestResponse": "Request/Response"}[d.Protocol])
 	}
 	t.add("Endpoint:", d.address())
-	if d.HTTPVersion != "" {
-		t.add("Http Version:", d.HTTPVersion)
+	if d.Role != "" {
+		t.add("Assumed role:", d.Role)
+	}
+	if d.SDK != "" {
+		t.add("SDK Version:", visible(d.SDK))
 	}
 	t.add("Created at:", r.time.show(d.CreatedAt))
-	t.add("Protocol:", fmt.Sprintf("%d to %d", d.MinProtocol, d.MaxProtocol))
-	if d.SDK != "" {
-		t.add("Server:", d.SDK)
+	for _, h := range slices.Sorted(maps.Keys(d.Headers)) {
+		t.add("Deployment Additional Header:", visible(h+": "+d.Headers[h]))
+	}
+	t.add("Protocol:", fmt.Sprintf("[%d, %d]", d.MinProtocol, d.MaxProtocol))
+	r.addMetadata(t, d.Metadata)
+	for _, n := range d.Info {
+		t.add("Notice:", strings.TrimSpace(n.Code+" "+visible(n.Message)))
 	}
 }
 
 func (*runner) addMetadata(t *table, m map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		t.add("Metadata:", name+": "+m[name])
+		t.add(visible(name)+":", visible(m[name]))
 	}
 }
 
@@ -226,26 +282,34 @@ func (r *runner) deploymentsRemove(c *cli.Context) error {
 	if err := r.connect(c); err != nil {
 		return err
 	}
-	var d deploymentModel
-	if err := r.client.get(c.Context, "/deployments/"+escape(which), &d); err != nil {
-		return err
-	}
-	latest, err := r.latest(c.Context)
+	d, latest, err := r.deployment(c.Context, which)
 	if err != nil {
 		return err
 	}
-	r.printf(" %s (%s)\n%s\n", d.ID, d.address(), indent(d.serviceLines(), "  "))
-	if !c.Bool("force") {
-		if d.active(latest) {
-			return fmt.Errorf("deployment %s is Active: it holds the latest revision of a service; use --force to remove it all the same", d.ID)
-		}
-		n, err := r.pinned(c.Context, d.ID)
-		if err != nil {
-			return fmt.Errorf("%w\n\nUse --force to remove it without knowing", err)
-		}
-		if n > 0 {
-			return fmt.Errorf("deployment %s is Draining: %d invocations are pinned to it; use --force to remove it all the same", d.ID, n)
-		}
+	n, err := r.pinned(c.Context, d.ID)
+	if err != nil && !c.Bool("force") {
+		return hint(err, "Use --force to remove it without knowing.")
+	}
+	t := table{}
+	t.add("ID:", d.ID)
+	r.addDeployment(&t, d)
+	t.add("Status:", r.paintStatus(d.status(latest, n)))
+	t.add("Invocations:", fmt.Sprint(n))
+	r.printf("%sServices:\n", t.draw(compact))
+	for _, s := range sorted(d.Services) {
+		r.printf("%s", s.lines(latest, d.ID))
+	}
+	r.printf("\n")
+	switch {
+	case c.Bool("force"):
+	case d.active(latest):
+		return hint(fmt.Errorf("deployment %s is Active: it holds the latest revision of a service, which would be gone", d.ID),
+			"If you accept the risk of breaking invocations, use --force to remove it all the same.")
+	case n > 0:
+		return hint(fmt.Errorf("deployment %s is Draining: %d invocations are pinned to it", d.ID, n),
+			"'reprise invocations list --deployment %s' shows them; use --force to remove it all the same, which breaks them.", d.ID)
+	default:
+		r.ok("The deployment is fully drained and is safe to remove")
 	}
 	if err := r.confirm("Are you sure you want to remove this deployment?"); err != nil {
 		return err
@@ -253,7 +317,8 @@ func (r *runner) deploymentsRemove(c *cli.Context) error {
 	if err := r.client.call(c.Context, http.MethodDelete, "/deployments/"+escape(d.ID)+"?force=true", nil, nil); err != nil {
 		return err
 	}
-	r.printf("[OK]: Deployment %s removed\n", d.ID)
+	r.printf("\n")
+	r.ok("Deployment %s removed successfully", d.ID)
 	return nil
 }
 

@@ -32,3 +32,19 @@ func humanDuration(d time.Duration) string {
 	}
 	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
+
+// humanAgo rounds to the largest unit: 4 minutes ago.
+func humanAgo(d time.Duration) string {
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		switch n := d / unit.of; {
+		case n == 1:
+			return "1 " + unit.name + " ago"
+		case n > 1:
+			return fmt.Sprintf("%d %ss ago", n, unit.name)
+		}
+	}
+	return "now"
+}

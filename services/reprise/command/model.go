@@ -8,6 +8,7 @@ type (
 		ID          string            `json:"id"`
 		URI         string            `json:"uri"`
 		ARN         string            `json:"arn"`
+		Role        string            `json:"assume_role_arn"`
 		Protocol    string            `json:"protocol_type"`
 		HTTPVersion string            `json:"http_version"`
 		CreatedAt   string            `json:"created_at"`
@@ -17,6 +18,7 @@ type (
 		Headers     map[string]string `json:"additional_headers"`
 		Metadata    map[string]string `json:"metadata"`
 		Services    []serviceModel    `json:"services"` // name and revision only in lists
+		Info        []noticeModel     `json:"info"`
 	}
 	serviceModel struct {
 		Name       string            `json:"name"`
@@ -28,6 +30,21 @@ type (
 		Metadata   map[string]string `json:"metadata"`
 		Handlers   []handlerModel    `json:"handlers"`
 		Info       []noticeModel     `json:"info"`
+
+		Idempotency string     `json:"idempotency_retention"`
+		Workflow    string     `json:"workflow_completion_retention"`
+		Journal     string     `json:"journal_retention"`
+		Inactivity  string     `json:"inactivity_timeout"`
+		Abort       string     `json:"abort_timeout"`
+		LazyState   bool       `json:"enable_lazy_state"`
+		Retry       retryModel `json:"retry_policy"`
+	}
+	retryModel struct {
+		Initial  string  `json:"initial_interval"`
+		Factor   float64 `json:"exponentiation_factor"`
+		Attempts *int    `json:"max_attempts"`
+		Max      string  `json:"max_interval"`
+		OnMax    string  `json:"on_max_attempts"`
 	}
 	handlerModel struct {
 		Name   string `json:"name"`
@@ -90,11 +107,11 @@ func visibility(public bool) string {
 	return "[private]"
 }
 
-// handlerNames lists the handlers as one text.
+// handlerNames lists the handlers, one a line.
 func (s serviceModel) handlerNames() string {
 	names := make([]string, len(s.Handlers))
 	for i, h := range s.Handlers {
 		names[i] = h.Name
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(names, "\n")
 }

@@ -57,6 +57,14 @@ func visible(text string) string {
 	return b.String()
 }
 
+// shellWord writes an argument as it can be pasted into a shell.
+func shellWord(text string) string {
+	if text != "" && strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+,=") == "" {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
+
 func isControl(c rune) bool { return c < ' ' && c != '\n' && c != '\t' || c >= 0x7f && c < 0xa0 }
 
 // printf writes to the standard output. A reader that went away is no error of ours.
@@ -88,6 +96,13 @@ func (r *runner) note(text string) { _, _ = fmt.Fprintf(r.env.Err, "[ERR]: %s\n"
 func (r *runner) warn(text string) {
 	if !r.quiet {
 		_, _ = fmt.Fprintf(r.env.Err, "[WARNING]: %s\n", text)
+	}
+}
+
+// tip explains what is shown.
+func (r *runner) tip(text string) {
+	if !r.quiet {
+		_, _ = fmt.Fprintf(r.env.Err, "  %s\n", r.paint(dim, "[TIP]: "+text))
 	}
 }
 

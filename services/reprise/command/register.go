@@ -19,9 +19,13 @@ func registerFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "breaking", Usage: "allow a service to change its type"},
 		&cli.BoolFlag{Name: "force", Usage: "replace the deployment that is registered at this address"},
 		&cli.StringFlag{Name: "assume-role-arn", Usage: "`ARN` of the role to take for a Lambda function"},
+		&cli.BoolFlag{Name: "gcp-id-token", Usage: "send an identity token of Google with every request; the next two flags imply it"},
+		&cli.StringFlag{Name: "gcp-impersonate-service-account", Usage: "`EMAIL` of the service account that the token is for"},
+		&cli.StringFlag{Name: "gcp-audience", Usage: "`AUDIENCE` of the token instead of the URL's origin"},
 		&cli.StringSliceFlag{Name: "extra-header", Usage: "`NAME=VALUE` of a header for every request to the deployment"},
 		&cli.StringSliceFlag{Name: "metadata", Usage: "`NAME=VALUE` to keep with the deployment"},
 		&cli.BoolFlag{Name: "use-http1.1", Usage: "talk HTTP/1.1 to the deployment"},
+		&cli.StringFlag{Name: "tunnel-name", Usage: "`NAME` of a tunnel of the hosted service; refused, as there are none here"},
 	}
 }
 
@@ -33,9 +37,20 @@ type registration struct {
 	Headers  map[string]string `json:"additional_headers,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 	HTTP1    bool              `json:"use_http_11,omitempty"`
+	Auth     *registrationAuth `json:"auth,omitempty"`
 	Breaking bool              `json:"breaking"`
 	Force    bool              `json:"force"`
 	DryRun   bool              `json:"dry_run"`
+}
+
+// registrationAuth says how the server proves to the deployment who it is.
+type registrationAuth struct {
+	Google *googleToken `json:"GoogleIdToken"`
+}
+
+type googleToken struct {
+	Account  string `json:"impersonate_service_account,omitempty"`
+	Audience string `json:"audience,omitempty"`
 }
 
 func newRegistration(c *cli.Context) (registration, error) {
@@ -50,9 +65,15 @@ func newRegistration(c *cli.Context) (registration, error) {
 	if q.Metadata, err = assignments(c.StringSlice("metadata")); err != nil {
 		return registration{}, err
 	}
+	if c.IsSet("tunnel-name") {
+		return registration{}, argv.Usagef("--tunnel-name is for the hosted service, which this program does not know")
+	}
+	if c.Bool("gcp-id-token") || c.IsSet("gcp-impersonate-service-account") || c.IsSet("gcp-audience") {
+		q.Auth = &registrationAuth{&googleToken{c.String("gcp-impersonate-service-account"), c.String("gcp-audience")}}
+	}
 	if strings.HasPrefix(target, "arn:") {
-		if q.HTTP1 {
-			return registration{}, argv.Usagef("--use-http1.1 is for HTTP deployments, not for %s", target)
+		if q.HTTP1 || q.Auth != nil {
+			return registration{}, argv.Usagef("--use-http1.1 and --gcp-... are for HTTP deployments, not for %s", target)
 		}
 		q.ARN, q.Role = target, c.String("assume-role-arn")
 		return q, nil
@@ -63,6 +84,8 @@ func newRegistration(c *cli.Context) (registration, error) {
 	q.URI, err = deploymentURL(target)
 	return q, err
 }
+
+func (q registration) address() string { return q.URI + q.ARN }
 
 // deploymentURL completes what users type: 9080, :9080, localhost:9080.
 func deploymentURL(target string) (string, error) {
@@ -102,36 +125,26 @@ func (r *runner) deploymentsRegister(c *cli.Context) error {
 	if err := r.connect(c); err != nil {
 		return err
 	}
-	q.DryRun = true
-	var found deploymentModel
-	status, err := r.client.send(c.Context, http.MethodPost, "/deployments", q, &found)
+	found, known, err := r.discover(c.Context, q)
 	if err != nil {
 		return err
 	}
-	address := q.URI + q.ARN
-	known := status == http.StatusOK
 	if known && !q.Force {
-		r.printf("[OK]: Deployment %s already exists with id %s. No changes will be made; use --force to overwrite it.\n", address, found.ID)
+		r.printf("❯ Deployment already exists with id %s\n       No changes will be made.\n\n", found.ID)
+		r.printf("❯ To overwrite this deployment during development, use:\n    reprise deployments register %s --force\n", q.address())
 		return nil
 	}
-	old := deploymentModel{}
-	if known {
-		r.warn(fmt.Sprintf("this will overwrite the existing deployment %s; what runs on it must be able to go on with the new code", found.ID))
-		if err := r.client.get(c.Context, "/deployments/"+escape(found.ID), &old); err != nil {
-			return err
-		}
-	}
-	if err := r.showChanges(c.Context, address, found, old); err != nil {
+	if err := r.showChanges(c.Context, found, known); err != nil {
 		return err
 	}
 	if err := r.confirm("Are you sure you want to apply those changes?"); err != nil {
 		return err
 	}
 	q.DryRun = false
-	if _, err := r.client.send(c.Context, http.MethodPost, "/deployments", q, &found); err != nil {
+	if err := r.client.call(c.Context, http.MethodPost, "/deployments", q, &found); err != nil {
 		return err
 	}
-	r.printf("[OK]: DEPLOYMENT:\nDeployment ID:  %s\n", found.ID)
+	r.ok("DEPLOYMENT:\nDeployment ID:  %s", found.ID)
 	t := table{header: []string{"SERVICE", "REV"}}
 	for _, s := range sorted(found.Services) {
 		t.add(s.Name, fmt.Sprint(s.Revision))
@@ -140,8 +153,34 @@ func (r *runner) deploymentsRegister(c *cli.Context) error {
 	return nil
 }
 
+// discover is a dry run: what would be registered, and whether a deployment is registered there.
+func (r *runner) discover(ctx context.Context, q registration) (found deploymentModel, known bool, err error) {
+	q.DryRun = true
+	status, err := r.client.send(ctx, http.MethodPost, "/deployments", q, &found)
+	var refused *serverError
+	switch {
+	case !errors.As(err, &refused):
+		return found, status == http.StatusOK, err
+	case refused.code == "META0006":
+		r.printf("❯ Breaking changes detected:\n    %s %s\n\n", refused.code, refused.message)
+		r.printf("❯ To register a deployment containing breaking changes for a service, use:\n    reprise deployments register %s --breaking\n", q.address())
+		return found, false, errors.New("registration failed")
+	case refused.code == "META0003":
+		err = hint(err, "The server must reach the deployment at %s: is it running, and does it listen there?", q.address())
+	}
+	return found, false, err
+}
+
 // showChanges says what the registration adds, updates and removes.
-func (r *runner) showChanges(ctx context.Context, address string, found, old deploymentModel) error {
+func (r *runner) showChanges(ctx context.Context, found deploymentModel, known bool) error {
+	old := deploymentModel{}
+	if known {
+		r.warn(fmt.Sprintf("This deployment is already known to the server under the ID %q. Confirming this operation overwrites its services: "+
+			"invocations that run on it must be able to go on with the new code. In production, register the new code at an address of its own.", found.ID))
+		if err := r.client.get(ctx, "/deployments/"+escape(found.ID), &old); err != nil {
+			return err
+		}
+	}
 	var added, updated, removed strings.Builder
 	for _, s := range sorted(found.Services) {
 		var now serviceModel
@@ -149,59 +188,69 @@ func (r *runner) showChanges(ctx context.Context, address string, found, old dep
 		var unknown *serverError
 		switch {
 		case err == nil:
-			updated.WriteString(changes(now, s))
+			text, err := r.update(ctx, now, s, found.ID)
+			if err != nil {
+				return err
+			}
+			updated.WriteString(text)
 		case errors.As(err, &unknown) && unknown.status == http.StatusNotFound:
-			fmt.Fprintf(&added, " + %s\n   Type: %s\n%s", s.Name, s.Ty, indent(r.handlers(s), "   "))
+			fmt.Fprintf(&added, "  - %s\n    Type: %s %s\n%s\n", s.Name, s.Ty, s.flavor(), indent(handlers(s), "    "))
 		default:
 			return err
 		}
 	}
 	for _, s := range sorted(old.Services) {
 		if !slices.ContainsFunc(found.Services, func(f serviceModel) bool { return f.Name == s.Name }) {
-			fmt.Fprintf(&removed, " - %s\n", s.Name)
+			fmt.Fprintf(&removed, "    - %s\n", s.Name)
 		}
 	}
-	r.printf("Deployment %s (%s)\n", address, found.ID)
 	for _, part := range []struct {
 		title string
 		text  *strings.Builder
-	}{{"ADDED SERVICES", &added}, {"UPDATED SERVICES", &updated}, {"REMOVED SERVICES", &removed}} {
+		mark  colour
+	}{{"ADDED", &added, green}, {"UPDATED", &updated, yellow}, {"REMOVED", &removed, red}} {
 		if part.text.Len() > 0 {
-			r.printf("\n%s:\n%s", part.title, part.text)
+			r.printf("\n❯ SERVICES THAT WILL BE %s:\n%s\n", r.paint(part.mark, part.title), part.text)
 		}
 	}
-	r.printf("\n")
 	return nil
 }
 
-// changes is the difference between the active revision of a service and its next one.
-func changes(now, next serviceModel) string {
+// update is the difference between the active revision of a service and its next one, which deployment will hold.
+func (r *runner) update(ctx context.Context, now, next serviceModel, deployment string) (string, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, " ~ %s\n   Revision: %d -> %d\n", next.Name, now.Revision, next.Revision)
+	fmt.Fprintf(&b, "  - %s\n    Type: %s %s\n", next.Name, next.Ty, next.flavor())
 	if now.Ty != next.Ty {
-		fmt.Fprintf(&b, "   Type: %s -> %s\n", now.Ty, next.Ty)
+		fmt.Fprintf(&b, "    Old Type: %s\n", now.Ty)
 	}
+	fmt.Fprintf(&b, "    Revision: %d -> %d\n", now.Revision, next.Revision)
 	if now.Public != next.Public {
-		fmt.Fprintf(&b, "   Visibility: %s -> %s\n", visibility(now.Public), visibility(next.Public))
+		fmt.Fprintf(&b, "    Visibility: %s -> %s\n", visibility(now.Public), visibility(next.Public))
 	}
-	byName := func(name string) func(handlerModel) bool {
+	if now.Deployment != deployment {
+		var d deploymentModel
+		if err := r.client.get(ctx, "/deployments/"+escape(now.Deployment), &d); err != nil {
+			return "", err
+		}
+		fmt.Fprintf(&b, "    Old Deployment: %s (at %s)\n", d.address(), d.ID)
+	}
+	named := func(name string) func(handlerModel) bool {
 		return func(h handlerModel) bool { return h.Name == name }
 	}
+	t := table{header: []string{" ", "HANDLER", "INPUT", "OUTPUT"}}
 	for _, h := range next.Handlers {
-		i := slices.IndexFunc(now.Handlers, byName(h.Name))
-		switch {
-		case i < 0:
-			fmt.Fprintf(&b, "   + handler %s\n", h.Name)
-		case now.Handlers[i] != h:
-			fmt.Fprintf(&b, "   ~ handler %s\n", h.Name)
+		mark := ""
+		if !slices.ContainsFunc(now.Handlers, named(h.Name)) {
+			mark = r.paint(green, "++")
 		}
+		t.add(mark, h.Name, h.Input, h.Output)
 	}
 	for _, h := range now.Handlers {
-		if !slices.ContainsFunc(next.Handlers, byName(h.Name)) {
-			fmt.Fprintf(&b, "   - handler %s\n", h.Name)
+		if !slices.ContainsFunc(next.Handlers, named(h.Name)) {
+			t.add(r.paint(red, "--"), h.Name, h.Input, h.Output)
 		}
 	}
-	return b.String()
+	return b.String() + indent(t.draw(compact), "    ") + "\n", nil
 }
 
 func sorted(services []serviceModel) []serviceModel {

@@ -1,8 +1,8 @@
 package command
 
 import (
+	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -10,20 +10,23 @@ import (
 
 func (r *runner) services() *cli.Command {
 	return &cli.Command{
-		Name: "services", Aliases: []string{"svc"}, Usage: "look at services",
+		Name: "services", Aliases: []string{"svc"}, Usage: "look at services and change their settings",
 		Subcommands: []*cli.Command{
 			{
 				Name: "list", Aliases: []string{"ls"}, Usage: "list the active revision of each service",
-				Flags: []cli.Flag{
+				Flags: append(watchFlags(), jsonFlag(),
 					&cli.BoolFlag{Name: "public-only", Usage: "leave private services out"},
 					&cli.BoolFlag{Name: "extra", Usage: "show handlers and deployment address, too"},
-				},
+				),
 				Action: r.servicesList,
 			},
 			{
 				Name: "describe", Aliases: []string{"get"}, Usage: "show a service, its handlers and older revisions", ArgsUsage: "<NAME>",
+				Flags:  append(watchFlags(), jsonFlag()),
 				Action: r.servicesDescribe,
 			},
+			r.servicesStatus(),
+			r.servicesConfig(),
 		},
 	}
 }
@@ -35,8 +38,17 @@ func (r *runner) servicesList(c *cli.Context) error {
 	if err := r.connect(c); err != nil {
 		return err
 	}
+	return r.watch(c, func() error {
+		if c.Bool("json") {
+			return r.printAnswer(c.Context, "/services")
+		}
+		return r.showServices(c.Context, c.Bool("public-only"), c.Bool("extra"))
+	})
+}
+
+func (r *runner) showServices(ctx context.Context, publicOnly, extra bool) error {
 	var services servicesModel
-	if err := r.client.get(c.Context, "/services", &services); err != nil {
+	if err := r.client.get(ctx, "/services", &services); err != nil {
 		return err
 	}
 	if len(services.Services) == 0 {
@@ -44,25 +56,24 @@ func (r *runner) servicesList(c *cli.Context) error {
 		return nil
 	}
 	var deployments deploymentsModel
-	if err := r.client.get(c.Context, "/deployments", &deployments); err != nil {
+	if err := r.client.get(ctx, "/deployments", &deployments); err != nil {
 		return err
 	}
 	byID := map[string]deploymentModel{}
 	for _, d := range deployments.Deployments {
 		byID[d.ID] = d
 	}
-	slices.SortFunc(services.Services, func(a, b serviceModel) int { return strings.Compare(a.Name, b.Name) })
 	t := table{header: []string{"", "NAME", "REVISION", "FLAVOR", "DEPLOYMENT-TYPE", "DEPLOYMENT-ID"}}
-	if c.Bool("extra") {
-		t.header = append(t.header, "DEPLOYMENT", "HANDLERS")
+	if extra {
+		t.header = append(t.header, "ENDPOINT", "METHODS")
 	}
-	for _, s := range services.Services {
-		if c.Bool("public-only") && !s.Public {
+	for _, s := range sorted(services.Services) {
+		if publicOnly && !s.Public {
 			continue
 		}
 		d := byID[s.Deployment]
 		row := []string{visibility(s.Public), s.Name, fmt.Sprint(s.Revision), s.flavor(), d.kind(), s.Deployment}
-		if c.Bool("extra") {
+		if extra {
 			row = append(row, d.address(), s.handlerNames())
 		}
 		t.add(row...)
@@ -79,57 +90,97 @@ func (r *runner) servicesDescribe(c *cli.Context) error {
 	if err := r.connect(c); err != nil {
 		return err
 	}
-	var s serviceModel
-	if err := r.client.get(c.Context, "/services/"+escape(name), &s); err != nil {
+	return r.watch(c, func() error {
+		if c.Bool("json") {
+			return r.printAnswer(c.Context, "/services/"+escape(name))
+		}
+		return r.showService(c.Context, name)
+	})
+}
+
+// service returns the active revision of a service.
+func (r *runner) service(ctx context.Context, name string) (s serviceModel, err error) {
+	err = r.client.get(ctx, "/services/"+escape(name), &s)
+	return s, hint(err, "'reprise services list' shows the services.")
+}
+
+func (r *runner) showService(ctx context.Context, name string) error {
+	s, err := r.service(ctx, name)
+	if err != nil {
 		return err
 	}
 	var d deploymentModel
-	if err := r.client.get(c.Context, "/deployments/"+escape(s.Deployment), &d); err != nil {
+	if err := r.client.get(ctx, "/deployments/"+escape(s.Deployment), &d); err != nil {
 		return err
 	}
 	var all deploymentsModel
-	if err := r.client.get(c.Context, "/deployments", &all); err != nil {
+	if err := r.client.get(ctx, "/deployments", &all); err != nil {
 		return err
 	}
 	t := table{}
 	t.add("Name:", s.Name)
-	t.add("Flavor:", s.Ty)
-	t.add("Visibility:", strings.Trim(visibility(s.Public), "[]"))
+	t.add("Service type:", s.Ty)
 	t.add("Revision:", fmt.Sprint(s.Revision))
+	t.add("Public:", fmt.Sprint(s.Public))
 	if s.Doc != "" {
-		t.add("Documentation:", s.Doc)
+		t.add("Documentation:", visible(s.Doc))
 	}
 	r.addMetadata(&t, s.Metadata)
+	for _, n := range s.Info {
+		t.add("Notice:", strings.TrimSpace(n.Code+" "+visible(n.Message)))
+	}
 	t.add("Deployment ID:", d.ID)
 	r.addDeployment(&t, d)
-	r.printf("Service Information:\n%s\nHandlers:\n%s", t.draw(compact), r.handlers(s))
-	r.olderRevisions(s, all.Deployments)
+	r.section("Service Information")
+	r.printf("%s\n", t.draw(compact))
+	r.section("Handlers")
+	r.printf("%s", r.handlersInFull(s))
+	r.olderRevisions(ctx, s, all.Deployments)
 	return nil
 }
 
-func (r *runner) olderRevisions(s serviceModel, all []deploymentModel) {
-	t := table{header: []string{"ADDRESS", "TYPE", "REVISION", "DEPLOYMENT-ID", "CREATED-AT"}}
-	for _, d := range all {
-		for _, other := range d.Services {
-			if other.Name == s.Name && d.ID != s.Deployment {
-				t.add(d.address(), d.kind(), fmt.Sprint(other.Revision), d.ID, r.time.show(d.CreatedAt))
-			}
-		}
-	}
-	if len(t.rows) > 0 {
-		r.printf("\nOlder Revisions:\n%s", t.draw(r.style))
-	}
-}
-
-// handlers is the table of a service's handlers.
-func (r *runner) handlers(s serviceModel) string {
-	t := table{header: []string{"HANDLER", "TYPE", "INPUT", "OUTPUT"}}
+// handlersInFull is handlers with what is special about some.
+func (r *runner) handlersInFull(s serviceModel) string {
+	t := table{header: []string{"HANDLER", "TYPE", "INPUT", "OUTPUT", "DOCUMENTATION"}}
 	for _, h := range s.Handlers {
 		name := h.Name
 		if !h.Public && s.Public {
 			name += " " + visibility(h.Public)
 		}
-		t.add(name, h.Ty, h.Input, h.Output)
+		t.add(name, h.Ty, h.Input, h.Output, visible(h.Doc))
 	}
 	return t.draw(r.style)
+}
+
+// olderRevisions shows where else a service is, and what still runs there.
+func (r *runner) olderRevisions(ctx context.Context, s serviceModel, all []deploymentModel) {
+	t := table{header: []string{"ADDRESS", "TYPE", "SERVICE-REVISION", "ACTIVE-INVOCATIONS", "DEPLOYMENT-ID"}}
+	for _, d := range all {
+		for _, other := range d.Services {
+			if other.Name != s.Name || d.ID == s.Deployment {
+				continue
+			}
+			active := "unknown"
+			if n, err := r.pinned(ctx, d.ID); err == nil {
+				active = fmt.Sprint(n)
+			} else {
+				r.warn(err.Error())
+			}
+			t.add(d.address(), d.kind(), fmt.Sprint(other.Revision), active, d.ID)
+		}
+	}
+	if len(t.rows) > 0 {
+		r.printf("\n")
+		r.section("Older Revisions")
+		r.printf("%s", t.draw(r.style))
+	}
+}
+
+// handlers is the table of a service's handlers.
+func handlers(s serviceModel) string {
+	t := table{header: []string{"HANDLER", "INPUT", "OUTPUT"}}
+	for _, h := range s.Handlers {
+		t.add(h.Name, h.Input, h.Output)
+	}
+	return t.draw(compact)
 }

@@ -28,10 +28,14 @@ func parseTableStyle(s string) (tableStyle, error) {
 // timeFormat is how times are shown.
 type timeFormat string
 
+const humanTime timeFormat = "Mon 02 Jan 2006 15:04:05 -07:00"
+
+func (f timeFormat) human() bool { return f == humanTime }
+
 func parseTimeFormat(s string) (timeFormat, error) {
 	switch s {
 	case "human":
-		return "Mon 02 Jan 2006 15:04:05 -07:00", nil
+		return humanTime, nil
 	case "iso8601":
 		return "2006-01-02T15:04:05.000-07:00", nil
 	case "rfc2822":
