@@ -23,6 +23,7 @@ type Env struct {
 	Terminal bool                             // Out is one
 	Lookup   func(name string) (string, bool) // environment variables
 	Clock    host.Clock
+	Programs string // folder of this program, where its siblings are
 }
 
 // Run runs the program with its arguments, without its own name, and returns its exit code.
@@ -49,12 +50,15 @@ type runner struct {
 
 func (r *runner) app() *cli.App {
 	commands := []*cli.Command{
+		r.dev(),
 		r.whoami(),
 		r.services(),
 		r.deployments(),
 		r.kafkaClusters(),
 		r.subscriptions(),
 		r.rules(),
+		r.completions(),
+		r.config(),
 	}
 	prepare(commands)
 	return &cli.App{
@@ -120,13 +124,17 @@ func (r *runner) connect(c *cli.Context) error {
 	if err := r.offline(c); err != nil {
 		return err
 	}
-	r.client = newClient(r.settings, connection{
+	r.client = newClient(r.settings, r.connection(c))
+	return r.client.handshake(c.Context, r.warn)
+}
+
+func (r *runner) connection(c *cli.Context) connection {
+	return connection{
 		connect:  time.Duration(c.Int64("connect-timeout")) * time.Millisecond,
 		request:  time.Duration(c.Int64("request-timeout")) * time.Millisecond,
 		insecure: c.Bool("insecure-skip-tls-verify"),
 		trace:    r.trace,
-	})
-	return r.client.handshake(c.Context, r.warn)
+	}
 }
 
 // offline prepares a command without talking to the server.

@@ -83,19 +83,25 @@ func (w *world) run(line string) string {
 	for i, id := range w.ids {
 		line = strings.ReplaceAll(line, fmt.Sprintf("ID%d", i), id)
 	}
-	var out, errOut strings.Builder
-	code := command.Run(w.t.Context(), words(w.t, line), command.Env{
-		In: strings.NewReader(w.input), Out: &out, Err: &errOut, Terminal: w.terminal, Clock: w.clock,
-		Lookup: func(name string) (string, bool) { v, ok := w.vars[name]; return v, ok },
-	})
-	text := strings.ReplaceAll(out.String(), "\x1b", "ESC")
+	text, errText, code := w.command(line)
+	text = strings.ReplaceAll(text, "\x1b", "ESC")
 	if m := regexp.MustCompile(`Deployment ID:  (dp_\w+)`).FindStringSubmatch(text); m != nil && !slices.Contains(w.ids, m[1]) && strings.Contains(text, "[OK]") {
 		w.ids = append(w.ids, m[1])
 	}
-	if errOut.Len() > 0 {
-		text += "--- stderr\n" + errOut.String()
+	if errText != "" {
+		text += "--- stderr\n" + errText
 	}
 	return w.hide(text + fmt.Sprintf("--- exit %d\n", code))
+}
+
+// command runs one, and returns what it wrote and its exit code.
+func (w *world) command(line string) (out, errOut string, code int) {
+	var o, e strings.Builder
+	code = command.Run(w.t.Context(), words(w.t, line), command.Env{
+		In: strings.NewReader(w.input), Out: &o, Err: &e, Terminal: w.terminal, Clock: w.clock,
+		Lookup: func(name string) (string, bool) { v, ok := w.vars[name]; return v, ok },
+	})
+	return o.String(), e.String(), code
 }
 
 // hide replaces what differs between runs and machines, and makes empty lines visible.

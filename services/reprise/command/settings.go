@@ -18,6 +18,7 @@ const localEnvironment = "local"
 // settings say which server a command talks to.
 type settings struct {
 	Environment string
+	Source      string // who says so
 	Admin       string // base URL without a slash at its end, or unix:<path>
 	Ingress     string
 	Token       string
@@ -41,26 +42,13 @@ type profile struct {
 
 // loadSettings puts together, later wins: what is built in, the file, environment variables.
 func loadSettings(l lookup, environment string) (settings, error) {
-	home, err := configHome(l)
+	f, err := findFiles(l)
 	if err != nil {
 		return settings{}, err
 	}
-	s := settings{Environment: environment, File: l.get("RESTATE_CLI_CONFIG")}
-	if s.File == "" {
-		s.File = filepath.Join(home, "config.toml")
-	}
-	if s.Environment == "" {
-		s.Environment = l.get("RESTATE_ENVIRONMENT")
-	}
-	if s.Environment == "" {
-		b, err := os.ReadFile(filepath.Join(home, "environment"))
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return settings{}, fmt.Errorf("current environment: %w", err)
-		}
-		s.Environment = strings.TrimSpace(string(b))
-	}
-	if s.Environment == "" {
-		s.Environment = localEnvironment
+	s := settings{File: f.config}
+	if s.Environment, s.Source, err = chosen(l, f, environment); err != nil {
+		return settings{}, err
 	}
 	p, err := readProfile(s.File, s.Environment)
 	if err != nil {
@@ -75,6 +63,42 @@ func loadSettings(l lookup, environment string) (settings, error) {
 	return s, nil
 }
 
+// files are where the configuration is.
+type files struct {
+	config      string // TOML, a table for each environment
+	environment string // the name of the one that is used
+}
+
+func findFiles(l lookup) (files, error) {
+	home, err := configHome(l)
+	if err != nil {
+		return files{}, err
+	}
+	f := files{config: l.get("RESTATE_CLI_CONFIG"), environment: filepath.Join(home, "environment")}
+	if f.config == "" {
+		f.config = filepath.Join(home, "config.toml")
+	}
+	return f, nil
+}
+
+// chosen returns the environment that is used, and who says so.
+func chosen(l lookup, f files, flag string) (name, source string, err error) {
+	if flag != "" {
+		return flag, "--environment", nil
+	}
+	if name = l.get("RESTATE_ENVIRONMENT"); name != "" {
+		return name, "RESTATE_ENVIRONMENT", nil
+	}
+	b, err := os.ReadFile(f.environment)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", "", fmt.Errorf("current environment: %w", err)
+	}
+	if name = strings.TrimSpace(string(b)); name != "" {
+		return name, f.environment, nil
+	}
+	return localEnvironment, "default", nil
+}
+
 func configHome(l lookup) (string, error) {
 	if home := l.get("RESTATE_CLI_CONFIG_HOME"); home != "" {
 		return home, nil
@@ -86,33 +110,42 @@ func configHome(l lookup) (string, error) {
 }
 
 func readProfile(file, environment string) (profile, error) {
-	builtIn := profile{Ingress: "http://localhost:8080", Admin: "http://localhost:9070"}
-	b, err := os.ReadFile(file) //nolint:gosec // the user names the file
-	missing := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !missing {
-		return profile{}, fmt.Errorf("configuration: %w", err)
+	tables, err := readConfig(file)
+	if err != nil {
+		return profile{}, err
 	}
-	var tables map[string]any
-	if err := toml.Unmarshal(b, &tables); err != nil {
-		return profile{}, fmt.Errorf("configuration %s: %w", file, err)
-	}
-	table, ok := tables[environment].(map[string]any)
+	p, ok := tables[environment]
 	if !ok {
-		if environment != localEnvironment {
-			return profile{}, fmt.Errorf("environment %q is not in %s", environment, file)
-		}
-		return builtIn, nil
-	}
-	p := profile{}
-	if environment == localEnvironment {
-		p = builtIn
-	}
-	for key, to := range map[string]*string{"ingress_base_url": &p.Ingress, "admin_base_url": &p.Admin, "bearer_token": &p.Token} {
-		if v, ok := table[key].(string); ok {
-			*to = v
-		}
+		return profile{}, hint(fmt.Errorf("environment %q is not in %s", environment, file), "'reprise config list-environments' shows those that are.")
 	}
 	return p, nil
+}
+
+// readConfig returns the environments that there are, with the one that is built in.
+func readConfig(file string) (map[string]profile, error) {
+	b, err := os.ReadFile(file) //nolint:gosec // the user names the file
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	var tree map[string]any
+	if err := toml.Unmarshal(b, &tree); err != nil {
+		return nil, hint(fmt.Errorf("configuration %s: %w", file, err), "'reprise config edit' opens it.")
+	}
+	out := map[string]profile{localEnvironment: {Ingress: "http://localhost:8080", Admin: "http://localhost:9070"}}
+	for name, v := range tree {
+		table, ok := v.(map[string]any)
+		if !ok {
+			continue // what is not of ours, such as environment_type
+		}
+		p := out[name]
+		for key, to := range map[string]*string{"ingress_base_url": &p.Ingress, "admin_base_url": &p.Admin, "bearer_token": &p.Token} {
+			if text, ok := table[key].(string); ok {
+				*to = text
+			}
+		}
+		out[name] = p
+	}
+	return out, nil
 }
 
 func (s *settings) override(l lookup) {

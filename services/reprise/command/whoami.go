@@ -2,6 +2,7 @@ package command
 
 import (
 	"net/http"
+	"os"
 	"runtime"
 
 	"github.com/urfave/cli/v2"
@@ -20,14 +21,22 @@ func (r *runner) whoami() *cli.Command {
 			t := table{}
 			t.add("Version:", version)
 			t.add("Built for:", runtime.GOOS+"/"+runtime.GOARCH+" by "+runtime.Version())
-			t.add("Environment:", r.settings.Environment)
-			t.add("Configuration:", r.settings.File)
+			t.add("Environment:", r.settings.Environment+" (from "+r.settings.Source+")")
+			t.add("Configuration:", r.settings.File+exists(r.settings.File))
+			t.add("Variables:", ".env"+exists(".env"))
 			t.add("Admin URL:", r.settings.Admin)
 			t.add("Ingress URL:", r.settings.Ingress)
 			r.printf("Reprise\n%s", t.draw(compact))
 			return r.serverState(c)
 		},
 	}
+}
+
+func exists(file string) string {
+	if _, err := os.Stat(file); err != nil {
+		return " (does not exist)"
+	}
+	return ""
 }
 
 func (r *runner) serverState(c *cli.Context) error {
