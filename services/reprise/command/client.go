@@ -62,7 +62,7 @@ func (e *serverError) Error() string {
 	if code == "" {
 		code = "<UNKNOWN>"
 	}
-	return fmt.Sprintf("%s %s\n  -> Http status code %d %s at '%s'", code, e.message, e.status, http.StatusText(e.status), e.url)
+	return fmt.Sprintf("%s %s\n  -> Http status code %d %s at '%s'", code, visible(e.message), e.status, http.StatusText(e.status), e.url)
 }
 
 func newClient(s settings, c connection) *client {
@@ -98,7 +98,8 @@ func (c *client) handshake(ctx context.Context, warn func(string)) error {
 		return nil
 	}
 	if herr := c.call(ctx, http.MethodGet, "/health", nil, nil); herr != nil {
-		return fmt.Errorf("unable to connect to the server '%s'. Please make sure that it is running and reachable.\n  -> %w", c.name, herr)
+		return hint(fmt.Errorf("unable to connect to the server '%s'. Please make sure that it is running and reachable.\n  -> %w", c.name, herr),
+			"'reprise dev' runs one here; RESTATE_ADMIN_URL, or 'reprise config', says where another one is.")
 	}
 	warn(fmt.Sprintf("the server '%s' does not say its version: %v", c.name, err))
 	return nil
