@@ -46,6 +46,9 @@ func (r *entryRow) decode() decoded {
 	d := c.decoded
 	kind := appendJSON([]byte(`{"Command":{`), r.frame.Type.String())
 	d.full = string(kind) + ":{" + c.members(true) + `"name":` + string(appendJSON(nil, d.name)) + "}}}"
+	if d.name != "" {
+		c.onlyLite("name", jsonText(d.name))
+	}
 	d.lite = string(kind) + ":{" + strings.TrimSuffix(c.members(false), ",") + "}}}"
 	return d
 }
@@ -204,55 +207,6 @@ func (c *content) promiseKey(key string) *content {
 // result adds what a command ended with: the lite form says only how.
 func (c *content) result(v *servicev1.Value, f *servicev1.Failure, void bool) {
 	c.onlyFull("result", jsonResult(v, f, void)).onlyLite("result", jsonOutcome(f != nil, void))
-}
-
-// calling is a Call or a OneWayCall.
-type calling interface {
-	GetServiceName() string
-	GetHandlerName() string
-	GetKey() string
-	GetParameter() []byte
-	GetHeaders() []*servicev1.Header
-	GetInvocationIdNotificationIdx() uint32
-}
-
-// call describes a call. That the target is an object is known by its key; what kind of handler it has is not.
-func (r *entryRow) call(c *content, m calling, oneWay *servicev1.OneWayCallCommand) {
-	c.invokedID = r.callee(m.GetInvocationIdNotificationIdx())
-	target := appendMember(nil, "name", jsonText(m.GetServiceName()))
-	kind := "Service"
-	c.invokedTarget = m.GetServiceName() + "/" + m.GetHandlerName()
-	if m.GetKey() != "" {
-		kind = "VirtualObject"
-		c.invokedTarget = m.GetServiceName() + "/" + m.GetKey() + "/" + m.GetHandlerName()
-		target = appendMember(target, "key", jsonText(m.GetKey()))
-	}
-	target = appendMember(target, "handler", jsonText(m.GetHandlerName()))
-	target = object(appendMember(nil, kind, object(appendMember(target, "scope", []byte("null")))))
-	c.onlyLite("invocation_id", jsonText(c.invokedID)).onlyLite("invocation_target", target)
-	request := appendMember(nil, "invocation_id", jsonText(c.invokedID))
-	request = appendMember(request, "invocation_target", target)
-	request = appendMember(request, "parameter", jsonBytes(m.GetParameter()))
-	request = appendMember(request, "headers", jsonHeaders(m.GetHeaders()))
-	key := []byte("null")
-	switch m := m.(type) {
-	case *servicev1.CallCommand:
-		if m.IdempotencyKey != nil {
-			key = jsonText(m.GetIdempotencyKey())
-		}
-	case *servicev1.OneWayCallCommand:
-		if m.IdempotencyKey != nil {
-			key = jsonText(m.GetIdempotencyKey())
-		}
-	}
-	c.onlyFull("request", object(appendMember(request, "idempotency_key", key)))
-	if oneWay != nil {
-		c.both("invoke_time", jsonUint(oneWay.InvokeTime))
-	}
-	c.both("invocation_id_completion_id", jsonUint(uint64(m.GetInvocationIdNotificationIdx())))
-	if call, ok := m.(*servicev1.CallCommand); ok {
-		c.both("result_completion_id", jsonUint(uint64(call.ResultCompletionId)))
-	}
 }
 
 func decodeNotification(f serviceproto.Frame) (d decoded) {

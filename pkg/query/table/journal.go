@@ -10,6 +10,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
 	"reprise/pkg/journal"
+	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
 )
 
@@ -26,7 +27,8 @@ type entryRow struct {
 	time  int64
 	frame serviceproto.Frame
 	// callee returns the invocation that was made for the call whose id has this completion id.
-	callee func(completion uint32) string
+	callee   func(completion uint32) string
+	registry *schema.Registry
 }
 
 var journalCells = []cell[entryRow]{
@@ -74,7 +76,7 @@ func journalRows(in *input, yield func(*entryRow) error) error {
 // entries yields the entries of one journal.
 func (in *input) entries(inv *invocation.Invocation, next func() (journal.Row, error), yield func(*entryRow) error) error {
 	var callees map[uint32]string
-	r := entryRow{id: inv.ID, callee: func(completion uint32) string {
+	r := entryRow{id: inv.ID, registry: in.registry, callee: func(completion uint32) string {
 		if callees == nil {
 			callees = in.callees(inv)
 		}

@@ -10,6 +10,7 @@ import (
 	"reprise/pkg/invocation"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/query/scan"
+	"reprise/pkg/schema"
 )
 
 // Reading says what of a partition is read beside its rows.
@@ -30,14 +31,15 @@ type Scanner struct {
 	catalog    *Catalog
 	reader     Reader
 	partitions func() uint32
+	registry   func() *schema.Registry
 	// slots bound how many scans work at a time, so that the loops of partitions get their share of the cores.
 	// A scan holds one while it makes a batch, and none while its batch is on the way.
 	slots chan struct{}
 }
 
-// NewScanner returns a Scanner of which so many scans work at a time.
-func NewScanner(c *Catalog, r Reader, partitions func() uint32, working int) *Scanner {
-	return &Scanner{catalog: c, reader: r, partitions: partitions, slots: make(chan struct{}, working)}
+// NewScanner returns a Scanner of which so many scans work at a time. registry tells what handlers are, as of now.
+func NewScanner(c *Catalog, r Reader, partitions func() uint32, registry func() *schema.Registry, working int) *Scanner {
+	return &Scanner{catalog: c, reader: r, partitions: partitions, registry: registry, slots: make(chan struct{}, working)}
 }
 
 // Scan emits the rows of a partition that a request wants. A batch is given away. Codes: Invalid, NotLeader, and
@@ -51,7 +53,7 @@ func (s *Scanner) Scan(ctx context.Context, p id.Partition, r *scan.Request, emi
 	if source.rows == nil {
 		return nil // nothing makes such rows
 	}
-	in := input{request: r, table: t, partition: p, partitions: s.partitions()}
+	in := input{request: r, table: t, partition: p, partitions: s.partitions(), registry: s.registry()}
 	reading := Reading{Partition: p, Live: source.live}
 	if source.live {
 		reading.LiveIDs = r.IDs("id", p, in.partitions)
@@ -92,6 +94,7 @@ type input struct {
 	table      *Table
 	partition  id.Partition
 	partitions uint32
+	registry   *schema.Registry
 	snap       *partitionstore.Snapshot
 	live       []invocation.Live
 	emit       func(scan.Batch) error

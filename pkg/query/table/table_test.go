@@ -89,7 +89,8 @@ func newTestScanner(t *testing.T, r Reader) (*Scanner, *Catalog) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return NewScanner(c, r, func() uint32 { return 1 }, 1), c
+	registry := schema.NewRegistry(nil, schema.Defaults{})
+	return NewScanner(c, r, func() uint32 { return 1 }, func() *schema.Registry { return registry }, 1), c
 }
 
 // read returns the rows of a request as texts, NULL as "-".
@@ -392,6 +393,8 @@ func TestEntryJSON(t *testing.T) {
 		{partitiontest.SetState("a", "x"), "Command: SetState", `{"Command":{"SetState":{"key":"a","value":[120],"name":""}}}`, `{"Command":{"SetState":{"key":"a"}}}`},
 		{partitiontest.Sleep(1, 5), "Command: Sleep", `{"Command":{"Sleep":{"wake_up_time":5,"completion_id":1,"name":""}}}`, `{"Command":{"Sleep":{"wake_up_time":5,"completion_id":1}}}`},
 		{partitiontest.Run(1), "Command: Run", `{"Command":{"Run":{"completion_id":1,"name":""}}}`, `{"Command":{"Run":{"completion_id":1}}}`},
+		{partitiontest.Frame(serviceproto.TypeSleep, &servicev1.SleepCommand{WakeUpTime: 5, ResultCompletionId: 1, Name: "nap"}), "Command: Sleep", `{"Command":{"Sleep":{"wake_up_time":5,"completion_id":1,"name":"nap"}}}`,
+			`{"Command":{"Sleep":{"wake_up_time":5,"completion_id":1,"name":"nap"}}}`},
 		{partitiontest.RunDone(1, "4"), "Notification: Run", `{"Notification":{"Completion":{"Run":{"completion_id":1,"result":{"Success":[52]}}}}}`,
 			`{"Notification":{"ty":{"Completion":"Run"},"id":{"CompletionId":1},"result":"Success"}}`},
 		{partitiontest.Output("x"), "Command: Output", `{"Command":{"Output":{"result":{"Success":[120]},"name":""}}}`, `{"Command":{"Output":{"result":"Success"}}}`},

@@ -24,6 +24,7 @@ import (
 	"reprise/pkg/processor"
 	"reprise/pkg/query/table"
 	"reprise/pkg/rpc"
+	"reprise/pkg/schema"
 	"reprise/pkg/sequencer"
 	"reprise/pkg/serviceproto"
 	"reprise/services/internal/daemon"
@@ -108,7 +109,8 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 		return nil, errors.Join(err, w.shared.Close())
 	}
 	partitions := func() uint32 { return n.View.Current().Partitions }
-	w.Scanner = table.NewScanner(catalog, rows{w.Node}, partitions, max(runtime.GOMAXPROCS(0)/2, 1))
+	registry := func() *schema.Registry { return n.View.Current().Registry }
+	w.Scanner = table.NewScanner(catalog, rows{w.Node}, partitions, registry, max(runtime.GOMAXPROCS(0)/2, 1))
 	return w, nil
 }
 
