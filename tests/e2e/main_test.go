@@ -20,6 +20,7 @@ var (
 	standaloneFlag = flag.String("standalone", "", "server to test in place of the tree's reprise-standalone")
 	killsFlag      = flag.Int("kills", 3, "how often the crash test kills each process")
 	matrixFlag     = flag.Bool("matrix", false, "run the conformance suite with each SDK, transport and protocol version, not only what CI has time for")
+	pendingFlag    = flag.Bool("pending", false, "run also the calls of the Restate command line that the server does not answer yet")
 	seedFlag       = flag.Uint64("seed", 0, "seed of the crash test's load; 0: a new one")
 )
 

@@ -136,6 +136,18 @@ func (c *Client) Attach(ctx context.Context, invocation string, out any) error {
 	return json.Unmarshal(res.Body, out)
 }
 
+// Query answers a SQL statement: the rows as JSON.
+func (c *Client) Query(ctx context.Context, statement string) (string, error) {
+	res, err := c.Do(ctx, Request{URL: c.Form.Admin + "/query", Body: map[string]string{"query": statement}, Header: map[string]string{"Accept": "application/json"}})
+	if err != nil {
+		return "", fmt.Errorf("query: %w", err)
+	}
+	if res.Status != http.StatusOK {
+		return "", &StatusError{Path: "query", Status: res.Status, Body: string(res.Body)}
+	}
+	return string(res.Body), nil
+}
+
 // Register registers the endpoint at uri and returns once the ingress knows its services.
 func (c *Client) Register(ctx context.Context, uri string) error {
 	res, err := c.Do(ctx, Request{URL: c.Form.Admin + "/deployments", Body: map[string]any{"uri": uri}})
