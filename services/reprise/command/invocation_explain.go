@@ -128,7 +128,7 @@ func commandOf(index *int, kind, name string) string {
 func (r *runner) explainWaits(d *description) []string {
 	waits := d.waits()
 	if len(waits) == 0 {
-		return nil
+		return []string{"Nothing in its journal is open: its code runs, or it waits for an awakeable or a signal."}
 	}
 	lines := "It waits for:"
 	for _, w := range waits {
