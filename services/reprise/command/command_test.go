@@ -112,7 +112,7 @@ func (w *world) hide(text string) string {
 	).Replace(text)
 	// How wide a column is depends on the ports; see TestTable.
 	text = regexp.MustCompile(` {2,}`).ReplaceAllString(text, "  ")
-	text = regexp.MustCompile(`([─═])+`).ReplaceAllString(text, "$1")
+	text = regexp.MustCompile(`([─═╌])+`).ReplaceAllString(text, "$1")
 	text = regexp.MustCompile(` +\n`).ReplaceAllString(text, "\n")
 	text = regexp.MustCompile(`editor "[^"]*"`).ReplaceAllString(text, "editor ...")
 	text = regexp.MustCompile(`dial tcp .*`).ReplaceAllString(text, "dial tcp ...")

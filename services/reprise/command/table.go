@@ -84,8 +84,12 @@ func (t *table) draw(style tableStyle) string {
 	}
 	for i, row := range all {
 		drawRow(&b, row, widths, style)
-		if style == borders && i == 0 && len(t.header) > 0 {
+		switch {
+		case style != borders:
+		case i == 0 && len(t.header) > 0:
 			b.WriteString(rule(widths, '╞', '═', '╪', '╡'))
+		case i+1 < len(all):
+			b.WriteString(rule(widths, '├', '╌', '┼', '┤'))
 		}
 	}
 	if style == borders {

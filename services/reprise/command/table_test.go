@@ -9,7 +9,7 @@ func TestTable(t *testing.T) {
 	for style, want := range map[tableStyle]string{
 		compact: "           NAME    SERVICES \n [public]  ä       - A [1]  \n                   - B [20] \n           longer           \n",
 		borders: "╭──────────┬────────┬──────────╮\n│          ┆ NAME   ┆ SERVICES │\n╞══════════╪════════╪══════════╡\n" +
-			"│ [public] ┆ ä      ┆ - A [1]  │\n│          ┆        ┆ - B [20] │\n│          ┆ longer ┆          │\n╰──────────┴────────┴──────────╯\n",
+			"│ [public] ┆ ä      ┆ - A [1]  │\n│          ┆        ┆ - B [20] │\n├╌╌╌╌╌╌╌╌╌╌┼╌╌╌╌╌╌╌╌┼╌╌╌╌╌╌╌╌╌╌┤\n│          ┆ longer ┆          │\n╰──────────┴────────┴──────────╯\n",
 	} {
 		if got := x.draw(style); got != want {
 			t.Errorf("style %d:\n%s\nwant:\n%s", style, got, want)
