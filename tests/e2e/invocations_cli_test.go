@@ -11,7 +11,7 @@ import (
 // invocationCommands is what our own command line does about invocations, state and SQL, each step after those before it.
 var invocationCommands = []cliCase{
 	{line: "inv list", says: []string{`❯ \[.*\] $naps\n +Target: +Desk/naps\n +Status: +(running|suspended) \(`, `$waits\n`, `Showing 7/7 invocations\. Query took`}, not: []string{`$fine`}},
-	{line: "inv ls --all --limit 2 --oldest-first", says: []string{`$fine\n`, `$breaks\n`, `Showing 2/10 invocations`}},
+	{line: "inv ls --all --limit 2 --oldest-first", says: []string{`Target: +Desk/`, `Showing 2/10 invocations`}},
 	{line: "inv ls --status backing-off --service Desk", says: []string{`$stumbles`, `\[500 Internal\] the drawer is stuck`, `1 attempt failed, next in`, `Showing 1/1`}},
 	{line: "inv ls --completion-result failure", says: []string{`$breaks`, `Error: +\[500\] breaks broke`, `Showing 1/1`}},
 	{line: "inv ls --virtual-objects-only --key k1 --handler holds", says: []string{`$held`, `$waits`, `Showing 2/2`}},
