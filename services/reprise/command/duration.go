@@ -15,7 +15,7 @@ func humanDuration(d time.Duration) string {
 		name string
 	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
 		n := d / unit.of
-		d -= n * unit.of
+		d %= unit.of
 		switch {
 		case n == 1:
 			parts = append(parts, "1 "+unit.name)

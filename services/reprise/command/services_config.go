@@ -59,14 +59,14 @@ var durations = []durationSetting{
 		func(s *serviceChange) **string { return &s.Abort }},
 }
 
-func (m serviceModel) settings() serviceChange {
-	text := func(s string) *string {
-		if s == "" {
+func (s serviceModel) settings() serviceChange {
+	text := func(v string) *string {
+		if v == "" {
 			return nil
 		}
-		return &s
+		return &v
 	}
-	return serviceChange{&m.Public, text(m.Idempotency), text(m.Workflow), text(m.Journal), text(m.Inactivity), text(m.Abort)}
+	return serviceChange{&s.Public, text(s.Idempotency), text(s.Workflow), text(s.Journal), text(s.Inactivity), text(s.Abort)}
 }
 
 func (r *runner) serviceConfigView(c *cli.Context) error {
