@@ -30,7 +30,7 @@ func TestQuickstart(t *testing.T) {
 		"bin/reprise ", env.bins.Path("reprise")+" ",
 	)
 	killed := false
-	for _, c := range readCommands(t, filepath.Join(root, "README.md")) {
+	for _, c := range readCommands(t, filepath.Join(root, "README.md"), "Quickstart") {
 		switch {
 		case c.line == "make run":
 			ok(t, server.Restart(t.Context()))
@@ -60,14 +60,14 @@ type readme struct {
 	prints     *regexp.Regexp
 }
 
-// readCommands reads the shell blocks of the section "Quickstart".
-func readCommands(t *testing.T, path string) []readme {
+// readCommands reads the shell blocks of a section.
+func readCommands(t *testing.T, path, title string) []readme {
 	t.Helper()
 	text, err := os.ReadFile(path)
 	ok(t, err)
-	_, section, found := strings.Cut(string(text), "\n## Quickstart\n")
+	_, section, found := strings.Cut(string(text), "\n## "+title+"\n")
 	if !found {
-		t.Fatal("the README has no quickstart")
+		t.Fatalf("the README has no section %s", title)
 	}
 	section, _, _ = strings.Cut(section, "\n## ")
 	var commands []readme
@@ -87,9 +87,36 @@ func readCommands(t *testing.T, path string) []readme {
 		}
 	}
 	if len(commands) == 0 {
-		t.Fatal("the quickstart has no commands")
+		t.Fatalf("the section %s has no commands", title)
 	}
 	return commands
+}
+
+// The commands that the README shows for looking at a server work as they are printed.
+func TestReadmeSteers(t *testing.T) {
+	root, err := harness.Root()
+	ok(t, err)
+	form := newForm(t, "standalone")
+	greeter, err := env.ports.Take()
+	ok(t, err)
+	startGreeter(t, root, greeter)
+	client := harness.NewClient(form)
+	t.Cleanup(client.Close)
+	inv := ""
+	for _, c := range readCommands(t, filepath.Join(root, "README.md"), "See and steer") {
+		if strings.Contains(c.line, "reprise dev") {
+			continue // see TestRepriseDev
+		}
+		line := strings.NewReplacer("localhost:9080", greeter, "inv_...", inv, "bin/reprise ", env.bins.Path("reprise")+" ").Replace(c.line)
+		out, err := shell(t.Context(), root, line, "RESTATE_ADMIN_URL="+form.Admin)
+		if err != nil {
+			t.Errorf("%s: %v\n%s", line, err, out)
+		}
+		if inv == "" { // the first line has registered the service
+			inv, err = client.Send(t.Context(), "Greeter/SlowGreet", "World")
+			ok(t, err)
+		}
+	}
 }
 
 func shell(ctx context.Context, dir, line string, settings ...string) (string, error) {

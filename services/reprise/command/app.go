@@ -28,7 +28,7 @@ type Env struct {
 
 // Run runs the program with its arguments, without its own name, and returns its exit code.
 func Run(ctx context.Context, args []string, env Env) int {
-	r := &runner{env: env, in: bufio.NewReader(env.In), out: env.Out}
+	r := &runner{env: env, in: bufio.NewReader(&input{ctx, env.In}), out: env.Out}
 	return argv.Run(ctx, r.app(), args, env.Err)
 }
 
@@ -195,6 +195,9 @@ func (r *runner) confirm(question string) error {
 	switch answer := strings.ToLower(strings.TrimSpace(line)); {
 	case answer == "y" || answer == "yes":
 		return nil
+	case errors.Is(err, context.Canceled):
+		r.printf("\n")
+		return errors.New("user aborted")
 	case err != nil && answer == "":
 		r.printf("\n")
 		return errors.New("nobody answered; use --yes to confirm without a question")

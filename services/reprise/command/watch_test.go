@@ -2,6 +2,7 @@ package command_test
 
 import (
 	"context"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,37 @@ func TestWatch(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// terminalInput is a user who presses Ctrl-C, which the terminal does not tell the reader.
+type terminalInput struct {
+	interrupt func()
+	forever   chan struct{}
+}
+
+func (i *terminalInput) Read([]byte) (int, error) {
+	i.interrupt()
+	<-i.forever
+	return 0, io.EOF
+}
+
+func TestInterruptedQuestion(t *testing.T) {
+	w := newWorld(t)
+	w.answers["GET /subscriptions/sub_1"] = answer{200, `{"id":"sub_1"}`}
+	ctx, cancel := context.WithCancel(t.Context())
+	in := &terminalInput{cancel, make(chan struct{})}
+	defer close(in.forever)
+	var out, errOut strings.Builder
+	code := command.Run(ctx, []string{"sub", "rm", "sub_1"}, command.Env{
+		In: in, Out: &out, Err: &errOut, Clock: w.clock,
+		Lookup: func(name string) (string, bool) { v, ok := w.vars[name]; return v, ok },
+	})
+	if code != 1 || errOut.String() != "Error: user aborted\n" {
+		t.Errorf("exit %d, %s%s", code, out.String(), errOut.String())
+	}
+	if len(w.seen) != 2 {
+		t.Errorf("requests: %q", w.seen)
 	}
 }
 
