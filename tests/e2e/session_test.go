@@ -161,11 +161,11 @@ func (s *session) words(line string) []string {
 	return words
 }
 
-// name is a name in a line or an expression, which has also $ for the end.
-var name = regexp.MustCompile(`\$[a-zA-Z]+`)
+// namePattern is a name in a line or an expression, which has also $ for the end.
+var namePattern = regexp.MustCompile(`\$[a-zA-Z]+`)
 
 func (s *session) fill(text string, as func(string) string) string {
-	return name.ReplaceAllStringFunc(text, func(n string) string {
+	return namePattern.ReplaceAllStringFunc(text, func(n string) string {
 		if v, ok := s.names[n[1:]]; ok {
 			return as(v)
 		}
