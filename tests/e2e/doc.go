@@ -3,4 +3,5 @@
 //	go test ./tests/e2e                        # both forms
 //	go test ./tests/e2e -run Crash -kills 20   # the long crash test
 //	go test ./tests/e2e -forms standalone -standalone /path/to/another/server
+//	go test ./tests/e2e -run CLI -pending      # command lines, ours and Restate's, also what the server does not answer yet
 package e2e

@@ -11,7 +11,7 @@ func (r *runner) explain(d *description, stackLines int) []string {
 	if f := r.failure(d, stackLines); f != "" && d.Status != "completed" {
 		lines = append(lines, f)
 	}
-	if (d.Pinned != "" || d.LastDeployment != "") && !d.DeploymentExists && d.Status != "completed" {
+	if d.Pinned != "" && !d.DeploymentExists && d.Status != "completed" {
 		lines = append(lines, r.paint(red, "Its deployment was removed: no attempt can run there.")+
 			fmt.Sprintf(" Register the deployment again, or go on with the latest one:\n  reprise invocations resume %s --deployment latest", d.ID))
 	}
