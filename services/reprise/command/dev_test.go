@@ -176,7 +176,7 @@ func TestDev(t *testing.T) {
 	}))
 	defer endpoint.Close()
 	d := startDev(t, "serve", "--deployment", endpoint.URL)
-	d.out.await(ctx, t, "Reprise is running")
+	d.out.await(ctx, t, "Ctrl-C ends it") // the last line of what it says first
 	dir := d.data(t)
 	if _, err := os.Stat(filepath.Join(dir, "data")); err != nil {
 		t.Errorf("the server has no data there: %v", err)
