@@ -69,7 +69,7 @@ func Default() Config {
 			},
 		},
 		Worker:  defaultWorker(),
-		Admin:   Admin{Listen: Listen{BindPort: 9070}, HeartbeatInterval: 1500 * ms, QueryEngine: QueryEngine{MemoryBytes: gib}},
+		Admin:   Admin{Listen: Listen{BindPort: 9070}, HeartbeatInterval: 1500 * ms, QueryEngine: QueryEngine{MemoryBytes: gib}, Postgres: Postgres{ConnectionsMax: 64}},
 		Ingress: Ingress{Listen: Listen{BindPort: 8080}, Ingestion: Ingestion{InflightBytes: mib, BatchBytes: 50 * kib, Retry: exponential(250*ms, 2, 3*sec, 0)}},
 	}
 }

@@ -36,6 +36,12 @@ func (c *Config) AdminEndpoint() Endpoint {
 	return endpoint("admin.", c.Admin.Listen, c.Listen, c.Admin.AdvertisedEndpoint)
 }
 
+// PostgresEndpoint is the listener for SQL over the protocol of Postgres; false: there is none.
+func (c *Config) PostgresEndpoint() (Endpoint, bool) {
+	l := Listen{BindAddress: c.Admin.Postgres.BindAddress}
+	return endpoint("admin.postgres.", l, c.Listen, ""), l.BindAddress != ""
+}
+
 // IngressEndpoint is the listener for invocations.
 func (c *Config) IngressEndpoint() Endpoint {
 	return endpoint("ingress.", c.Ingress.Listen, c.Listen, c.Ingress.AdvertisedEndpoint)

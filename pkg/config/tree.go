@@ -193,13 +193,21 @@ type Admin struct {
 	RoutingHeaders     []string    `toml:"deployment-routing-headers"` // tell deployments of one URI apart
 	HeartbeatInterval  Duration    `toml:"heartbeat-interval"`
 	QueryEngine        QueryEngine `toml:"query-engine"`
+	Postgres           Postgres    `toml:"postgres"`
+}
+
+// Postgres is ours: SQL over the wire protocol of Postgres, for psql and BI tools.
+type Postgres struct {
+	BindAddress    string `toml:"bind-address"` // ip:port; empty: off. There are no passwords: whoever reaches the port reads everything
+	ConnectionsMax uint32 `toml:"concurrent-connections-limit"`
 }
 
 // QueryEngine is about SQL.
 type QueryEngine struct {
-	MemoryBytes Bytes   `toml:"memory-size"`
-	TmpDir      string  `toml:"tmp-dir"`
-	Parallelism *uint32 `toml:"query-parallelism"` // default: the number of cores
+	MemoryBytes  Bytes      `toml:"memory-size"`
+	TmpDir       string     `toml:"tmp-dir"`
+	Parallelism  *uint32    `toml:"query-parallelism"` // default: the number of cores
+	RateLimiting Throttling `toml:"rate-limiting"`     // statements that this node takes; default: all
 }
 
 // Ingress is about the HTTP ingress.

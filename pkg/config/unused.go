@@ -18,7 +18,6 @@ var unusedKeys = []string{
 	"worker.invoker.in-memory-queue-length-limit", "worker.invoker.tmp-dir", "worker.invoker.invocation-throttling", "worker.invoker.action-throttling",
 	"worker.invoker.http2-initial-max-send-streams",
 	"admin.disable-cluster-controller",
-	"admin.query-engine.rate-limiting",
 	"ingress.http2-max-concurrent-streams", "ingress.kafka-clusters",
 	"experimental-enable-vqueues", "experimental-enable-vqueues-migration-skip-completed", "experimental-enable-vqueues-async-refill",
 	"experimental-enable-vqueue-obsolete-cleanup", "experimental-enable-invoker-yield", "experimental-enable-unique-random-seeds",

@@ -42,6 +42,15 @@ func (c *Config) Validate() error {
 	for _, r := range c.Roles {
 		oneOf("roles", r, "http-ingress", "admin", "worker", "log-server", "metadata-server")
 	}
+	if l := c.Admin.QueryEngine.RateLimiting; l.Capacity != nil {
+		bad(l.Rate == nil, "admin.query-engine.rate-limiting has a capacity and no rate: write rate = \"10/s\"")
+		bad(*l.Capacity == 0, "admin.query-engine.rate-limiting.capacity must be above 0")
+	}
+	if at := c.Admin.Postgres.BindAddress; at != "" {
+		_, err := netip.ParseAddrPort(at)
+		bad(err != nil, "admin.postgres.bind-address is %q: write ip:port", at)
+	}
+	bad(c.Admin.Postgres.ConnectionsMax == 0, "admin.postgres.concurrent-connections-limit must be above 0")
 	oneOf("log-format", c.LogFormat, "pretty", "compact", "json")
 	oneOf("default-retry-policy.on-max-attempts", c.Retry.OnMaxAttempts, "pause", "kill")
 	oneOf("bifrost.default-provider", c.Bifrost.DefaultProvider, "replicated", "local")
