@@ -8,6 +8,7 @@ import (
 
 	"reprise/pkg/id"
 	"reprise/pkg/query/scan"
+	"reprise/pkg/query/table"
 	"reprise/pkg/schema"
 )
 
@@ -28,6 +29,11 @@ type Config struct {
 	ConcurrentMax int
 	// WaitMax is how long a statement waits for its turn (default 30 s); then it is refused.
 	WaitMax time.Duration
+	// RatePerSecond is how many statements are taken over HTTP (default: all); BurstMax of them may come at once.
+	RatePerSecond float64
+	BurstMax      uint32
+	// LeaderWait is how long a scan waits for the leader of a partition that has none at the moment (default 10 s).
+	LeaderWait time.Duration
 	// IdleMax is how many processes wait for the next statement (default 2), each for at most IdleTimeout (default 30 s).
 	IdleMax     int
 	IdleTimeout time.Duration
@@ -35,7 +41,10 @@ type Config struct {
 
 // Default returns the defaults for a machine with that many cores.
 func Default(cores int) Config {
-	return Config{MemoryBytes: 1 << 30, Threads: cores, ConcurrentMax: 4, WaitMax: 30 * time.Second, IdleMax: 2, IdleTimeout: 30 * time.Second}
+	return Config{
+		MemoryBytes: 1 << 30, Threads: cores, ConcurrentMax: 4, WaitMax: 30 * time.Second, LeaderWait: 10 * time.Second,
+		IdleMax: 2, IdleTimeout: 30 * time.Second,
+	}
 }
 
 // Validate reports all faults at once.
@@ -53,6 +62,10 @@ func (c Config) Validate() error {
 	positive("threads", int64(c.Threads))
 	positive("concurrent-max", int64(c.ConcurrentMax))
 	positive("wait-max", int64(c.WaitMax))
+	positive("leader-wait", int64(c.LeaderWait))
+	if c.RatePerSecond < 0 || c.RatePerSecond > 0 && c.BurstMax < 1 {
+		all = append(all, fmt.Errorf("query: %v statements a second, %d at once", c.RatePerSecond, c.BurstMax))
+	}
 	positive("idle-max", int64(c.IdleMax))
 	positive("idle-timeout", int64(c.IdleTimeout))
 	return errors.Join(all...)
@@ -69,4 +82,9 @@ type Parts struct {
 	Partitions Partitions
 	Count      func() uint32           // of partitions; 0 while it is not known
 	Registry   func() *schema.Registry // as it is now
+	// Node is the other node that a scan of a partition goes to; 0: it is this one, or not known. May be nil.
+	Node func(id.Partition) id.Node
+	// Cluster and Chains are what the catalog of the cluster shows; nil: it is empty.
+	Cluster func() table.Cluster
+	Chains  table.Chains
 }

@@ -10,10 +10,10 @@ import (
 
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
+	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 	"reprise/pkg/query/pipe"
-	"reprise/pkg/query/scan"
 	"reprise/pkg/query/table"
 )
 
@@ -22,10 +22,14 @@ type Engine struct {
 	cfg     Config
 	parts   Parts
 	host    host.Host
-	static  *table.Static
 	metrics *metrics
-	slots   chan struct{} // one for each statement that runs
-	ready   chan struct{}
+	bucket  *bucket // of statements over HTTP
+
+	// What is not in partitions: for users, for clients of Postgres, for operators.
+	static, postgres, cluster *table.Static
+
+	slots chan struct{} // one for each statement that runs
+	ready chan struct{}
 
 	// mu guards what follows. It is a leaf.
 	mu    sync.Mutex
@@ -42,10 +46,23 @@ func New(cfg Config, parts Parts, h host.Host) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{
+	ofCluster, err := table.NewClusterCatalog()
+	if err != nil {
+		return nil, err
+	}
+	if parts.Node == nil {
+		parts.Node = func(id.Partition) id.Node { return 0 }
+	}
+	if parts.Cluster == nil {
+		parts.Cluster = func() table.Cluster { return table.Cluster{} }
+	}
+	e := &Engine{
 		cfg: cfg, parts: parts, host: h, static: table.NewStatic(catalog, parts.Registry), metrics: newMetrics(h.Metrics),
+		cluster: table.NewClusterStatic(ofCluster, parts.Cluster, parts.Chains), bucket: newBucket(cfg.RatePerSecond, cfg.BurstMax, h.Clock),
 		slots: make(chan struct{}, cfg.ConcurrentMax), ready: make(chan struct{}),
-	}, nil
+	}
+	e.postgres = e.static.ForPostgres()
+	return e, nil
 }
 
 // Ready is closed when statements are taken.
@@ -167,14 +184,55 @@ func failure(format string, args ...any) error {
 	return pipe.Failuref(http.StatusInternalServerError, "Datafusion error: "+format, args...)
 }
 
+// Dialect says for whom a statement is.
+type Dialect uint8
+
+// The dialects.
+const (
+	Users    Dialect = iota // of the HTTP API
+	Postgres                // the same tables, with types as Postgres calls them
+	Cluster                 // the tables of those who operate the cluster
+)
+
 // Query runs a statement until its first rows are there, or it has none. An error is a *pipe.Failure, or the cause of
 // the end of ctx. Whoever has Rows closes them; the end of ctx ends them, too.
-func (e *Engine) Query(ctx context.Context, sql string) (*Rows, error) {
+func (e *Engine) Query(ctx context.Context, sql string) (*Rows, error) { return e.Ask(ctx, Users, sql) }
+
+// Ask is Query in a dialect.
+func (e *Engine) Ask(ctx context.Context, d Dialect, sql string) (*Rows, error) {
+	return e.start(ctx, d, pipe.Question{SQL: sql})
+}
+
+// Describe tells what a statement takes and gives, without running it. It may have parameters: $1, $2, ...
+func (e *Engine) Describe(ctx context.Context, d Dialect, sql string) (pipe.Description, error) {
+	r, err := e.start(ctx, d, pipe.Question{SQL: sql, Describe: true})
+	if err != nil {
+		return pipe.Description{}, err
+	}
+	defer func() { _ = r.Close() }() // only read
+	for r.shape == nil && !r.done {
+		if err := r.frame(); err != nil {
+			return pipe.Description{}, r.explain(err)
+		}
+	}
+	for !r.done { // so that the process is of use again
+		if err := r.frame(); err != nil {
+			return pipe.Description{}, r.explain(err)
+		}
+	}
+	if r.shape == nil { // SET, PREPARE: no rows
+		return pipe.Description{}, nil
+	}
+	return *r.shape, nil
+}
+
+func (e *Engine) start(ctx context.Context, d Dialect, q pipe.Question) (*Rows, error) {
 	if err := e.await(ctx); err != nil {
 		e.metrics.refused.Inc()
 		return nil, err
 	}
-	r, err := e.run(ctx, sql)
+	q.Partitions, q.Cluster = e.parts.Count(), d == Cluster
+	r, err := e.run(ctx, d, q)
 	if err != nil {
 		<-e.slots
 		e.metrics.statements.WithLabelValues("failed").Inc()
@@ -202,16 +260,16 @@ func (e *Engine) await(ctx context.Context) error {
 	}
 }
 
-func (e *Engine) run(ctx context.Context, sql string) (*Rows, error) {
+func (e *Engine) run(ctx context.Context, d Dialect, q pipe.Question) (*Rows, error) {
 	for try := 0; ; try++ {
 		p, err := e.take(try > 0)
 		if err != nil {
 			e.host.Log.LogAttrs(ctx, slog.LevelError, "query process cannot be started", slog.Any(logkey.Err, err))
 			return nil, failure("Execution error: %v", err)
 		}
-		r := newRows(ctx, e, p)
+		r := newRows(ctx, e, p, d)
 		again := p.reused && try == 0
-		if err = p.in.WriteJSON(pipe.Statement, 0, pipe.Question{SQL: sql, Partitions: e.parts.Count()}); err == nil {
+		if err = p.in.WriteJSON(pipe.Statement, 0, q); err == nil {
 			err = r.first()
 		}
 		if err == nil {
@@ -224,39 +282,6 @@ func (e *Engine) run(ctx context.Context, sql string) (*Rows, error) {
 		}
 		return nil, r.explain(err)
 	}
-}
-
-// scan brings the rows that a statement wants of a table.
-func (e *Engine) scan(ctx context.Context, r *scan.Request, emit func(scan.Batch) error) error {
-	if !scan.Partitioned(r.Table) {
-		return e.static.Scan(r, emit)
-	}
-	n := e.parts.Count()
-	if n == 0 {
-		return errs.Newf(errs.Unavailable, "the partitions of the cluster are not known yet")
-	}
-	partitions, err := r.Partitions(n)
-	if err != nil {
-		return pipe.Failuref(http.StatusInternalServerError, "Datafusion error: External error: %v", err)
-	}
-	left := *r
-	for _, p := range partitions {
-		err := e.parts.Partitions.Scan(ctx, p, &left, func(b scan.Batch) error {
-			if r.Limit > 0 {
-				left.Limit -= min(left.Limit, uint64(b.Rows))
-			}
-			e.metrics.rows.Add(float64(b.Rows))
-			e.metrics.bytes.Add(float64(len(b.Data)))
-			return emit(b)
-		})
-		if err != nil {
-			return err
-		}
-		if r.Limit > 0 && left.Limit == 0 {
-			return nil
-		}
-	}
-	return nil
 }
 
 var errEnded = errors.New("the statement has ended")

@@ -7,10 +7,11 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"reprise/pkg/query/pipe"
-	"reprise/pkg/query/table"
+	"reprise/pkg/query/render"
 )
 
 // Content types of answers.
@@ -37,6 +38,12 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, problem) // the client went away
 		return
 	}
+	if ok, seconds := e.bucket.take(); !ok {
+		e.metrics.limited.Inc()
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		refuse(w, pipe.Failuref(http.StatusTooManyRequests, "Rate limited"))
+		return
+	}
 	rows, err := e.Query(r.Context(), sql)
 	if err != nil {
 		refuse(w, err)
@@ -49,7 +56,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", typeArrow)
 	if asJSON {
 		w.Header().Set("Content-Type", typeJSON)
-		err = writeJSON(w, rows, out.Flush)
+		err = render.JSON(w, rows, out.Flush)
 	} else {
 		_, err = io.Copy(w, rows)
 	}
@@ -96,7 +103,7 @@ func refuse(w http.ResponseWriter, err error) {
 	}
 	w.Header().Set("Content-Type", typeJSON)
 	w.WriteHeader(failed.Status)
-	_, _ = w.Write(append(table.AppendJSON([]byte(`{"message":`), failed.Message), '}')) // the client went away
+	_, _ = w.Write(append(render.String([]byte(`{"message":`), failed.Message), '}')) // the client went away
 }
 
 // Unavailable answers in place of an Engine.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -25,6 +26,9 @@ type Rows struct {
 	unwatch func() bool
 	scans   map[uint32]*scanning
 	running sync.WaitGroup // scans
+	dialect Dialect
+	tables  []string // that were scanned
+	shape   *pipe.Description
 
 	piece []byte // not yet read
 	heard bool   // the process has said something
@@ -38,8 +42,8 @@ type scanning struct {
 	cancel context.CancelCauseFunc
 }
 
-func newRows(ctx context.Context, e *Engine, p *process) *Rows {
-	r := &Rows{engine: e, process: p, scans: map[uint32]*scanning{}}
+func newRows(ctx context.Context, e *Engine, p *process, d Dialect) *Rows {
+	r := &Rows{engine: e, process: p, dialect: d, scans: map[uint32]*scanning{}}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.unwatch = context.AfterFunc(ctx, p.kill) // what a process does cannot be stopped in another way
 	return r
@@ -47,7 +51,7 @@ func newRows(ctx context.Context, e *Engine, p *process) *Rows {
 
 // first reads until there is something to tell.
 func (r *Rows) first() error {
-	for len(r.piece) == 0 && !r.done {
+	for len(r.piece) == 0 && r.shape == nil && !r.done {
 		if err := r.frame(); err != nil {
 			return err
 		}
@@ -101,6 +105,9 @@ func (r *Rows) frame() error {
 		}
 	case pipe.Result:
 		r.piece = f.Payload // until the next frame is read
+	case pipe.Shape:
+		r.shape = &pipe.Description{}
+		return f.Decode(r.shape)
 	case pipe.Done:
 		r.done = true
 	case pipe.Failed:
@@ -125,6 +132,7 @@ func (r *Rows) open(number uint32, q *scan.Request) error {
 	ctx, cancel := context.WithCancelCause(r.ctx)
 	s.cancel = cancel
 	r.scans[number] = s
+	r.tables = append(r.tables, q.Table)
 	r.running.Add(1)
 	started := r.engine.spawn(func(stop context.Context) {
 		defer r.running.Done()
@@ -143,7 +151,7 @@ func (r *Rows) open(number uint32, q *scan.Request) error {
 // scan sends the batches of a scan, each when there is room for it.
 func (r *Rows) scan(ctx context.Context, number uint32, s *scanning, q *scan.Request) {
 	in := r.process.in
-	err := r.engine.scan(ctx, q, func(b scan.Batch) error {
+	done, err := r.engine.scan(ctx, r.dialect, q, func(b scan.Batch) error {
 		select {
 		case <-s.credit:
 		case <-ctx.Done():
@@ -155,7 +163,7 @@ func (r *Rows) scan(ctx context.Context, number uint32, s *scanning, q *scan.Req
 	case ctx.Err() != nil: // nobody waits for it
 		return
 	case err == nil:
-		err = in.Write(pipe.ScanEnd, number, nil)
+		err = in.WriteJSON(pipe.ScanEnd, number, done)
 	default:
 		var failed *pipe.Failure
 		if !errors.As(err, &failed) {
@@ -200,6 +208,20 @@ func (r *Rows) Close() error {
 	<-r.engine.slots
 	r.engine.metrics.statements.WithLabelValues(outcome).Inc()
 	return nil
+}
+
+// Warnings say what is missing from the rows.
+func (r *Rows) Warnings() (out []string) {
+	if r.dialect != Cluster {
+		return nil
+	}
+	slices.Sort(r.tables)
+	for _, name := range slices.Compact(r.tables) {
+		if err := r.engine.cluster.Partial(name); err != nil {
+			out = append(out, err.Error())
+		}
+	}
+	return out
 }
 
 // explain makes an answer of an error.

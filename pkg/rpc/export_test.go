@@ -1,5 +1,10 @@
 package rpc
 
+import "time"
+
+// SetSilence says how long workers may be silent.
+func (c *ScanClient) SetSilence(d time.Duration) { c.silence = d }
+
 // Tracked is how many requests and callers a client keeps account of.
 func (c *WorkerClient) Tracked() (n int) {
 	c.mu.Lock()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	workerv1 "reprise/api/worker/v1"
 	"reprise/pkg/errs"
@@ -16,11 +17,17 @@ type ScanClient struct {
 	self   id.GenerationalNode
 	routes Routes
 	conns  Conns
+	// silence is how long a worker may send nothing, not even a sign of life, while its rows are waited for.
+	silence time.Duration
 }
+
+const scanSilence = time.Minute
+
+var errSilent = errors.New("the worker is silent")
 
 // NewScanClient returns a client.
 func NewScanClient(self id.GenerationalNode, routes Routes, conns Conns) *ScanClient {
-	return &ScanClient{self: self, routes: routes, conns: conns}
+	return &ScanClient{self: self, routes: routes, conns: conns, silence: scanSilence}
 }
 
 // Scan implements Scanner.
@@ -33,8 +40,8 @@ func (c *ScanClient) Scan(ctx context.Context, p id.Partition, r *scan.Request, 
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx) // ends the stream when emit has enough
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx) // ends the stream when emit has enough
+	defer cancel(nil)
 	request := &workerv1.ScanRequest{
 		Hello:     &workerv1.Hello{Fingerprint: c.routes.Fingerprint(), Node: uint32(c.self.Node), Generation: c.self.Generation},
 		Partition: uint32(p), Table: r.Table, Columns: r.Columns, Limit: r.Limit,
@@ -47,9 +54,16 @@ func (c *ScanClient) Scan(ctx context.Context, p id.Partition, r *scan.Request, 
 		return err
 	}
 	for {
+		silent, heard := context.WithTimeout(ctx, c.silence)
+		unwatch := context.AfterFunc(silent, func() { cancel(errSilent) })
 		m, err := stream.Recv()
+		unwatch()
+		heard()
 		if errors.Is(err, io.EOF) {
 			return nil
+		}
+		if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+			return errs.Newf(errs.Unavailable, "%s sent nothing of partition %d for %s", leader, p, c.silence)
 		}
 		if err != nil {
 			return err

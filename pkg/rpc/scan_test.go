@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
@@ -98,5 +99,30 @@ func TestScanFails(t *testing.T) {
 	<-left
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		t.Errorf("a caller that left: %v", err)
+	}
+}
+
+// A worker that answers nothing does not hold a statement up for ever; one that gives signs of life may take its time.
+func TestScanSilence(t *testing.T) {
+	c := newWorkers(t).scanned(func(ctx context.Context, p id.Partition, _ *scan.Request, emit func(scan.Batch) error) error {
+		for range 3 {
+			if err := emit(scan.Batch{}); err != nil || p == 0 {
+				return err
+			}
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}, workerCluster)
+	c.SetSilence(50 * time.Millisecond)
+	signs := 0
+	sign := func(scan.Batch) error {
+		signs++
+		return nil
+	}
+	if err := c.Scan(t.Context(), 1, &scan.Request{}, sign); !errs.Is(err, errs.Unavailable) || signs != 3 {
+		t.Errorf("after %d signs of life: %v", signs, err)
+	}
+	if err := c.Scan(t.Context(), 0, &scan.Request{}, sign); err != nil {
+		t.Error(err)
 	}
 }

@@ -21,8 +21,24 @@ import (
 type engine struct {
 	connector *duckdb.Connector
 	conn      *duckdb.Conn // for syntax trees
-	planner   *plan.Planner
-	catalog   *table.Catalog
+	user      space
+	cluster   space
+}
+
+// space is a catalog with what plans statements over it.
+type space struct {
+	catalog *table.Catalog
+	planner *plan.Planner
+}
+
+// catalogs are those of users and of the cluster.
+type catalogs struct{ user, cluster *table.Catalog }
+
+func newCatalogs() (c catalogs, err error) {
+	if c.user, err = table.NewCatalog(); err == nil {
+		c.cluster, err = table.NewClusterCatalog()
+	}
+	return c, err
 }
 
 // spillFactor is how many times the memory the spill folder may hold.
@@ -42,8 +58,8 @@ SET autoinstall_known_extensions=false; SET autoload_known_extensions=false; SET
 SET enable_external_access=false`, c.MemoryBytes, c.Threads, quoted, spillFactor*c.MemoryBytes)
 }
 
-func open(ctx context.Context, c pipe.Config, catalog *table.Catalog) (e *engine, err error) {
-	e = &engine{catalog: catalog}
+func open(ctx context.Context, c pipe.Config, all catalogs) (e *engine, err error) {
+	e = &engine{user: space{catalog: all.user}, cluster: space{catalog: all.cluster}}
 	if e.connector, err = duckdb.NewConnector("", nil); err != nil {
 		return nil, fmt.Errorf("open DuckDB: %w", err)
 	}
@@ -51,8 +67,11 @@ func open(ctx context.Context, c pipe.Config, catalog *table.Catalog) (e *engine
 		return nil, errors.Join(err, e.connector.Close())
 	}
 	script := settings(c) + ";\n" + strings.Join(plan.Macros, ";\n") + ";\nSET lock_configuration=true"
-	if _, err = e.conn.ExecContext(ctx, script, nil); err == nil {
-		e.planner, err = plan.New(catalog, func(sql string) (map[string]any, error) { return e.tree(ctx, sql) })
+	_, err = e.conn.ExecContext(ctx, script, nil)
+	for _, s := range []*space{&e.user, &e.cluster} {
+		if err == nil {
+			s.planner, err = plan.New(s.catalog, func(sql string) (map[string]any, error) { return e.tree(ctx, sql) })
+		}
 	}
 	if err != nil {
 		e.close()

@@ -13,7 +13,6 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/query/pipe"
-	"reprise/pkg/query/table"
 )
 
 // Available tells whether this binary can answer SQL.
@@ -98,16 +97,16 @@ func (p *process) run(ctx context.Context) error {
 	if err := limit(config.MemoryBytes); err != nil {
 		return err
 	}
-	catalog, err := table.NewCatalog()
+	all, err := newCatalogs()
 	if err != nil {
 		return err
 	}
-	e, err := open(ctx, config, catalog)
+	e, err := open(ctx, config, all)
 	if err != nil {
 		return err
 	}
 	for q := range p.statements {
-		s := &statement{engine: e, process: p, question: q}
+		s := newStatement(e, p, q)
 		err := s.run(ctx)
 		p.forget()
 		if err == nil {
@@ -119,7 +118,7 @@ func (p *process) run(ctx context.Context) error {
 		}
 		if !s.clean { // what a failed statement left behind is not looked at
 			e.close()
-			if e, err = open(ctx, config, catalog); err != nil {
+			if e, err = open(ctx, config, all); err != nil {
 				return err
 			}
 		}

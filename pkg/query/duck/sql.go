@@ -8,11 +8,13 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"strconv"
 	"strings"
 
 	duckdb "github.com/duckdb/duckdb-go/v2"
 
 	"reprise/pkg/query/pipe"
+	"reprise/pkg/query/plan"
 	"reprise/pkg/query/scan"
 )
 
@@ -24,7 +26,10 @@ var errNothing = errors.New("nothing to answer")
 
 // What json_serialize_sql does not take is looked at as text, before the first word of a query or after it was refused.
 var (
-	explaining = regexp.MustCompile(`(?is)^\s*explain\s+(analyze\s+)?(verbose\s+)?(?:format\s+\w+\s+)?(.*)$`)
+	explaining = regexp.MustCompile(`(?is)^\s*explain\s+(analyze\s+)?(verbose\s+)?(format\s+\w+\s+)?(.*)$`)
+	preparing  = regexp.MustCompile(`(?is)^\s*prepare\s+\w+\s*(?:\([\w\s,]*\))?\s+as\s+(.*)$`)
+	executing  = regexp.MustCompile(`(?is)^\s*(?:execute|deallocate(?:\s+prepare)?)\s+"?(\w+)"?.*$`)
+	showing    = regexp.MustCompile(`(?is)^\s*show\s+("?[\w.]+"?(?:\s+zone)?)\s*;?\s*$`)
 	columnsOf  = regexp.MustCompile(`(?is)^\s*show\s+columns\s+(?:from|in)\s+([\w."]+)\s*;?\s*$`)
 	unsigned   = regexp.MustCompile(`(?i)\b(tinyint|smallint|int|integer|bigint)\s+unsigned\b`)
 	firstWord  = regexp.MustCompile(`(?s)^(?:\s|--[^\n]*\n|/\*.*?\*/)*([A-Za-z]+)`)
@@ -34,25 +39,31 @@ var (
 type asked struct {
 	sql     string // what is to be parsed
 	explain string // what stands before it; "" if rows are wanted
+	prepare bool   // it is to be checked, and no more
 }
 
-func classify(sql string) asked {
+func classify(sql string) (asked, error) {
+	if m := preparing.FindStringSubmatch(sql); m != nil {
+		return asked{sql: m[1], prepare: true}, nil
+	}
+	if m := executing.FindStringSubmatch(sql); m != nil { // names are kept within a request, which has one statement
+		return asked{}, pipe.Failuref(http.StatusInternalServerError, prefix+"Execution error: Prepared statement '%s' does not exist", m[1])
+	}
 	m := explaining.FindStringSubmatch(sql)
-	if m == nil {
-		return asked{sql: sql}
+	switch {
+	case m == nil:
+		return asked{sql: sql}, nil
+	case m[1] != "" && m[3] != "":
+		return asked{}, pipe.Failuref(http.StatusBadRequest, prefix+"Error during planning: EXPLAIN ANALYZE with FORMAT is not supported")
+	case m[1] != "":
+		return asked{sql: m[4], explain: "EXPLAIN ANALYZE "}, nil
+	default:
+		return asked{sql: m[4], explain: "EXPLAIN "}, nil
 	}
-	if m[1] != "" {
-		return asked{sql: m[3], explain: "EXPLAIN ANALYZE "}
-	}
-	return asked{sql: m[3], explain: "EXPLAIN "}
 }
 
 // again is the statement in the engine's dialect, if it may be that which it was refused for.
 func (a asked) again() (string, bool) {
-	if m := columnsOf.FindStringSubmatch(a.sql); m != nil {
-		return "SELECT table_catalog, table_schema, table_name, column_name, data_type, is_nullable FROM information_schema.columns" +
-			describedIs(m[1]), true
-	}
 	if !unsigned.MatchString(a.sql) {
 		return "", false
 	}
@@ -84,7 +95,7 @@ func (a asked) refusal(tree map[string]any) error {
 		word = strings.ToUpper(m[1])
 	}
 	switch {
-	case word == "SET":
+	case word == "SET" || word == "RESET":
 		return errNothing
 	case word == "SELECT" || word == "WITH": // something else stands beside it
 		return pipe.Failuref(http.StatusInternalServerError, prefix+"This feature is not implemented: The context currently only supports a single SQL statement")
@@ -108,33 +119,70 @@ func (a asked) place(position any) (line, column int) {
 	return 1 + strings.Count(before, "\n"), 1 + len(before) - (strings.LastIndexByte(before, '\n') + 1)
 }
 
-// describes returns what SHOW TABLES and DESCRIBE ask the catalog for, or "" if the statement is neither.
-func describes(tree map[string]any) string {
+// describes returns what SHOW and DESCRIBE ask the catalog for, or "" if the statement is neither.
+func (s *statement) describes(tree map[string]any, a asked) (string, error) {
 	statements, _ := tree["statements"].([]any)
 	if len(statements) != 1 {
-		return ""
+		return "", nil
 	}
 	root, _ := statements[0].(map[string]any)
 	root, _ = root["node"].(map[string]any)
 	from, _ := root["from_table"].(map[string]any)
 	if from["type"] != "SHOW_REF" {
-		return ""
+		return "", nil
 	}
 	name, _ := from["table_name"].(string)
-	if strings.Trim(name, `"`) == "tables" {
-		return "SELECT table_catalog, table_schema, table_name, table_type FROM information_schema.tables"
+	name = strings.Trim(name, `"`)
+	if m := showing.FindStringSubmatch(a.sql); m != nil {
+		return s.shows(strings.ToLower(strings.Trim(m[1], `"`)))
 	}
+	schema, _ := from["schema_name"].(string)
 	if query, ok := from["query"].(map[string]any); ok {
 		described, _ := query["from_table"].(map[string]any)
 		name, _ = described["table_name"].(string)
+		schema, _ = described["schema_name"].(string)
 	}
-	return "SELECT column_name, data_type, is_nullable FROM information_schema.columns" + describedIs(name)
+	if name == "" {
+		return "", pipe.Failuref(http.StatusInternalServerError, prefix+"This feature is not implemented: DESCRIBE of a query")
+	}
+	if schema != "" {
+		name = schema + "." + name
+	}
+	where, err := s.describedIs(name)
+	return "SELECT column_name, data_type, is_nullable FROM information_schema.columns" + where, err
 }
 
-// describedIs is what holds for the columns of a table of the public schema.
-func describedIs(name string) string {
-	name = strings.ToLower(strings.ReplaceAll(strings.Trim(name, `"`), "'", "''"))
-	return " WHERE table_schema = 'public' AND table_name = '" + name + "' ORDER BY ordinal_position"
+// shows is what SHOW of a word asks for.
+func (s *statement) shows(word string) (string, error) {
+	const rows = "SELECT name, value FROM information_schema.df_settings"
+	switch word {
+	case "tables":
+		return "SELECT table_catalog, table_schema, table_name, table_type FROM information_schema.tables", nil
+	case "all":
+		return rows + " ORDER BY name", nil
+	case "functions":
+		return "", pipe.Failuref(http.StatusInternalServerError, prefix+"This feature is not implemented: SHOW FUNCTIONS")
+	case "time zone", "timezone":
+		word = "datafusion.execution.time_zone"
+	}
+	if !strings.HasPrefix(word, "datafusion.") {
+		return "", pipe.Failuref(http.StatusBadRequest, prefix+"Error during planning: '%s' is not a variable which can be viewed with 'SHOW'", word)
+	}
+	return rows + " WHERE name = '" + word + "'", nil
+}
+
+// describedIs is what holds for the columns of a table, which there must be.
+func (s *statement) describedIs(name string) (string, error) {
+	full := strings.ToLower(strings.ReplaceAll(name, `"`, ""))
+	full = strings.TrimPrefix(strings.TrimPrefix(full, "restate."), "public.")
+	schema, table := "public", full
+	if before, after, ok := strings.Cut(full, "."); ok {
+		schema, table = before, after
+	}
+	if s.catalog.Table(full) == nil {
+		return "", pipe.Failuref(http.StatusBadRequest, prefix+"Error during planning: table 'restate.%s.%s' not found", schema, table)
+	}
+	return " WHERE table_schema = '" + schema + "' AND table_name = '" + table + "' ORDER BY ordinal_position", nil
 }
 
 var (
@@ -142,6 +190,29 @@ var (
 	noFunction = regexp.MustCompile(`(?s)Function with name "?([^\s"]+)"? does not exist!(?:\s*Did you mean "([^"]+)")?`)
 	firstLine  = regexp.MustCompile(`^[^\n]*`)
 )
+
+// failureOf is what came of a statement: the engine names neither the columns that there are, nor a place that its
+// author would know.
+func (a asked) failureOf(err error, p *plan.Plan) error {
+	var d *duckdb.Error
+	if !errors.As(err, &d) || d.Type != duckdb.ErrorTypeBinder && d.Type != duckdb.ErrorTypeCatalog {
+		return err
+	}
+	m := noColumn.FindStringSubmatch(d.Msg)
+	if m == nil {
+		return err
+	}
+	name := m[1] + m[2] + m[3]
+	message := "Schema error: No field named " + name + "."
+	if len(p.Fields) > 0 {
+		message += " Valid fields are " + strings.Join(p.Fields, ", ") + "."
+	}
+	if at := regexp.MustCompile(`(?i)\b` + regexp.QuoteMeta(name) + `\b`).FindStringIndex(a.sql); at != nil {
+		line, column := a.place(json.Number(strconv.Itoa(at[0])))
+		message += fmt.Sprintf(" It is at Line: %d, Column: %d", line, column)
+	}
+	return pipe.Failuref(http.StatusInternalServerError, "%s%s", prefix, message)
+}
 
 // failureOf puts an error of the engine into the contract's words.
 func failureOf(err error) *pipe.Failure {
@@ -155,10 +226,6 @@ func failureOf(err error) *pipe.Failure {
 	var message string
 	switch d.Type {
 	case duckdb.ErrorTypeBinder, duckdb.ErrorTypeCatalog:
-		if m := noColumn.FindStringSubmatch(text); m != nil {
-			message = "Schema error: No field named " + m[1] + m[2] + m[3] + ". " + strings.ReplaceAll(text, "\n", " ")
-			break
-		}
 		if m := noFunction.FindStringSubmatch(text); m != nil {
 			message = "Error during planning: Invalid function '" + m[1] + "'."
 			if m[2] != "" {
@@ -211,7 +278,7 @@ func (s *statement) scanLine(q *scan.Request, x *stream, analyze bool) string {
 		fmt.Fprintf(&b, ", limit=%d", q.Limit)
 	}
 	if analyze {
-		fmt.Fprintf(&b, ", metrics=[output_rows=%d, output_bytes=%d]", x.rows.Load(), x.bytes.Load())
+		b.WriteString(", metrics=[" + x.metrics() + "]")
 	}
 	return b.String()
 }

@@ -25,6 +25,7 @@ import (
 // statement is one run of one.
 type statement struct {
 	*engine
+	space
 	process  *process
 	question pipe.Question
 	conn     *duckdb.Conn
@@ -32,18 +33,29 @@ type statement struct {
 	clean    bool // nothing of it is left
 }
 
+func newStatement(e *engine, p *process, q pipe.Question) *statement {
+	s := &statement{engine: e, space: e.user, process: p, question: q}
+	if q.Cluster {
+		s.space = e.cluster
+	}
+	return s
+}
+
 // run answers the statement. An error that is a *pipe.Failure is told as it is.
 func (s *statement) run(ctx context.Context) error {
-	asked := classify(s.question.SQL)
+	s.clean = true // until something is run
+	asked, err := classify(s.question.SQL)
+	if err != nil {
+		return err
+	}
 	p, sql, err := s.plan(ctx, asked)
 	if errors.Is(err, errNothing) {
-		s.clean = true
 		return s.empty()
 	}
 	if err != nil {
-		s.clean = true // nothing was run yet
 		return err
 	}
+	s.clean = false
 	// A connection of its own has what the statement may leave behind, such as the seed of random().
 	if s.conn, err = s.connect(ctx); err != nil {
 		return err
@@ -51,26 +63,46 @@ func (s *statement) run(ctx context.Context) error {
 	defer func() { _ = s.conn.Close() }()
 	release, err := s.views(ctx, p)
 	defer release()
-	if err != nil {
-		return err
-	}
-	if asked.explain != "" {
-		err = s.explain(ctx, asked.explain+sql, p)
-	} else {
-		err = s.query(ctx, sql)
+	if err == nil {
+		err = s.answer(ctx, asked, sql, p)
 	}
 	if failed := s.scanFailure(); failed != nil { // what the engine makes of it says less
 		err = failed
 	}
 	if err != nil {
-		return err
+		return asked.failureOf(err, p)
 	}
 	s.clean = true
 	return nil
 }
 
+func (s *statement) answer(ctx context.Context, asked asked, sql string, p *plan.Plan) error {
+	switch {
+	case s.question.Describe && asked.explain != "":
+		return s.process.out.WriteJSON(pipe.Shape, 0, pipe.Description{Columns: planColumns})
+	case s.question.Describe:
+		return s.describe(ctx, sql)
+	case asked.prepare:
+		if err := s.check(ctx, sql); err != nil {
+			return err
+		}
+		return s.empty() // the name is gone with the request
+	case asked.explain != "":
+		return s.explain(ctx, asked.explain+sql, p)
+	default:
+		return s.query(ctx, sql)
+	}
+}
+
 // plan finds out what the statement reads, and what it is in DuckDB's words.
 func (s *statement) plan(ctx context.Context, asked asked) (*plan.Plan, string, error) {
+	if m := columnsOf.FindStringSubmatch(asked.sql); m != nil {
+		where, err := s.describedIs(m[1])
+		if err != nil {
+			return nil, "", err
+		}
+		asked.sql = "SELECT table_catalog, table_schema, table_name, column_name, data_type, is_nullable FROM information_schema.columns" + where
+	}
 	tree, err := s.tree(ctx, asked.sql)
 	if err != nil {
 		return nil, "", err
@@ -87,7 +119,11 @@ func (s *statement) plan(ctx context.Context, asked asked) (*plan.Plan, string, 
 			return nil, "", asked.refusal(tree)
 		}
 	}
-	if described := describes(tree); described != "" {
+	described, err := s.describes(tree, asked)
+	if err != nil {
+		return nil, "", err
+	}
+	if described != "" {
 		if tree, err = s.tree(ctx, described); err != nil {
 			return nil, "", err
 		}
@@ -218,6 +254,9 @@ func (s *statement) explain(ctx context.Context, sql string, p *plan.Plan) error
 	}
 	return s.texts([]string{"plan_type", "plan"}, []string{kind, physical.String()})
 }
+
+// planColumns are those of EXPLAIN.
+var planColumns = []pipe.Column{{Name: "plan_type", Type: "text"}, {Name: "plan", Type: "text"}}
 
 // texts sends one row of texts.
 func (s *statement) texts(columns, row []string) error {

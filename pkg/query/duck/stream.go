@@ -33,6 +33,8 @@ type stream struct {
 	current arrow.RecordBatch
 	rows    atomic.Int64
 	bytes   atomic.Int64
+	batches atomic.Int64
+	scanned atomic.Pointer[pipe.Scanned] // nil: the scan did not come to its end
 
 	// mu guards what follows. It is a leaf.
 	mu      sync.Mutex
@@ -105,6 +107,11 @@ func (s *stream) next() (bool, error) {
 		case pipe.Batch:
 			return true, s.decode(f.Payload)
 		case pipe.ScanEnd:
+			var done pipe.Scanned
+			if err := f.Decode(&done); err != nil {
+				return false, err
+			}
+			s.scanned.Store(&done)
 			s.frames <- f // it stays the end; there is room, for nothing follows
 			return false, nil
 		default:
@@ -133,7 +140,17 @@ func (s *stream) decode(data []byte) error {
 	s.current.Retain()
 	s.rows.Add(s.current.NumRows())
 	s.bytes.Add(int64(len(data)))
+	s.batches.Add(1)
 	return s.process.out.Write(pipe.More, s.number, nil)
+}
+
+// metrics is what the scan brought, as EXPLAIN ANALYZE tells it. One that was not read to its end has no time.
+func (s *stream) metrics() string {
+	text := fmt.Sprintf("output_rows=%d, output_bytes=%d, output_batches=%d", s.rows.Load(), s.bytes.Load(), s.batches.Load())
+	if done := s.scanned.Load(); done != nil {
+		text += fmt.Sprintf(", elapsed=%s, remote_nodes=%d", done.Elapsed, done.Nodes)
+	}
+	return text
 }
 
 func (s *stream) drop() {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/query/scan"
@@ -20,7 +21,7 @@ const (
 	Configure  Kind = 1 // Config
 	Statement  Kind = 2 // Question
 	Batch      Kind = 3 // of a scan: an Arrow IPC stream
-	ScanEnd    Kind = 4 // of a scan
+	ScanEnd    Kind = 4 // of a scan: Scanned
 	ScanFailed Kind = 5 // of a scan: Failure
 )
 
@@ -32,6 +33,7 @@ const (
 	Result Kind = 0x84 // a piece of an Arrow IPC stream
 	Done   Kind = 0x85
 	Failed Kind = 0x86 // Failure
+	Shape  Kind = 0x87 // Description
 )
 
 // Config is what the process may use.
@@ -45,6 +47,26 @@ type Config struct {
 type Question struct {
 	SQL        string `json:"sql"`
 	Partitions uint32 `json:"partitions"`
+	Cluster    bool   `json:"cluster,omitempty"`  // of the catalog of the cluster, not of that of users
+	Describe   bool   `json:"describe,omitempty"` // answer with its Description; nothing is read
+}
+
+// Description is what a statement takes and gives. Types are those of Postgres.
+type Description struct {
+	Columns    []Column `json:"columns"`    // none: it gives no rows
+	Parameters []string `json:"parameters"` // types of $1, $2, ...
+}
+
+// Column is one that a statement gives.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// Scanned is what a scan did until its end.
+type Scanned struct {
+	Nodes   int           `json:"nodes"` // other processes that were asked
+	Elapsed time.Duration `json:"elapsed"`
 }
 
 // Failure is why a statement, or a scan, failed.

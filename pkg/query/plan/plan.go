@@ -32,6 +32,8 @@ type Plan struct {
 	Tree map[string]any // in the engine's words: table references are those of Scans
 	// Scans are the requests, each with a view of the name ViewName(index).
 	Scans []*scan.Request
+	// Fields are the columns that the statement can mean, with the names of their tables in it.
+	Fields []string
 	// Repeats says that a scan may be read more than once: the views must be tables.
 	Repeats bool
 }
@@ -53,7 +55,11 @@ const barrier = "SELECT * FROM scan LIMIT 9223372036854775807"
 // New returns a Planner.
 func New(c *table.Catalog, serialize Serializer) (*Planner, error) {
 	p := &Planner{catalog: c}
-	for sql, to := range map[string]*node{ViewSQL(c): &p.viewTree, barrier: &p.scanTree} {
+	own := map[string]*node{barrier: &p.scanTree}
+	if c.Table(table.View) != nil {
+		own[ViewSQL(c)] = &p.viewTree
+	}
+	for sql, to := range own {
 		tree, err := serialize(sql)
 		if err != nil {
 			return nil, fmt.Errorf("own statement: %w", err)
@@ -263,6 +269,9 @@ func (x *planning) table(n node, s *scope, r *ref) error {
 		limit = pushableLimit(n)
 	}
 	alias := r.name
+	for _, c := range t.Columns {
+		x.plan.Fields = append(x.plan.Fields, alias+"."+c.Name)
+	}
 	if t.Name != table.View {
 		return x.scan(r, alias, &scan.Request{Table: t.Name, Columns: s.columns(r, t), Filters: filters, Limit: limit})
 	}
@@ -336,7 +345,10 @@ func (p *Planner) resolve(n node) *table.Table {
 	default:
 		name = schema + "." + name
 	}
-	return p.catalog.Table(name)
+	if t := p.catalog.Table(name); t != nil || schema != "" {
+		return t
+	}
+	return p.catalog.Table(table.PostgresSchema + "." + name) // as Postgres would find it
 }
 
 // qualified is the full name of what a reference means.

@@ -1,11 +1,17 @@
 package plan
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+
+	"reprise/pkg/query/table"
+)
 
 // renamed are functions that the engine has under another name. Those beginning with reprise_ are macros of Macros.
 var renamed = map[string]string{
 	"first_value": "first", "last_value": "last", "approx_distinct": "approx_count_distinct",
 	"->>": "json_as_text", "to_timestamp": "reprise_to_timestamp", "octet_length": "reprise_octet_length",
+	"regexp_full_match": "regexp_matches", // which is what ~ means
 }
 
 // translate puts what the engine calls otherwise into its words.
@@ -13,6 +19,9 @@ func translate(tree node) {
 	each(tree, func(n node) bool {
 		if text(n, "class") != "FUNCTION" { // a window function is none: first_value is one there
 			return true
+		}
+		if text(n, "schema") == "pg_catalog" {
+			n["schema"] = "" // there are macros, or functions, for those that we know
 		}
 		if text(n, "function_name") == "/" && len(list(n, "children")) == 2 {
 			n["function_name"] = "//" // which divides integers as integers, and others as they are
@@ -40,6 +49,38 @@ var Macros = []string{
 		WHEN 'UINTEGER' THEN 'UInt32' WHEN 'UBIGINT' THEN 'UInt64' WHEN 'INTEGER' THEN 'Int64' WHEN 'BIGINT' THEN 'Int64' WHEN 'DOUBLE' THEN 'Float64'
 		WHEN 'TIMESTAMP WITH TIME ZONE' THEN 'Timestamp(ms, "+00:00")' WHEN 'INTERVAL' THEN 'Duration(ms)'
 		WHEN 'UINTEGER[]' THEN 'List(UInt32)' WHEN 'VARCHAR[]' THEN 'List(LargeUtf8)' ELSE typeof(x) END`,
+	// Of Postgres: what its clients ask about tables, and about the server.
+	`CREATE MACRO reprise_version() AS 'PostgreSQL 16.0 (Reprise)'`,
+	`CREATE MACRO pg_get_userbyid(o) AS 'reprise'`,
+	`CREATE MACRO pg_table_is_visible(o) AS true`,
+	`CREATE MACRO pg_type_is_visible(o) AS true`,
+	`CREATE MACRO pg_function_is_visible(o) AS true`,
+	`CREATE MACRO pg_relation_is_publishable(o) AS false`,
+	`CREATE MACRO pg_encoding_to_char(e) AS 'UTF8'`,
+	`CREATE MACRO pg_get_expr(e, o) AS CAST(NULL AS VARCHAR), (e, o, p) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO pg_get_viewdef(o) AS CAST(NULL AS VARCHAR), (o, p) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO pg_get_indexdef(o) AS CAST(NULL AS VARCHAR), (o, c, p) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO pg_get_constraintdef(o) AS CAST(NULL AS VARCHAR), (o, p) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO pg_get_function_result(o) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO pg_get_function_arguments(o) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO pg_get_statisticsobjdef_columns(o) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO obj_description(o) AS CAST(NULL AS VARCHAR), (o, c) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO shobj_description(o, c) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO col_description(o, n) AS CAST(NULL AS VARCHAR)`,
+	`CREATE MACRO pg_table_size(o) AS CAST(NULL AS BIGINT)`,
+	`CREATE MACRO pg_relation_size(o) AS CAST(NULL AS BIGINT)`,
+	`CREATE MACRO pg_total_relation_size(o) AS CAST(NULL AS BIGINT)`,
+	`CREATE MACRO pg_is_in_recovery() AS false`,
+	`CREATE MACRO pg_backend_pid() AS 1`,
+	`CREATE MACRO has_table_privilege(t, p) AS true, (u, t, p) AS true`,
+	`CREATE MACRO has_schema_privilege(s, p) AS true, (u, s, p) AS true`,
+	`CREATE MACRO has_column_privilege(t, c, p) AS true, (u, t, c, p) AS true`,
+	`CREATE MACRO has_database_privilege(d, p) AS true, (u, d, p) AS true`,
+	`CREATE MACRO quote_ident(t) AS CASE WHEN regexp_full_match(t, '[a-z_][a-z0-9_$]*') THEN t ELSE '"' || replace(t, '"', '""') || '"' END`,
+	`CREATE MACRO parse_ident(t) AS string_split(replace(t, '"', ''), '.')`,
+	`CREATE MACRO current_setting(t) AS CASE lower(t) WHEN 'server_version_num' THEN '160000' WHEN 'server_version' THEN '16.0' WHEN 'search_path' THEN 'public'
+		WHEN 'timezone' THEN 'UTC' ELSE '' END, (t, m) AS CASE lower(t) WHEN 'server_version_num' THEN '160000' WHEN 'search_path' THEN 'public' ELSE '' END`,
+	formatType(),
 	`CREATE MACRO reprise_json(j) AS CASE WHEN json_valid(j) THEN j END`,
 	`CREATE MACRO json_as_text(j, k) AS json_extract_string(reprise_json(j), k)`,
 	`CREATE MACRO json_get_json(j, k) AS CAST(json_extract(reprise_json(j), k) AS VARCHAR)`,
@@ -51,4 +92,15 @@ var Macros = []string{
 	`CREATE MACRO json_get_bool(j, k) AS TRY_CAST(json_extract_string(reprise_json(j), k) AS BOOLEAN)`,
 	`CREATE MACRO json_length(j) AS json_array_length(reprise_json(j))`,
 	`CREATE MACRO json_object_keys(j) AS json_keys(reprise_json(j))`,
+}
+
+// formatType is the macro that names a type by its object id.
+func formatType() string {
+	var b strings.Builder
+	b.WriteString("CREATE MACRO format_type(t, m) AS CASE t")
+	for _, t := range table.PostgresTypes {
+		fmt.Fprintf(&b, " WHEN %d THEN '%s'", t.OID, t.SQL)
+	}
+	b.WriteString(" ELSE '-' END")
+	return b.String()
 }

@@ -134,6 +134,16 @@ func (r *Request) Only(column string) (value string, ok bool) {
 	return "", false
 }
 
+// Admits tells whether a row with that value of a column can be wanted.
+func (r *Request) Admits(column, value string) bool {
+	for _, f := range r.Filters {
+		if f.Column == column && (f.Null && !f.Not || !f.Null && slices.Contains(f.Values, value) == f.Not) {
+			return false
+		}
+	}
+	return true
+}
+
 // Wants tells whether any of the columns is wanted, or filtered by.
 func (r *Request) Wants(columns ...string) bool {
 	for _, c := range columns {
@@ -144,7 +154,7 @@ func (r *Request) Wants(columns ...string) bool {
 	return false
 }
 
-// Batch is some rows as an Arrow IPC stream: schema, one record batch, end.
+// Batch is some rows as an Arrow IPC stream: schema, one record batch, end. One without rows says that the scan goes on.
 type Batch struct {
 	Rows int
 	Data []byte

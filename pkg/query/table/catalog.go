@@ -1,7 +1,7 @@
 package table
 
 import (
-	_ "embed" // columns.tsv
+	_ "embed" // the catalogs
 	"fmt"
 	"slices"
 	"strings"
@@ -24,12 +24,14 @@ const (
 	Uint32s
 	Texts
 	ShortText // with 32-bit offsets, else like Text
+	ShortTexts
 )
 
 // kindNames are the kinds by their names in columns.tsv and in information_schema.
 var kindNames = map[string]Kind{
 	"LargeUtf8": Text, "LargeBinary": Bytes, "Boolean": Bool, "UInt32": Uint32, "UInt64": Uint64, `Timestamp(ms, "+00:00")`: Time,
 	"Duration(ms)": Duration, "List(UInt32)": Uint32s, "List(LargeUtf8)": Texts, "Utf8": ShortText,
+	"List(Utf8)": ShortTexts,
 }
 
 // Zone is that of all times.
@@ -56,6 +58,8 @@ func (k Kind) Arrow() arrow.DataType {
 		return arrow.ListOf(arrow.PrimitiveTypes.Uint32)
 	case Texts:
 		return arrow.ListOf(arrow.BinaryTypes.LargeString)
+	case ShortTexts:
+		return arrow.ListOf(arrow.BinaryTypes.String)
 	default:
 		return arrow.BinaryTypes.String
 	}
@@ -109,19 +113,46 @@ type Catalog struct {
 	byName map[string]*Table
 }
 
-//go:embed columns.tsv
-var columnsTSV string
+// Each of these has headings, then a column in each line: table, column, type, nullable.
+var (
+	//go:embed columns.tsv
+	userTSV string
+	//go:embed cluster.tsv
+	clusterTSV string
+	//go:embed schema.tsv
+	schemaTSV string
+	//go:embed postgres.tsv
+	postgresTSV string
+)
 
-// NewCatalog reads the catalog.
-func NewCatalog() (*Catalog, error) {
+// PostgresSchema holds tables that clients of Postgres look things up in.
+const PostgresSchema = "pg_catalog"
+
+// NewCatalog reads the catalog of users.
+func NewCatalog() (*Catalog, error) { return newCatalog(userTSV, schemaTSV, postgresTSV) }
+
+// NewClusterCatalog reads the catalog of those who operate the cluster.
+func NewClusterCatalog() (*Catalog, error) { return newCatalog(clusterTSV, schemaTSV) }
+
+func newCatalog(parts ...string) (*Catalog, error) {
 	c := &Catalog{byName: map[string]*Table{}}
-	for i, line := range strings.Split(strings.TrimSpace(columnsTSV), "\n") {
+	for _, part := range parts {
+		if err := c.read(part); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortFunc(c.Tables, func(a, b *Table) int { return strings.Compare(a.Name, b.Name) })
+	return c, nil
+}
+
+func (c *Catalog) read(tsv string) error {
+	for i, line := range strings.Split(strings.TrimSpace(tsv), "\n") {
 		f := strings.Split(line, "\t")
 		if i == 0 {
 			continue // headings
 		}
 		if len(f) != 4 || kindNames[f[2]] == 0 {
-			return nil, fmt.Errorf("columns.tsv:%d: %q", i+1, line)
+			return fmt.Errorf("line %d of a catalog: %q", i+1, line)
 		}
 		t := c.byName[f[0]]
 		if t == nil {
@@ -131,8 +162,7 @@ func NewCatalog() (*Catalog, error) {
 		}
 		t.Columns = append(t.Columns, Column{Name: f[1], Kind: kindNames[f[2]], Type: f[2], Required: f[3] == "NO"})
 	}
-	slices.SortFunc(c.Tables, func(a, b *Table) int { return strings.Compare(a.Name, b.Name) })
-	return c, nil
+	return nil
 }
 
 // Table returns a table by name, or nil.

@@ -158,7 +158,9 @@ func (w *writer[R]) append(b array.Builder, c *cell[R], row *R) {
 		if v, ok = c.texts(row); ok {
 			l := b.(*array.ListBuilder)
 			l.Append(true)
-			l.ValueBuilder().(*array.LargeStringBuilder).AppendValues(v, nil)
+			for _, item := range v {
+				appendText(l.ValueBuilder(), item)
+			}
 		}
 	}
 	if !ok {

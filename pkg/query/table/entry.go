@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	servicev1 "reprise/api/service/v1"
+	"reprise/pkg/query/render"
 	"reprise/pkg/serviceproto"
 )
 
@@ -44,8 +45,8 @@ func (r *entryRow) decode() decoded {
 		return decoded{}
 	}
 	d := c.decoded
-	kind := appendJSON([]byte(`{"Command":{`), r.frame.Type.String())
-	d.full = string(kind) + ":{" + c.members(true) + `"name":` + string(appendJSON(nil, d.name)) + "}}}"
+	kind := render.String([]byte(`{"Command":{`), r.frame.Type.String())
+	d.full = string(kind) + ":{" + c.members(true) + `"name":` + string(render.String(nil, d.name)) + "}}}"
 	if d.name != "" {
 		c.onlyLite("name", jsonText(d.name))
 	}
@@ -82,7 +83,7 @@ func (c *content) onlyLite(name string, value []byte) *content {
 }
 
 func appendMember(b []byte, name string, value []byte) []byte {
-	return append(append(append(appendJSON(b, name), ':'), value...), ',')
+	return append(append(append(render.String(b, name), ':'), value...), ',')
 }
 
 // message is a generated message.

@@ -8,6 +8,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
+	"reprise/pkg/query/render"
 	"reprise/pkg/serviceproto"
 )
 
@@ -56,7 +57,7 @@ func eventRows(in *input, yield func(*eventRow) error) error {
 
 // eventJSON is an event in the form of the contract: what is not known is left out.
 func eventJSON(r *eventRow) string {
-	b := appendJSON([]byte(`{"ty":`), eventTypes[r.Type])
+	b := render.String([]byte(`{"ty":`), eventTypes[r.Type])
 	switch {
 	case r.Failure == nil:
 	case r.Type == storedv1.JournalEventType_JOURNAL_EVENT_TYPE_PAUSED:
@@ -69,21 +70,21 @@ func eventJSON(r *eventRow) string {
 
 func appendFailureMembers(b []byte, f *storedv1.AttemptFailure) []byte {
 	b = strconv.AppendUint(append(b, `"error_code":`...), uint64(f.Code), 10)
-	b = appendJSON(append(b, `,"error_message":`...), f.Message)
+	b = render.String(append(b, `,"error_message":`...), f.Message)
 	if f.Stacktrace != "" {
-		b = appendJSON(append(b, `,"error_stacktrace":`...), f.Stacktrace)
+		b = render.String(append(b, `,"error_stacktrace":`...), f.Stacktrace)
 	}
 	if f.DocCode != "" {
-		b = appendJSON(append(b, `,"restate_doc_error_code":`...), f.DocCode)
+		b = render.String(append(b, `,"restate_doc_error_code":`...), f.DocCode)
 	}
 	if f.RelatedCommandIndex != nil {
 		b = strconv.AppendUint(append(b, `,"related_command_index":`...), uint64(*f.RelatedCommandIndex), 10)
 	}
 	if f.GetRelatedCommandName() != "" {
-		b = appendJSON(append(b, `,"related_command_name":`...), f.GetRelatedCommandName())
+		b = render.String(append(b, `,"related_command_name":`...), f.GetRelatedCommandName())
 	}
 	if f.RelatedCommandType != nil {
-		b = appendJSON(append(b, `,"related_command_type":`...), serviceproto.Type(*f.RelatedCommandType).String())
+		b = render.String(append(b, `,"related_command_type":`...), serviceproto.Type(*f.RelatedCommandType).String())
 	}
 	return b
 }

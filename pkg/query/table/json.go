@@ -2,39 +2,12 @@ package table
 
 import (
 	"strconv"
-	"unicode/utf8"
 
 	servicev1 "reprise/api/service/v1"
+	"reprise/pkg/query/render"
 )
 
-const hexDigits = "0123456789abcdef"
-
-// appendJSON appends a JSON string. What is no UTF-8 becomes U+FFFD.
-func appendJSON(b []byte, s string) []byte {
-	b = append(b, '"')
-	for _, r := range s {
-		switch {
-		case r == '"' || r == '\\':
-			b = append(b, '\\', byte(r))
-		case r == '\n':
-			b = append(b, '\\', 'n')
-		case r == '\r':
-			b = append(b, '\\', 'r')
-		case r == '\t':
-			b = append(b, '\\', 't')
-		case r < 0x20:
-			b = append(b, '\\', 'u', '0', '0', hexDigits[r>>4], hexDigits[r&0xF])
-		default:
-			b = utf8.AppendRune(b, r)
-		}
-	}
-	return append(b, '"')
-}
-
-// AppendJSON appends a JSON string.
-func AppendJSON(b []byte, s string) []byte { return appendJSON(b, s) }
-
-func jsonText(s string) []byte { return appendJSON(nil, s) }
+func jsonText(s string) []byte { return render.String(nil, s) }
 
 func jsonUint(v uint64) []byte { return strconv.AppendUint(nil, v, 10) }
 
@@ -62,7 +35,7 @@ func jsonBytes(v []byte) []byte {
 func jsonKeys(keys [][]byte) []byte {
 	var items []byte
 	for _, k := range keys {
-		items = append(appendJSON(items, string(k)), ',')
+		items = append(render.String(items, string(k)), ',')
 	}
 	return enclose('[', items, ']')
 }

@@ -90,6 +90,7 @@ func (s *Scanner) work(ctx context.Context) error {
 
 // input is what a source reads.
 type input struct {
+	ctx        context.Context //nolint:containedctx // of the scan, for sources that ask others
 	request    *scan.Request
 	table      *Table
 	partition  id.Partition
@@ -113,6 +114,9 @@ var errEnough = errors.New("enough")
 // checkEvery is after how many rows a source looks whether it is to go on.
 const checkEvery = 256
 
+// aliveEvery is after how many rows that nobody wants a source gives a sign of life, which is an empty batch.
+const aliveEvery = 1 << 17
+
 // rowsOf makes a source of rows of type R: each calls yield with one after the other, and returns its error.
 func rowsOf[R any](cells []cell[R], each func(in *input, yield func(*R) error) error) func(*input) error {
 	return func(in *input) (err error) {
@@ -125,6 +129,11 @@ func rowsOf[R any](cells []cell[R], each func(in *input, yield func(*R) error) e
 		err = each(in, func(row *R) error {
 			if n++; n%checkEvery == 0 && in.goOn != nil {
 				if err := in.goOn(); err != nil {
+					return err
+				}
+			}
+			if n%aliveEvery == 0 {
+				if err := in.emit(scan.Batch{}); err != nil {
 					return err
 				}
 			}

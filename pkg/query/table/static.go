@@ -1,7 +1,11 @@
 package table
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/query/scan"
@@ -12,36 +16,53 @@ import (
 type Static struct {
 	catalog  *Catalog
 	registry func() *schema.Registry
+	sources  map[string]func(*input) error
 }
 
-// NewStatic returns what makes the rows of the registry, and of information_schema.
+// NewStatic returns what makes the rows of the registry, of information_schema, and of pg_catalog.
 func NewStatic(c *Catalog, registry func() *schema.Registry) *Static {
-	return &Static{catalog: c, registry: registry}
+	s := &Static{catalog: c, registry: registry}
+	s.sources = s.postgres()
+	s.sources["sys_deployment"] = rowsOf(deploymentCells, s.deployments)
+	s.sources["sys_service"] = rowsOf(serviceCells, s.services)
+	s.describe()
+	return s
+}
+
+// ForPostgres shows the same, with the names that Postgres has for types.
+func (s *Static) ForPostgres() *Static {
+	cells := slices.Clone(columnCells)
+	at := slices.IndexFunc(cells, func(c cell[columnRow]) bool { return c.name == "data_type" })
+	cells[at] = textOf("data_type", func(r *columnRow) string { return PostgresTypeOf(r.Kind.Postgres()).SQL })
+	p := &Static{catalog: s.catalog, registry: s.registry, sources: maps.Clone(s.sources)}
+	p.sources[informationSchema+"columns"] = rowsOf(cells, p.columns)
+	return p
+}
+
+// describe adds the tables that tell of tables.
+func (s *Static) describe() {
+	s.sources[informationSchema+"tables"] = rowsOf(tableCells, s.tables)
+	s.sources[informationSchema+"views"] = rowsOf(tableCells, s.views)
+	s.sources[informationSchema+"columns"] = rowsOf(columnCells, s.columns)
+	s.sources[informationSchema+"schemata"] = rowsOf(schemaCells, schemata)
+	s.sources[informationSchema+"df_settings"] = rowsOf(ourSettingCells, settings)
 }
 
 // Scan emits the rows that a request wants. Tables that nothing makes rows for have none.
-func (s *Static) Scan(r *scan.Request, emit func(scan.Batch) error) error {
+func (s *Static) Scan(ctx context.Context, r *scan.Request, emit func(scan.Batch) error) error {
 	t, err := s.catalog.Check(r)
 	if err != nil {
 		return err
 	}
-	in := &input{request: r, table: t, emit: emit}
-	switch r.Table {
-	case "sys_deployment":
-		return rowsOf(deploymentCells, s.deployments)(in)
-	case "sys_service":
-		return rowsOf(serviceCells, s.services)(in)
-	case informationSchema + "tables":
-		return rowsOf(tableCells, s.tables)(in)
-	case informationSchema + "views":
-		return rowsOf(tableCells, s.views)(in)
-	case informationSchema + "columns":
-		return rowsOf(columnCells, s.columns)(in)
-	case informationSchema + "schemata":
-		return rowsOf(schemaCells, schemata)(in)
+	source := s.sources[r.Table]
+	if source == nil {
+		return nil
 	}
-	return nil
+	return source(&input{ctx: ctx, request: r, table: t, emit: emit})
 }
+
+// Has tells whether anything makes rows of a table.
+func (s *Static) Has(name string) bool { return s.sources[name] != nil }
 
 var deploymentCells = []cell[*storedv1.Deployment]{
 	{name: "id", text: func(d **storedv1.Deployment) (string, bool) { return deploymentText((*d).Id) }},
@@ -92,14 +113,14 @@ const (
 
 // split takes the schema off a name.
 func (t *Table) split() (in, name string) {
-	if len(t.Name) > len(informationSchema) && t.Name[:len(informationSchema)] == informationSchema {
-		return informationSchema[:len(informationSchema)-1], t.Name[len(informationSchema):]
+	if in, name, ok := strings.Cut(t.Name, "."); ok {
+		return in, name
 	}
 	return schemaName, t.Name
 }
 
 func tableType(t *Table) string {
-	if in, _ := t.split(); t.Name == View || in != schemaName {
+	if in, _ := t.split(); t.Name == View || t.Name == tailView || in == informationSchema[:len(informationSchema)-1] {
 		return "VIEW"
 	}
 	return "BASE TABLE"
@@ -120,11 +141,20 @@ var tableCells = []cell[*Table]{
 
 func (s *Static) tables(_ *input, yield func(**Table) error) error {
 	for _, t := range s.catalog.Tables {
+		if t.unseen() {
+			continue
+		}
 		if err := yield(&t); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// unseen tables are not told of: clients other than those of Postgres would be surprised.
+func (t *Table) unseen() bool {
+	in, _ := t.split()
+	return in == PostgresSchema
 }
 
 func (s *Static) views(in *input, yield func(**Table) error) error {
@@ -166,6 +196,9 @@ var columnCells = []cell[columnRow]{
 
 func (s *Static) columns(_ *input, yield func(*columnRow) error) error {
 	for _, t := range s.catalog.Tables {
+		if t.unseen() {
+			continue
+		}
 		for i := range t.Columns {
 			if err := yield(&columnRow{Column: &t.Columns[i], table: t, ordinal: i}); err != nil {
 				return err

@@ -358,7 +358,7 @@ func TestStatic(t *testing.T) {
 				columns = append(columns, column.Name)
 			}
 		}
-		err := s.Scan(&scan.Request{Table: table, Columns: columns}, func(b scan.Batch) error {
+		err := s.Scan(context.Background(), &scan.Request{Table: table, Columns: columns}, func(b scan.Batch) error {
 			r, err := ipc.NewReader(bytes.NewReader(b.Data))
 			if err != nil {
 				return err

@@ -1,10 +1,11 @@
-package query
+package render
 
 import (
 	"encoding/hex"
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -13,21 +14,18 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 
-	"reprise/pkg/query/table"
+	"reprise/pkg/query/pipe"
 )
 
-// writeJSON writes the rows of an Arrow stream as the contract's JSON: an object for each, without what is NULL.
+// JSON writes the rows of an Arrow stream as the contract's JSON: an object for each, without what is NULL.
 // flush is called after each batch.
-func writeJSON(w io.Writer, rows io.Reader, flush func() error) error {
+func JSON(w io.Writer, rows io.Reader, flush func() error) error {
 	in, err := ipc.NewReader(rows)
 	if err != nil {
 		return fmt.Errorf("read rows: %w", err)
 	}
 	defer in.Release()
-	names := make([][]byte, in.Schema().NumFields())
-	for i, f := range in.Schema().Fields() {
-		names[i] = append(table.AppendJSON(nil, f.Name), ':')
-	}
+	names := namesOf(in.Schema().Fields())
 	b := []byte(`{"rows":[`)
 	begun := false
 	for in.Next() {
@@ -69,6 +67,20 @@ func writeJSON(w io.Writer, rows io.Reader, flush func() error) error {
 // jsonChunk is about how much JSON is gathered before it is written.
 const jsonChunk = 64 << 10
 
+// Row appends a row as a JSON object, without what is NULL.
+func Row(b []byte, fields []arrow.Field, batch arrow.RecordBatch, row int) ([]byte, error) {
+	return appendRow(b, namesOf(fields), batch, row)
+}
+
+// namesOf are the names of columns as JSON, with a colon behind them.
+func namesOf(fields []arrow.Field) [][]byte {
+	names := make([][]byte, len(fields))
+	for i, f := range fields {
+		names[i] = append(String(nil, f.Name), ':')
+	}
+	return names
+}
+
 func appendRow(b []byte, names [][]byte, batch arrow.RecordBatch, row int) (_ []byte, err error) {
 	b = append(b, '{')
 	first := true
@@ -82,20 +94,20 @@ func appendRow(b []byte, names [][]byte, batch arrow.RecordBatch, row int) (_ []
 		}
 		first = false
 		b = append(b, name...)
-		if b, err = appendValue(b, column, row); err != nil {
+		if b, err = Value(b, column, row); err != nil {
 			return nil, err
 		}
 	}
 	return append(b, '}'), nil
 }
 
-// appendValue appends a value that is not NULL.
-func appendValue(b []byte, column arrow.Array, i int) ([]byte, error) {
+// Value appends a value that is not NULL, as JSON.
+func Value(b []byte, column arrow.Array, i int) ([]byte, error) {
 	switch c := column.(type) {
 	case *array.LargeString:
-		return table.AppendJSON(b, c.Value(i)), nil
+		return String(b, c.Value(i)), nil
 	case *array.String:
-		return table.AppendJSON(b, c.Value(i)), nil
+		return String(b, c.Value(i)), nil
 	case *array.Boolean:
 		return strconv.AppendBool(b, c.Value(i)), nil
 	case *array.Int64:
@@ -127,9 +139,9 @@ func appendValue(b []byte, column arrow.Array, i int) ([]byte, error) {
 	case array.ListLike:
 		return appendList(b, c, i)
 	case *array.Time64, *array.Decimal128:
-		return table.AppendJSON(b, c.ValueStr(i)), nil
+		return String(b, c.ValueStr(i)), nil
 	default:
-		return nil, failure("Arrow error: Json error: data type %s not supported in the output", column.DataType())
+		return nil, pipe.Failuref(http.StatusInternalServerError, "Datafusion error: Arrow error: Json error: data type %s not supported in the output", column.DataType())
 	}
 }
 
@@ -188,7 +200,7 @@ func appendList(b []byte, c array.ListLike, i int) (_ []byte, err error) {
 			b = append(b, "null"...)
 			continue
 		}
-		if b, err = appendValue(b, values, j); err != nil {
+		if b, err = Value(b, values, j); err != nil {
 			return nil, err
 		}
 	}
