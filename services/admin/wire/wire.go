@@ -2,6 +2,8 @@ package wire
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -9,13 +11,17 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/grpc"
+
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/admin"
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
+	"reprise/pkg/logkey"
 	"reprise/pkg/metastore"
 	"reprise/pkg/query"
 	"reprise/pkg/query/duck"
+	"reprise/pkg/query/postgres"
 	"reprise/pkg/registry"
 	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
@@ -35,7 +41,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, n)
-	sql, err := NewSQL(n, n.Scans())
+	sql, err := NewSQL(ctx, n, n.Scans())
 	if err != nil {
 		return err
 	}
@@ -48,35 +54,56 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	parts := append(n.Parts(), sql.Parts...)
-	return lifecycle.Run(ctx, append(parts, workers, server, n.Fabric())...)
+	return lifecycle.Run(ctx, append(parts, workers, server, n.Fabric(sql.Register))...)
 }
 
 // SQL is what answers statements.
 type SQL struct {
-	Handler http.Handler
-	Parts   []lifecycle.Part // none, if this binary was built without SQL
+	Handler  http.Handler
+	Parts    []lifecycle.Part            // none, if this binary was built without SQL
+	Register func(grpc.ServiceRegistrar) // what operators ask the fabric port
 }
 
 // NewSQL builds what answers statements over partitions that are reached through scans.
-func NewSQL(n *node.Node, scans query.Partitions) (SQL, error) {
+func NewSQL(ctx context.Context, n *node.Node, scans query.Partitions) (sql SQL, err error) {
 	if !duck.Available {
 		n.Host.Log.Warn("built without SQL: POST /query is refused")
-		return SQL{Handler: query.Unavailable()}, nil
+		return SQL{Handler: query.Unavailable(), Register: rpc.NewQueryServer(nil).Register}, nil
 	}
 	cfg := &n.Config.Admin.QueryEngine
 	c := query.Default(runtime.GOMAXPROCS(0))
 	c.Command = []string{self(), query.ChildArg}
 	c.MemoryBytes, c.SpillDir = int64(cfg.MemoryBytes), cfg.TmpDir
+	c.RatePerSecond, c.BurstMax = cfg.RateLimiting.Bucket()
 	if cfg.Parallelism != nil && *cfg.Parallelism > 0 {
 		c.Threads = int(*cfg.Parallelism)
 	}
+	known := cluster{n}
 	engine, err := query.New(c, query.Parts{
 		Partitions: scans, Registry: n.View.Registry, Count: func() uint32 { return n.View.Current().Partitions },
+		Node: known.leader, Cluster: known.now, Chains: known.chain,
 	}, n.Host)
 	if err != nil {
 		return SQL{}, err
 	}
-	return SQL{Handler: engine, Parts: []lifecycle.Part{engine}}, nil
+	sql = SQL{Handler: engine, Parts: []lifecycle.Part{engine}, Register: rpc.NewQueryServer(engine).Register}
+	at, ok := n.Config.PostgresEndpoint()
+	if !ok {
+		return sql, nil
+	}
+	ln, err := rpc.Listen(ctx, at)
+	if err != nil {
+		return SQL{}, err
+	}
+	p := postgres.Default()
+	p.ConnectionsMax = int(n.Config.Admin.Postgres.ConnectionsMax)
+	server, err := postgres.New(p, ln, engine, n.Host)
+	if err != nil {
+		return SQL{}, errors.Join(err, ln.Close())
+	}
+	n.Host.Log.Info("sql is served to clients of postgres, to anybody", slog.String(logkey.Peer, ln.Addr().String()))
+	sql.Parts = append(sql.Parts, server)
+	return sql, nil
 }
 
 // self is how this binary starts itself, also when its file was replaced by a newer one.

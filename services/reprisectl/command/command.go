@@ -56,6 +56,7 @@ func newApp(env Env) *cli.App {
 				Name: "health", Usage: "ask a node whether it is alive", OnUsageError: argv.OnUsage, HideHelpCommand: true,
 				Action: func(c *cli.Context) error { return health(c, env) },
 			},
+			sqlCommand(env),
 		},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {

@@ -56,7 +56,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	if err != nil {
 		return err
 	}
-	sql, err := adminwire.NewSQL(n, worker.Scanner)
+	sql, err := adminwire.NewSQL(ctx, n, worker.Scanner)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	// The ingress starts before all partitions are led: it tries again what is for those that are not yet.
 	parts = append(parts, lifecycle.Func(worker.Node.Run), front, awaiting(worker.Node))
 	parts = append(parts, sql.Parts...)
-	parts = append(parts, api, n.Fabric(), banner(n, ln.Addr(), api))
+	parts = append(parts, api, n.Fabric(sql.Register), banner(n, ln.Addr(), api))
 	return lifecycle.Run(ctx, parts...)
 }
 
