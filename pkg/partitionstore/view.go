@@ -258,14 +258,21 @@ func readInvocation(r pebble.Reader, scratch *[]byte, i id.Invocation) (*invocat
 
 func decodeInvocation(l life, value []byte) (*invocation.Invocation, error) {
 	inv := &invocation.Invocation{ID: l.id}
+	if err := decodeInto(inv, l, value); err != nil {
+		return nil, err
+	}
+	return inv, nil
+}
+
+func decodeInto(inv *invocation.Invocation, l life, value []byte) error {
 	err := inv.Row.UnmarshalVT(value)
 	if err == nil && inv.Row.Incarnation != l.incarnation {
 		err = fmt.Errorf("it is of life %d", inv.Row.Incarnation)
 	}
 	if err != nil {
-		return nil, errs.With(errs.Corrupt, fmt.Errorf("row of invocation %s@%d: %w", l.id, l.incarnation, err))
+		return errs.With(errs.Corrupt, fmt.Errorf("row of invocation %s@%d: %w", l.id, l.incarnation, err))
 	}
-	return inv, nil
+	return nil
 }
 
 func lifeOf(inv *invocation.Invocation) life {

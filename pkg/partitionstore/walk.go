@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/cockroachdb/pebble/v2"
+	"google.golang.org/protobuf/encoding/protowire"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
@@ -28,12 +29,62 @@ type LifeRows struct {
 	started bool
 	ahead   bool // the iterator stands on a row that was not told
 	seek    []byte
+
+	fields  Fields
+	row     invocation.Invocation // with fields: the one that Next lends
+	encoded []byte                // with fields: what of a row is decoded
+}
+
+// Fields is a set of fields of a stored invocation, by their numbers.
+type Fields uint64
+
+// FieldsOf makes a set of numbers below 64.
+func FieldsOf(numbers ...int) (f Fields) {
+	for _, n := range numbers {
+		f |= 1 << n
+	}
+	return f
 }
 
 // Lives walks all invocations.
 func (s *Snapshot) Lives() *LifeRows {
 	it, err := s.snap.NewIter(bounds([]byte{kindLife}))
 	return &LifeRows{it: it, err: err}
+}
+
+// LivesWith walks all invocations and decodes no more of them than these fields and the incarnation. What Next returns
+// is borrowed until it is called again.
+func (s *Snapshot) LivesWith(f Fields) *LifeRows {
+	r := s.Lives()
+	r.fields = f | FieldsOf(fieldIncarnation)
+	return r
+}
+
+const fieldIncarnation = 1
+
+// decode reads a row, or what is wanted of it.
+func (r *LifeRows) decode(l life, value []byte) (*invocation.Invocation, error) {
+	if r.fields == 0 {
+		return decodeInvocation(l, value)
+	}
+	r.encoded = r.encoded[:0]
+	for rest := value; len(rest) > 0; {
+		number, kind, tag := protowire.ConsumeTag(rest)
+		if tag < 0 {
+			return nil, errs.Newf(errs.Corrupt, "row of invocation %s@%d: %w", l.id, l.incarnation, protowire.ParseError(tag))
+		}
+		n := protowire.ConsumeFieldValue(number, kind, rest[tag:])
+		if n < 0 {
+			return nil, errs.Newf(errs.Corrupt, "row of invocation %s@%d: %w", l.id, l.incarnation, protowire.ParseError(n))
+		}
+		if number < 64 && r.fields&(1<<number) != 0 {
+			r.encoded = append(r.encoded, rest[:tag+n]...)
+		}
+		rest = rest[tag+n:]
+	}
+	r.row.Row.Reset()
+	r.row.ID = l.id
+	return &r.row, decodeInto(&r.row, l, r.encoded)
 }
 
 // step moves to the next row that was not told; false at the end.
@@ -56,7 +107,8 @@ func (r *LifeRows) step() bool {
 	return r.ahead
 }
 
-// Next goes to the next invocation, past what is left of a journal; io.EOF after the last one. The caller keeps the row.
+// Next goes to the next invocation, past what is left of a journal; io.EOF after the last one. The caller keeps the row, unless
+// the walk is LivesWith.
 func (r *LifeRows) Next() (*invocation.Invocation, error) {
 	for steps := 0; r.step(); {
 		k := r.it.Key()
@@ -66,7 +118,7 @@ func (r *LifeRows) Next() (*invocation.Invocation, error) {
 				return nil, err
 			}
 			r.current, r.ahead = l, false
-			return decodeInvocation(l, v)
+			return r.decode(l, v)
 		}
 		l, _, ok := parseJournalKey(k)
 		if !ok {

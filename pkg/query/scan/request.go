@@ -144,6 +144,15 @@ func (r *Request) Admits(column, value string) bool {
 	return true
 }
 
+// Used are the columns that are wanted, or filtered by.
+func (r *Request) Used() []string {
+	used := slices.Clone(r.Columns)
+	for _, f := range r.Filters {
+		used = append(used, f.Column)
+	}
+	return used
+}
+
 // Wants tells whether any of the columns is wanted, or filtered by.
 func (r *Request) Wants(columns ...string) bool {
 	for _, c := range columns {

@@ -7,7 +7,6 @@ import (
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/id"
-	"reprise/pkg/invocation"
 	"reprise/pkg/query/render"
 	"reprise/pkg/serviceproto"
 )
@@ -34,11 +33,11 @@ var eventCells = []cell[eventRow]{
 }
 
 func eventRows(in *input, yield func(*eventRow) error) error {
-	return in.lives(func(inv *invocation.Invocation) error {
-		if inv.Row.Events == 0 {
+	return in.lives([]int{32}, func(l *living) error {
+		if l.Row.Events == 0 {
 			return nil
 		}
-		rows := in.snap.Events(inv)
+		rows := in.snap.Events(l.Invocation)
 		defer func() { _ = rows.Close() }() // read only
 		for {
 			_, e, err := rows.Next()
@@ -48,7 +47,7 @@ func eventRows(in *input, yield func(*eventRow) error) error {
 			if err != nil {
 				return err
 			}
-			if err := yield(&eventRow{inv.ID, e}); err != nil {
+			if err := yield(&eventRow{l.ID, e}); err != nil {
 				return err
 			}
 		}

@@ -1,8 +1,6 @@
 package table
 
 import (
-	"errors"
-	"io"
 	"math"
 
 	servicev1 "reprise/api/service/v1"
@@ -50,58 +48,32 @@ var journalCells = []cell[entryRow]{
 }
 
 func journalRows(in *input, yield func(*entryRow) error) error {
-	if ids := in.request.IDs("id", in.partition, in.partitions); ids != nil {
-		return in.each(ids, func(inv *invocation.Invocation) error {
-			rows := in.snap.Journal(inv, 0)
-			err := in.entries(inv, rows.Next, yield)
-			return errors.Join(err, rows.Close())
-		})
-	}
-	rows := in.snap.Lives()
-	defer func() { _ = rows.Close() }() // read only
-	for {
-		inv, err := rows.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := in.entries(inv, rows.NextJournal, yield); err != nil {
-			return err
-		}
-	}
+	return in.lives([]int{}, func(l *living) error { return in.entries(l, yield) })
 }
 
 // entries yields the entries of one journal.
-func (in *input) entries(inv *invocation.Invocation, next func() (journal.Row, error), yield func(*entryRow) error) error {
+func (in *input) entries(l *living, yield func(*entryRow) error) error {
 	var callees map[uint32]string
-	r := entryRow{id: inv.ID, registry: in.registry, callee: func(completion uint32) string {
+	r := entryRow{id: l.ID, registry: in.registry, callee: func(completion uint32) string {
 		if callees == nil {
-			callees = in.callees(inv)
+			callees = in.callees(l.Invocation)
 		}
 		return callees[completion]
 	}}
-	for {
-		row, err := next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	return l.journal(func(row journal.Row) error {
 		r.time, r.index = row.Time, row.First
 		for rest := row.Frames; len(rest) > 0; r.index++ {
 			f, after, ok, err := serviceproto.NextFrame(rest, noLimit)
 			if err != nil || !ok {
-				return errs.Newf(errs.Corrupt, "journal of %s, row at %d is cut: %w", inv.ID, row.First, err)
+				return errs.Newf(errs.Corrupt, "journal of %s, row at %d is cut: %w", l.ID, row.First, err)
 			}
 			rest, r.frame = after, f
 			if err := yield(&r); err != nil {
 				return err
 			}
 		}
-	}
+		return nil
+	})
 }
 
 // callees reads which invocations the calls of a journal made: they are told in entries after the calls.

@@ -1,9 +1,7 @@
 package table
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	servicev1 "reprise/api/service/v1"
@@ -12,7 +10,6 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
 	"reprise/pkg/journal"
-	"reprise/pkg/partitionstore"
 	"reprise/pkg/serviceproto"
 )
 
@@ -223,95 +220,37 @@ func awaited(r *statusRow) (*servicev1.Suspension, bool) {
 // summaryColumns are those that need the journal.
 var summaryColumns = []string{"journal_size", "journal_commands_size", "modified_at", "running_at"}
 
-func statusRows(in *input, yield func(*statusRow) error) error {
-	summed := in.request.Wants(summaryColumns...)
-	if ids := in.request.IDs("id", in.partition, in.partitions); ids != nil {
-		return statusByID(in, ids, summed, yield)
-	}
-	rows := in.snap.Lives()
-	return walk(rows, func() (statusRow, error) {
-		inv, err := nextShown(rows)
-		r := statusRow{Invocation: inv}
-		if err != nil || !summed {
-			return r, err
-		}
-		return r, r.journal.read(rows.NextJournal)
-	}, yield)
+// statusFields are the fields of a stored invocation that columns are made of, by their numbers. A column that is not
+// here may need any.
+var statusFields = map[string][]int{
+	"partition_key": {}, "id": {}, "status": {2}, "completion_result": {14}, "completion_failure": {14},
+	"target": {3}, "target_service_name": {3}, "target_service_key": {3}, "target_handler_name": {3}, "target_service_ty": {3},
+	"idempotency_key": {4}, "invoked_by": {16, 31}, "restarted_from": {31}, "invoked_by_id": {16}, "invoked_by_service_name": {17}, "invoked_by_target": {17},
+	"pinned_deployment_id": {11}, "pinned_service_protocol_version": {11}, "trace_id": {18}, "journal_size": {}, "journal_commands_size": {},
+	"created_at": {7}, "modified_at": {8}, "inboxed_at": {2, 8}, "scheduled_at": {7, 9}, "scheduled_start_at": {9}, "running_at": {7, 9, 10},
+	"completed_at": {15}, "completion_retention": {5}, "journal_retention": {6},
+	"suspended_waiting_for_completions": {2, 13}, "suspended_waiting_for_signals": {2, 13}, "suspended_waiting_future_json": {2, 13},
+	"vqueue_id": {}, "scope": {}, "limit_key": {}, // nothing has them
 }
 
-func statusByID(in *input, ids []id.Invocation, summed bool, yield func(*statusRow) error) error {
-	return in.each(ids, func(inv *invocation.Invocation) error {
-		r := statusRow{Invocation: inv}
+func statusRows(in *input, yield func(*statusRow) error) error {
+	summed := in.request.Wants(summaryColumns...)
+	fields := []int{}
+	for _, c := range in.request.Used() {
+		of, known := statusFields[c]
+		if !known {
+			fields = nil
+			break
+		}
+		fields = append(fields, of...)
+	}
+	return in.lives(fields, func(l *living) error {
+		r := statusRow{Invocation: l.Invocation}
 		if summed {
-			rows := in.snap.Journal(inv, 0)
-			err := r.journal.read(rows.Next)
-			if cerr := rows.Close(); err == nil {
-				err = cerr
-			}
-			if err != nil {
+			if err := l.journal(r.journal.add); err != nil {
 				return err
 			}
 		}
 		return yield(&r)
 	})
-}
-
-// each calls f with those of the invocations that are shown.
-func (in *input) each(ids []id.Invocation, f func(*invocation.Invocation) error) error {
-	for _, i := range ids {
-		inv, err := in.snap.Invocation(i)
-		if err == nil && inv != nil && !inv.Hidden() {
-			err = f(inv)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// nextShown goes to the next invocation that is shown.
-func nextShown(rows *partitionstore.LifeRows) (*invocation.Invocation, error) {
-	for {
-		if inv, err := rows.Next(); err != nil || !inv.Hidden() {
-			return inv, err
-		}
-	}
-}
-
-// lives calls f with the invocations that a request names, or with all.
-func (in *input) lives(f func(*invocation.Invocation) error) error {
-	if ids := in.request.IDs("id", in.partition, in.partitions); ids != nil {
-		return in.each(ids, f)
-	}
-	rows := in.snap.Lives()
-	defer func() { _ = rows.Close() }() // read only
-	for {
-		inv, err := nextShown(rows)
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err == nil {
-			err = f(inv)
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
-// read sums all rows up.
-func (s *summary) read(next func() (journal.Row, error)) error {
-	for {
-		row, err := next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := s.add(row); err != nil {
-			return err
-		}
-	}
 }
