@@ -30,9 +30,10 @@ type LifeRows struct {
 	ahead   bool // the iterator stands on a row that was not told
 	seek    []byte
 
-	fields  Fields
-	row     invocation.Invocation // with fields: the one that Next lends
-	encoded []byte                // with fields: what of a row is decoded
+	backward bool
+	fields   Fields
+	row      invocation.Invocation // with fields: the one that Next lends
+	encoded  []byte                // with fields: what of a row is decoded
 }
 
 // Fields is a set of fields of a stored invocation, by their numbers.
@@ -61,6 +62,9 @@ func (s *Snapshot) LivesWith(f Fields) *LifeRows {
 }
 
 const fieldIncarnation = 1
+
+// Backward has Next go from the newest invocation to the oldest. NextJournal must not be called then.
+func (r *LifeRows) Backward() { r.backward = true }
 
 // decode reads a row, or what is wanted of it.
 func (r *LifeRows) decode(l life, value []byte) (*invocation.Invocation, error) {
@@ -94,9 +98,14 @@ func (r *LifeRows) step() bool {
 		return false
 	case r.ahead:
 		return r.it.Valid()
+	case !r.started && r.backward:
+		r.started = true
+		r.it.Last()
 	case !r.started:
 		r.started = true
 		r.it.First()
+	case r.backward:
+		r.it.Prev()
 	default:
 		r.it.Next()
 	}
@@ -128,8 +137,12 @@ func (r *LifeRows) Next() (*invocation.Invocation, error) {
 			r.ahead = false
 			continue
 		}
-		r.seek = keyenc.PrefixEnd(appendLifeKey(r.seek[:0], l))
-		r.it.SeekGE(r.seek)
+		if r.seek = appendLifeKey(r.seek[:0], l); r.backward {
+			r.it.SeekLT(append(r.seek, 0)) // the invocation itself: its journal begins with its key
+		} else {
+			r.seek = keyenc.PrefixEnd(r.seek)
+			r.it.SeekGE(r.seek)
+		}
 		r.ahead, steps = r.it.Valid(), 0
 		if !r.ahead {
 			r.err = r.it.Error()

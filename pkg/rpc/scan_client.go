@@ -49,6 +49,9 @@ func (c *ScanClient) Scan(ctx context.Context, p id.Partition, r *scan.Request, 
 	for _, f := range r.Filters {
 		request.Filters = append(request.Filters, &workerv1.ScanFilter{Column: f.Column, Values: f.Values, Null: f.Null, Negated: f.Not})
 	}
+	if t := r.Top; t != nil {
+		request.Top = &workerv1.ScanTop{Column: t.Column, Descending: t.Descending, Rows: t.Rows}
+	}
 	stream, err := workerv1.NewWorkerClient(conn).Scan(ctx, request)
 	if err != nil {
 		return err

@@ -30,6 +30,9 @@ func (s *WorkerServer) Scan(r *workerv1.ScanRequest, stream workerv1.Worker_Scan
 	for _, f := range r.Filters {
 		request.Filters = append(request.Filters, scan.Filter{Column: f.GetColumn(), Values: f.GetValues(), Null: f.GetNull(), Not: f.GetNegated()})
 	}
+	if t := r.GetTop(); t != nil {
+		request.Top = &scan.Top{Column: t.Column, Descending: t.Descending, Rows: t.Rows}
+	}
 	return s.scanner.Scan(stream.Context(), id.Partition(r.Partition), request, func(b scan.Batch) error {
 		return stream.Send(&workerv1.ScanResponse{Batch: b.Data, Rows: uint32(b.Rows)})
 	})

@@ -36,7 +36,7 @@ func (w *workers) scanned(f fakeScanner, fingerprint uint64) *rpc.ScanClient {
 }
 
 func TestScan(t *testing.T) {
-	asked := &scan.Request{Table: "state", Columns: []string{"key", "value"}, Limit: 3, Filters: []scan.Filter{
+	asked := &scan.Request{Table: "state", Columns: []string{"key", "value"}, Limit: 3, Top: &scan.Top{Column: "key", Descending: true, Rows: 7}, Filters: []scan.Filter{
 		{Column: "key", Values: []string{"a", ""}}, {Column: "scope", Null: true, Not: true},
 	}}
 	w := newWorkers(t)
@@ -44,14 +44,14 @@ func TestScan(t *testing.T) {
 		if err := emit(scan.Batch{Rows: 2, Data: []byte(fmt.Sprint(p))}); err != nil {
 			return err
 		}
-		return emit(scan.Batch{Rows: 1, Data: []byte(fmt.Sprint(*r))})
+		return emit(scan.Batch{Rows: 1, Data: []byte(fmt.Sprint(*r.Top, r.Columns, r.Filters, r.Limit))})
 	}, workerCluster)
 	var got []scan.Batch
 	err := c.Scan(t.Context(), 5, asked, func(b scan.Batch) error {
 		got = append(got, b)
 		return nil
 	})
-	if err != nil || len(got) != 2 || got[0].Rows != 2 || string(got[0].Data) != "5" || string(got[1].Data) != fmt.Sprint(*asked) {
+	if err != nil || len(got) != 2 || got[0].Rows != 2 || string(got[0].Data) != "5" || string(got[1].Data) != fmt.Sprint(*asked.Top, asked.Columns, asked.Filters, asked.Limit) {
 		t.Errorf("%v: %v", got, err)
 	}
 	enough := errors.New("enough")

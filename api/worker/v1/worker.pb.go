@@ -357,6 +357,7 @@ type ScanRequest struct {
 	Columns       []string               `protobuf:"bytes,4,rep,name=columns,proto3" json:"columns,omitempty"`
 	Filters       []*ScanFilter          `protobuf:"bytes,5,rep,name=filters,proto3" json:"filters,omitempty"` // all of them hold
 	Limit         uint64                 `protobuf:"varint,6,opt,name=limit,proto3" json:"limit,omitempty"`    // rows; 0 = all
+	Top           *ScanTop               `protobuf:"bytes,7,opt,name=top,proto3" json:"top,omitempty"`         // absent: rows of all values are wanted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -433,6 +434,75 @@ func (x *ScanRequest) GetLimit() uint64 {
 	return 0
 }
 
+func (x *ScanRequest) GetTop() *ScanTop {
+	if x != nil {
+		return x.Top
+	}
+	return nil
+}
+
+// ScanTop wants the rows with the largest or smallest values of a column, and those that are not known. A worker that
+// does not know the field sends all.
+type ScanTop struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Column        string                 `protobuf:"bytes,1,opt,name=column,proto3" json:"column,omitempty"`
+	Descending    bool                   `protobuf:"varint,2,opt,name=descending,proto3" json:"descending,omitempty"`
+	Rows          uint32                 `protobuf:"varint,3,opt,name=rows,proto3" json:"rows,omitempty"` // Next free field: 4
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScanTop) Reset() {
+	*x = ScanTop{}
+	mi := &file_worker_v1_worker_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScanTop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScanTop) ProtoMessage() {}
+
+func (x *ScanTop) ProtoReflect() protoreflect.Message {
+	mi := &file_worker_v1_worker_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScanTop.ProtoReflect.Descriptor instead.
+func (*ScanTop) Descriptor() ([]byte, []int) {
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ScanTop) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *ScanTop) GetDescending() bool {
+	if x != nil {
+		return x.Descending
+	}
+	return false
+}
+
+func (x *ScanTop) GetRows() uint32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
 // ScanFilter keeps the rows whose column is one of values, or NULL; if negated those where it is not, and then not NULL.
 type ScanFilter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -446,7 +516,7 @@ type ScanFilter struct {
 
 func (x *ScanFilter) Reset() {
 	*x = ScanFilter{}
-	mi := &file_worker_v1_worker_proto_msgTypes[5]
+	mi := &file_worker_v1_worker_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +528,7 @@ func (x *ScanFilter) String() string {
 func (*ScanFilter) ProtoMessage() {}
 
 func (x *ScanFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[5]
+	mi := &file_worker_v1_worker_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +541,7 @@ func (x *ScanFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanFilter.ProtoReflect.Descriptor instead.
 func (*ScanFilter) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{5}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ScanFilter) GetColumn() string {
@@ -513,7 +583,7 @@ type ScanResponse struct {
 
 func (x *ScanResponse) Reset() {
 	*x = ScanResponse{}
-	mi := &file_worker_v1_worker_proto_msgTypes[6]
+	mi := &file_worker_v1_worker_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -525,7 +595,7 @@ func (x *ScanResponse) String() string {
 func (*ScanResponse) ProtoMessage() {}
 
 func (x *ScanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[6]
+	mi := &file_worker_v1_worker_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -538,7 +608,7 @@ func (x *ScanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanResponse.ProtoReflect.Descriptor instead.
 func (*ScanResponse) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{6}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ScanResponse) GetBatch() []byte {
@@ -588,14 +658,21 @@ const file_worker_v1_worker_proto_rawDesc = "" +
 	"\x06stored\x18\b \x01(\bR\x06stored\x12\"\n" +
 	"\rexpires_at_ms\x18\t \x01(\x03R\vexpiresAtMs\x12\x1a\n" +
 	"\bworkflow\x18\n" +
-	" \x01(\bR\bworkflow\"\xca\x01\n" +
+	" \x01(\bR\bworkflow\"\xf0\x01\n" +
 	"\vScanRequest\x12&\n" +
 	"\x05hello\x18\x01 \x01(\v2\x10.worker.v1.HelloR\x05hello\x12\x1c\n" +
 	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x14\n" +
 	"\x05table\x18\x03 \x01(\tR\x05table\x12\x18\n" +
 	"\acolumns\x18\x04 \x03(\tR\acolumns\x12/\n" +
 	"\afilters\x18\x05 \x03(\v2\x15.worker.v1.ScanFilterR\afilters\x12\x14\n" +
-	"\x05limit\x18\x06 \x01(\x04R\x05limit\"j\n" +
+	"\x05limit\x18\x06 \x01(\x04R\x05limit\x12$\n" +
+	"\x03top\x18\a \x01(\v2\x12.worker.v1.ScanTopR\x03top\"U\n" +
+	"\aScanTop\x12\x16\n" +
+	"\x06column\x18\x01 \x01(\tR\x06column\x12\x1e\n" +
+	"\n" +
+	"descending\x18\x02 \x01(\bR\n" +
+	"descending\x12\x12\n" +
+	"\x04rows\x18\x03 \x01(\rR\x04rows\"j\n" +
 	"\n" +
 	"ScanFilter\x12\x16\n" +
 	"\x06column\x18\x01 \x01(\tR\x06column\x12\x16\n" +
@@ -621,35 +698,37 @@ func file_worker_v1_worker_proto_rawDescGZIP() []byte {
 	return file_worker_v1_worker_proto_rawDescData
 }
 
-var file_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_worker_v1_worker_proto_goTypes = []any{
 	(*Hello)(nil),            // 0: worker.v1.Hello
 	(*ExchangeRequest)(nil),  // 1: worker.v1.ExchangeRequest
 	(*ExchangeResponse)(nil), // 2: worker.v1.ExchangeResponse
 	(*Answer)(nil),           // 3: worker.v1.Answer
 	(*ScanRequest)(nil),      // 4: worker.v1.ScanRequest
-	(*ScanFilter)(nil),       // 5: worker.v1.ScanFilter
-	(*ScanResponse)(nil),     // 6: worker.v1.ScanResponse
-	(*v1.Target)(nil),        // 7: stored.v1.Target
-	(*v1.Result)(nil),        // 8: stored.v1.Result
+	(*ScanTop)(nil),          // 5: worker.v1.ScanTop
+	(*ScanFilter)(nil),       // 6: worker.v1.ScanFilter
+	(*ScanResponse)(nil),     // 7: worker.v1.ScanResponse
+	(*v1.Target)(nil),        // 8: stored.v1.Target
+	(*v1.Result)(nil),        // 9: stored.v1.Result
 }
 var file_worker_v1_worker_proto_depIdxs = []int32{
-	0, // 0: worker.v1.ExchangeRequest.hello:type_name -> worker.v1.Hello
-	0, // 1: worker.v1.ExchangeResponse.hello:type_name -> worker.v1.Hello
-	3, // 2: worker.v1.ExchangeResponse.answers:type_name -> worker.v1.Answer
-	7, // 3: worker.v1.Answer.target:type_name -> stored.v1.Target
-	8, // 4: worker.v1.Answer.result:type_name -> stored.v1.Result
-	0, // 5: worker.v1.ScanRequest.hello:type_name -> worker.v1.Hello
-	5, // 6: worker.v1.ScanRequest.filters:type_name -> worker.v1.ScanFilter
-	1, // 7: worker.v1.Worker.Exchange:input_type -> worker.v1.ExchangeRequest
-	4, // 8: worker.v1.Worker.Scan:input_type -> worker.v1.ScanRequest
-	2, // 9: worker.v1.Worker.Exchange:output_type -> worker.v1.ExchangeResponse
-	6, // 10: worker.v1.Worker.Scan:output_type -> worker.v1.ScanResponse
-	9, // [9:11] is the sub-list for method output_type
-	7, // [7:9] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	0,  // 0: worker.v1.ExchangeRequest.hello:type_name -> worker.v1.Hello
+	0,  // 1: worker.v1.ExchangeResponse.hello:type_name -> worker.v1.Hello
+	3,  // 2: worker.v1.ExchangeResponse.answers:type_name -> worker.v1.Answer
+	8,  // 3: worker.v1.Answer.target:type_name -> stored.v1.Target
+	9,  // 4: worker.v1.Answer.result:type_name -> stored.v1.Result
+	0,  // 5: worker.v1.ScanRequest.hello:type_name -> worker.v1.Hello
+	6,  // 6: worker.v1.ScanRequest.filters:type_name -> worker.v1.ScanFilter
+	5,  // 7: worker.v1.ScanRequest.top:type_name -> worker.v1.ScanTop
+	1,  // 8: worker.v1.Worker.Exchange:input_type -> worker.v1.ExchangeRequest
+	4,  // 9: worker.v1.Worker.Scan:input_type -> worker.v1.ScanRequest
+	2,  // 10: worker.v1.Worker.Exchange:output_type -> worker.v1.ExchangeResponse
+	7,  // 11: worker.v1.Worker.Scan:output_type -> worker.v1.ScanResponse
+	10, // [10:12] is the sub-list for method output_type
+	8,  // [8:10] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_worker_v1_worker_proto_init() }
@@ -663,7 +742,7 @@ func file_worker_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_worker_v1_worker_proto_rawDesc), len(file_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -71,6 +71,12 @@ func TestPlan(t *testing.T) {
 			if q.Limit > 0 {
 				fmt.Fprintf(&b, " limit %d", q.Limit)
 			}
+			if q.Top != nil {
+				fmt.Fprintf(&b, " top %d by %s", q.Top.Rows, q.Top.Column)
+				if q.Top.Descending {
+					b.WriteString(" desc")
+				}
+			}
 			b.WriteString("\n")
 		}
 		if p.Repeats {

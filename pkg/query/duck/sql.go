@@ -277,6 +277,9 @@ func (s *statement) scanLine(q *scan.Request, x *stream, analyze bool) string {
 	if q.Limit > 0 {
 		fmt.Fprintf(&b, ", limit=%d", q.Limit)
 	}
+	if q.Top != nil {
+		fmt.Fprintf(&b, ", top=%d by %s", q.Top.Rows, q.Top.Column)
+	}
 	if analyze {
 		b.WriteString(", metrics=[" + x.metrics() + "]")
 	}

@@ -268,12 +268,13 @@ func (x *planning) table(n node, s *scope, r *ref) error {
 	if len(s.refs) == 1 && len(s.all) == 0 {
 		limit = pushableLimit(n)
 	}
+	top := x.topOf(n, s, r, filters)
 	alias := r.name
 	for _, c := range t.Columns {
 		x.plan.Fields = append(x.plan.Fields, alias+"."+c.Name)
 	}
 	if t.Name != table.View {
-		return x.scan(r, alias, &scan.Request{Table: t.Name, Columns: s.columns(r, t), Filters: filters, Limit: limit})
+		return x.scan(r, alias, &scan.Request{Table: t.Name, Columns: s.columns(r, t), Filters: filters, Limit: limit, Top: top})
 	}
 	wanted := s.wanted(r)
 	tree, live := x.view(func(name string) bool { return s.wantsAll(r) || wanted[name] })
@@ -291,6 +292,9 @@ func (x *planning) table(n node, s *scope, r *ref) error {
 		side := &inner.refs[i]
 		q := &scan.Request{Table: text(side.node, "table_name"), Filters: stored}
 		q.Columns = inner.columns(side, x.catalog.Table(q.Table))
+		if q.Table == storedTable {
+			q.Top = top
+		}
 		if q.Table == liveTable {
 			q.Filters = onLive
 		} else if !live || limit > 0 {
@@ -365,32 +369,43 @@ func qualified(n node) string {
 
 // pushableLimit is how many rows of its only table a query needs; 0 if that is not plain to see.
 func pushableLimit(n node) uint64 {
-	if n["where_clause"] != nil || n["having"] != nil || n["qualify"] != nil || n["sample"] != nil || len(list(n, "group_expressions")) > 0 {
+	modifiers := nodes(n, "modifiers")
+	if n["where_clause"] != nil || !plainSelect(n) || len(modifiers) != 1 || text(modifiers[0], "type") != "LIMIT_MODIFIER" {
 		return 0
+	}
+	rows, _ := constantRows(modifiers[0])
+	return rows // 0: the engine knows that nothing is wanted
+}
+
+// plainSelect tells whether a query makes of each row of its tables one row.
+func plainSelect(n node) bool {
+	if n["having"] != nil || n["qualify"] != nil || n["sample"] != nil || len(list(n, "group_expressions")) > 0 {
+		return false
 	}
 	for _, item := range nodes(n, "select_list") {
 		switch text(item, "class") {
 		case "STAR", "COLUMN_REF", "CONSTANT":
 		default:
-			return 0
+			return false
 		}
 	}
-	modifiers := nodes(n, "modifiers")
-	if len(modifiers) != 1 || text(modifiers[0], "type") != "LIMIT_MODIFIER" {
-		return 0
-	}
-	limit, ok := limitOf(child(modifiers[0], "limit"))
+	return true
+}
+
+// constantRows is the sum of LIMIT and OFFSET.
+func constantRows(modifier node) (uint64, bool) {
+	limit, ok := limitOf(child(modifier, "limit"))
 	if !ok {
-		return 0
+		return 0, false
 	}
 	offset := uint64(0)
-	if o := child(modifiers[0], "offset"); o != nil {
+	if o := child(modifier, "offset"); o != nil {
 		if offset, ok = limitOf(o); !ok {
-			return 0
+			return 0, false
 		}
 	}
 	if limit > 1<<40 || offset > 1<<40 {
-		return 0
+		return 0, false
 	}
-	return limit + offset // 0: the engine knows that nothing is wanted
+	return limit + offset, true
 }

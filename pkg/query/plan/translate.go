@@ -77,6 +77,8 @@ var Macros = []string{
 	`CREATE MACRO has_column_privilege(t, c, p) AS true, (u, t, c, p) AS true`,
 	`CREATE MACRO has_database_privilege(d, p) AS true, (u, d, p) AS true`,
 	`CREATE MACRO quote_ident(t) AS CASE WHEN regexp_full_match(t, '[a-z_][a-z0-9_$]*') THEN t ELSE '"' || replace(t, '"', '""') || '"' END`,
+	`CREATE MACRO array_lower(l, d) AS CASE WHEN len(l) > 0 THEN 1 END`,
+	`CREATE MACRO array_upper(l, d) AS nullif(len(l), 0)`,
 	`CREATE MACRO parse_ident(t) AS string_split(replace(t, '"', ''), '.')`,
 	`CREATE MACRO current_setting(t) AS CASE lower(t) WHEN 'server_version_num' THEN '160000' WHEN 'server_version' THEN '16.0' WHEN 'search_path' THEN 'public'
 		WHEN 'timezone' THEN 'UTC' ELSE '' END, (t, m) AS CASE lower(t) WHEN 'server_version_num' THEN '160000' WHEN 'search_path' THEN 'public' ELSE '' END`,

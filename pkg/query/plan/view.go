@@ -105,7 +105,11 @@ func (p *Planner) view(wanted func(string) bool) (tree node, live bool) {
 		})
 	}
 	if len(kept) == 0 {
-		kept = []any{nodes(tree, "select_list")[0]}
+		for _, item := range nodes(tree, "select_list") { // only how many rows there are
+			if column := columnOf(item); len(column) > 0 && column[len(column)-1] == "completion_retention" {
+				kept = []any{item}
+			}
+		}
 	}
 	tree["select_list"] = kept
 	if !live {

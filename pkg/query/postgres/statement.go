@@ -48,11 +48,18 @@ func (s *Server) statement(ctx context.Context, c *conn, text string, once bool,
 	if once {
 		return s.runNow(ctx, c, sql)
 	}
+	described, err := typed(sql, oids)
+	if err != nil {
+		return nil, psqlerr.WithCode(err, codes.Syntax)
+	}
 	ctx, release := c.begin(ctx)
-	d, err := s.engine.Describe(ctx, query.Postgres, sql)
+	d, err := s.engine.Describe(ctx, query.Postgres, described)
 	release()
 	if err != nil {
 		return nil, err
+	}
+	if described != sql {
+		d.Parameters = make([]string, len(oids))
 	}
 	columns := make(wire.Columns, len(d.Columns))
 	for i, column := range d.Columns {
@@ -71,6 +78,35 @@ func (s *Server) statement(ctx context.Context, c *conn, text string, once bool,
 		return coded(s.run(ctx, w, sql, given, parameters))
 	}
 	return wire.NewStatement(run, wire.WithColumns(columns), wire.WithParameters(parameters)), nil
+}
+
+// typed is a statement for Describe, of whose parameters the client may have said all types.
+func typed(sql string, oids []uint32) (string, error) {
+	nulls := make([]string, len(oids))
+	for i, oid := range oids {
+		if oid == 0 {
+			return sql, nil
+		}
+		nulls[i] = "CAST(NULL AS " + castable(table.PostgresTypeByOID(oid)) + ")"
+	}
+	if len(oids) == 0 {
+		return sql, nil
+	}
+	return bind(sql, nulls)
+}
+
+// castable is a type in the engine's words.
+func castable(t *table.PostgresType) string {
+	switch t.Name {
+	case "bytea":
+		return "BLOB"
+	case "numeric", "float8":
+		return "DOUBLE"
+	case "oid":
+		return "BIGINT"
+	default:
+		return strings.ToUpper(t.SQL)
+	}
 }
 
 func columnOf(name string, t *table.PostgresType) wire.Column {

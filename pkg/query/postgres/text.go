@@ -111,6 +111,7 @@ var rewrites = []struct {
 	to   string
 }{
 	{regexp.MustCompile(`(?i)\bOPERATOR\s*\(\s*pg_catalog\s*\.\s*([^\s)]+)\s*\)`), " $1 "},
+	{regexp.MustCompile(`(?i)=\s*ANY\s*\(\s*([a-z_][\w.]*)\s*\)`), "IN $1"}, // of a list, not of a query
 	{regexp.MustCompile(`(?i)\bCOLLATE\s+(?:pg_catalog\s*\.\s*)?(?:default|"default"|"C")`), ""},
 	{regexp.MustCompile(`(?i)::\s*(?:pg_catalog\s*\.\s*)?(?:regclass|regtype|regproc|regnamespace|regrole|name|text|bpchar)\b(\s*\[\])?`), "::VARCHAR$1"},
 	{regexp.MustCompile(`(?i)::\s*(?:pg_catalog\s*\.\s*)?(?:oid|int2|int4|int8)\b(\s*\[\])?`), "::BIGINT$1"},
@@ -119,8 +120,13 @@ var rewrites = []struct {
 	{regexp.MustCompile(`(?i)\b(?:pg_catalog\s*\.\s*)?version\s*\(\s*\)`), "reprise_version()"},
 }
 
+// searchPath is how Grafana asks which schemas need not be named, in the middle of its own statements.
+var searchPath = regexp.MustCompile(`(?is)\(\s*SELECT\s+CASE\s+WHEN\s+trim\(s\[i\]\)\s*=\s*'"\$user"'\s+THEN\s+user\s+ELSE\s+trim\(s\[i\]\)\s+END\s+` +
+	`FROM\s+generate_series\(.*?\)\s+(?:AS\s+)?i\s*,\s*string_to_array\(current_setting\('search_path'\)\s*,\s*','\)\s+(?:AS\s+)?s\s*\)`)
+
 // rewrite puts a statement into the engine's words.
 func rewrite(sql string) string {
+	sql = searchPath.ReplaceAllString(sql, "('public')")
 	var b strings.Builder
 	for _, l := range lex(sql) {
 		if !l.opaque {

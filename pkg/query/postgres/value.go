@@ -52,11 +52,10 @@ func value(column arrow.Array, i int, oid uint32) (any, error) {
 	if column.IsNull(i) {
 		return nil, nil
 	}
+	if oid == table.PostgresTypeOf("text").OID { // also where nobody knew, before it was run, what it would be
+		return column.ValueStr(i), nil
+	}
 	switch c := column.(type) {
-	case *array.LargeString:
-		return c.Value(i), nil
-	case *array.String:
-		return c.Value(i), nil
 	case *array.Boolean:
 		return c.Value(i), nil
 	case *array.Float64:

@@ -16,6 +16,15 @@ type Request struct {
 	Columns []string
 	Filters []Filter
 	Limit   uint64 // no more rows than that are of use; 0: all are
+	Top     *Top   `json:",omitempty"` // nil: rows of all values are of use
+}
+
+// Top says that of the rows that pass the filters only those with the largest or smallest values of a column are of
+// use: any that is among so many, or equals one that is, and those where it is NULL. A scan may bring more.
+type Top struct {
+	Column     string
+	Descending bool
+	Rows       uint32
 }
 
 // Filter keeps the rows whose column is one of Values, or NULL; with Not, those where it is not, and then not NULL.
@@ -147,6 +156,9 @@ func (r *Request) Admits(column, value string) bool {
 // Used are the columns that are wanted, or filtered by.
 func (r *Request) Used() []string {
 	used := slices.Clone(r.Columns)
+	if r.Top != nil {
+		used = append(used, r.Top.Column)
+	}
 	for _, f := range r.Filters {
 		used = append(used, f.Column)
 	}
@@ -156,7 +168,7 @@ func (r *Request) Used() []string {
 // Wants tells whether any of the columns is wanted, or filtered by.
 func (r *Request) Wants(columns ...string) bool {
 	for _, c := range columns {
-		if slices.Contains(r.Columns, c) || slices.ContainsFunc(r.Filters, func(f Filter) bool { return f.Column == c }) {
+		if slices.Contains(r.Columns, c) || r.Top != nil && r.Top.Column == c || slices.ContainsFunc(r.Filters, func(f Filter) bool { return f.Column == c }) {
 			return true
 		}
 	}

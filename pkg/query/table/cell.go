@@ -38,6 +38,7 @@ type writer[R any] struct {
 	schema  *arrow.Schema
 	cells   []*cell[R] // of the wanted columns; nil: the source does not know the column, it is NULL
 	filters []filter[R]
+	top     *top[R] // nil: no row is too small or too large
 	builder *array.RecordBuilder
 	rows    int
 	bytes   int
@@ -79,6 +80,11 @@ func newWriter[R any](t *Table, cells []cell[R], r *scan.Request, emit func(scan
 		}
 		w.filters = append(w.filters, x)
 	}
+	if r.Top != nil {
+		if c := find(r.Top.Column); c != nil && c.number != nil {
+			w.top = &top[R]{cell: c, descending: r.Top.Descending, rows: int(r.Top.Rows)}
+		}
+	}
 	w.builder = array.NewRecordBuilder(memory.DefaultAllocator, schema)
 	return w, nil
 }
@@ -111,6 +117,9 @@ func (w *writer[R]) add(row *R) (more bool, err error) {
 		if !w.filters[i].keeps(row) {
 			return true, nil
 		}
+	}
+	if w.top != nil && !w.top.keeps(row) {
+		return true, nil
 	}
 	for i, c := range w.cells {
 		w.append(w.builder.Field(i), c, row)

@@ -28,10 +28,14 @@ func (in *input) lives(fields []int, f func(*living) error) (err error) {
 		return in.named(ids, f)
 	}
 	var rows *partitionstore.LifeRows
-	if fields == nil {
+	switch {
+	case fields == nil:
 		rows = in.snap.Lives()
-	} else {
+	default:
 		rows = in.snap.LivesWith(partitionstore.FieldsOf(append(fields, shownFields...)...))
+	}
+	if in.backward {
+		rows.Backward()
 	}
 	defer errs.CloseInto(&err, rows)
 	for {

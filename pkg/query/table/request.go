@@ -10,6 +10,7 @@ const (
 	columnsMax = 256
 	filtersMax = 64
 	valuesMax  = 1 << 20 // of all filters
+	topRowsMax = 1 << 16
 )
 
 // Check refuses a request that its table cannot answer.
@@ -20,6 +21,9 @@ func (c *Catalog) Check(r *scan.Request) (*Table, error) {
 	}
 	if len(r.Columns) > columnsMax || len(r.Filters) > filtersMax {
 		return nil, errs.Newf(errs.Invalid, "%d columns and %d filters", len(r.Columns), len(r.Filters))
+	}
+	if r.Top != nil && (t.Column(r.Top.Column) == nil || r.Top.Rows == 0 || r.Top.Rows > topRowsMax) {
+		return nil, errs.Newf(errs.Invalid, "the first %d rows by %q", r.Top.Rows, r.Top.Column)
 	}
 	values := 0
 	for _, f := range r.Filters {

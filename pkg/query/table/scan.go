@@ -98,6 +98,7 @@ type input struct {
 	registry   *schema.Registry
 	snap       *partitionstore.Snapshot
 	live       []invocation.Live
+	backward   bool // the newest invocations first
 	emit       func(scan.Batch) error
 	goOn       func() error // the reason not to
 }

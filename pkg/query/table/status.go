@@ -235,6 +235,9 @@ var statusFields = map[string][]int{
 
 func statusRows(in *input, yield func(*statusRow) error) error {
 	summed := in.request.Wants(summaryColumns...)
+	if top := in.request.Top; top != nil && top.Descending && !summed {
+		in.backward = true // what is wanted comes first, and is all that is kept
+	}
 	fields := []int{}
 	for _, c := range in.request.Used() {
 		of, known := statusFields[c]
