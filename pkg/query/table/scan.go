@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"runtime"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
@@ -129,6 +130,7 @@ func rowsOf[R any](cells []cell[R], each func(in *input, yield func(*R) error) e
 		n := 0
 		err = each(in, func(row *R) error {
 			if n++; n%checkEvery == 0 && in.goOn != nil {
+				runtime.Gosched() // whatever else wants to run goes first
 				if err := in.goOn(); err != nil {
 					return err
 				}
