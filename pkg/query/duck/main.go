@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync"
 
 	"reprise/pkg/errs"
@@ -30,8 +31,13 @@ type process struct {
 	last  uint32
 }
 
+// gcPercent: what a statement keeps is DuckDB's. The heap of Go is a few MiB of plans and batches, which would be
+// collected once or twice for each look-up.
+const gcPercent = 800
+
 // Main runs statements until in ends, and returns the exit code.
 func Main(in io.ReadCloser, out io.Writer) int {
+	debug.SetGCPercent(gcPercent)
 	p := &process{
 		out: pipe.NewWriter(out), config: make(chan pipe.Config, 1), statements: make(chan pipe.Question, 1), scans: map[uint32]*stream{},
 	}
