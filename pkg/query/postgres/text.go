@@ -124,6 +124,26 @@ var rewrites = []struct {
 var searchPath = regexp.MustCompile(`(?is)\(\s*SELECT\s+CASE\s+WHEN\s+trim\(s\[i\]\)\s*=\s*'"\$user"'\s+THEN\s+user\s+ELSE\s+trim\(s\[i\]\)\s+END\s+` +
 	`FROM\s+generate_series\(.*?\)\s+(?:AS\s+)?i\s*,\s*string_to_array\(current_setting\('search_path'\)\s*,\s*','\)\s+(?:AS\s+)?s\s*\)`)
 
+// series is a call of generate_series with the name that its table has, which is that of its column, too.
+var series = regexp.MustCompile(`(?i)(\bgenerate_series\s*\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))\s+(?:AS\s+)?([a-z_]\w*)(\s*\(?)`)
+
+// afterTable are words that may stand behind a table and are no name of it.
+var afterTable = map[string]bool{
+	"where": true, "group": true, "order": true, "having": true, "limit": true, "offset": true, "union": true, "intersect": true, "except": true,
+	"join": true, "inner": true, "left": true, "right": true, "full": true, "cross": true, "natural": true, "on": true, "using": true,
+}
+
+// nameSeries names the column of generate_series.
+func nameSeries(code string) string {
+	return series.ReplaceAllStringFunc(code, func(call string) string {
+		m := series.FindStringSubmatch(call)
+		if afterTable[strings.ToLower(m[2])] || strings.HasSuffix(m[3], "(") {
+			return call
+		}
+		return m[1] + " AS " + m[2] + "(" + m[2] + ")" + m[3]
+	})
+}
+
 // rewrite puts a statement into the engine's words.
 func rewrite(sql string) string {
 	sql = searchPath.ReplaceAllString(sql, "('public')")
@@ -133,6 +153,7 @@ func rewrite(sql string) string {
 			for _, r := range rewrites {
 				l.text = r.from.ReplaceAllString(l.text, r.to)
 			}
+			l.text = nameSeries(l.text)
 		}
 		b.WriteString(l.text)
 	}

@@ -29,6 +29,9 @@ func TestRewrite(t *testing.T) {
 		{"x::pg_catalog.regtype::pg_catalog.text, y::oid", "x::VARCHAR::VARCHAR, y::BIGINT"},
 		{"'x::oid OPERATOR(pg_catalog.~)'", "'x::oid OPERATOR(pg_catalog.~)'"},
 		{"select current_database(), version()", "select 'restate', reprise_version()"},
+		{"FROM pg_catalog.generate_series(0, upper(a(b), 1)) s, x", "FROM pg_catalog.generate_series(0, upper(a(b), 1)) AS s(s), x"},
+		{"FROM generate_series(0, 1) WHERE true", "FROM generate_series(0, 1) WHERE true"},
+		{"FROM generate_series(0, 1) AS t(i)", "FROM generate_series(0, 1) AS t(i)"},
 		{"names::text[]", "names::VARCHAR[]"},
 	} {
 		if got := rewrite(row.sql); got != row.want {
