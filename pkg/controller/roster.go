@@ -114,7 +114,7 @@ func (r *Roster) declare(v *Visit, why string) {
 	}
 	v.dead = true
 	r.changeLocked()
-	r.host.Log.Warn("a process is dead: "+why, slog.String(logkey.Peer, v.id.String()))
+	r.host.Log.Warn("a process is dead", slog.String(logkey.Peer, v.id.String()), slog.String(logkey.Err, why))
 }
 
 func (r *Roster) changeLocked() {
