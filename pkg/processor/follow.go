@@ -139,9 +139,9 @@ func (n *Node) follow(ctx context.Context, p *part) error {
 	return nil
 }
 
-// followPause is how long a follower that caught up waits for more, so that many records come with one question. What it is
-// behind then is soon replayed.
-const followPause = 10 * time.Millisecond
+// followPause is how long a follower that caught up waits for more, so that many records come with one question: each costs
+// as much as an invocation. What it is behind then is replayed in a moment.
+const followPause = 50 * time.Millisecond
 
 // followEpoch applies what is committed, until ctx ends: another leader has a chain of its own.
 func (n *Node) followEpoch(ctx context.Context, p *part) error {
