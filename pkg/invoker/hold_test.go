@@ -113,10 +113,13 @@ func TestHoldWhileBackingOff(t *testing.T) {
 
 // Where no token is free, and after a change of leaders, there is nothing to wait for.
 func TestHoldWhereNothingRuns(t *testing.T) {
-	release := make(chan struct{})
+	release := make(chan struct{}, 2)
 	l := newLoop(t, endpoint(t, func(p *peer) {
-		<-release
-		output(p, "ok")
+		select {
+		case <-release:
+			output(p, "ok")
+		case <-p.Request.Context().Done():
+		}
 	}, false), func(l *loop, _ *storedv1.Deployment) { l.cfg.ConcurrentMax = 1 })
 	first := l.invoke(service("h"), "")
 	second := l.invoke(service("h"), "")
@@ -126,13 +129,14 @@ func TestHoldWhereNothingRuns(t *testing.T) {
 	}
 	l.askHold(second)
 	l.wantStatus(second, paused)
-	close(release)
+	release <- struct{}{}
 	l.wantValue(first, "ok")
 	l.wantNothingHeld()
 
 	l.askResume(second)
+	release <- struct{}{}
 	l.wantValue(second, "ok")
-	// As a new leader would find one that is to be paused.
+	// As a new leader would find one that is to be paused. It has not ended: what the old leader takes from it counts no more.
 	third := l.invoke(service("h"), "")
 	l.turn()
 	l.v.StopPartition(0)
