@@ -18,7 +18,7 @@ const niceness = 10
 // limit bounds what the process may allocate, and has it give way to others. At the limit an allocation fails, and
 // with it, at worst, the process.
 func limit(memory int64) error {
-	most := uint64(memory)*3/2 + overhead
+	most := uint64(memory)*3/2 + overhead + shadow
 	for what, n := range map[int]uint64{rlimitData: most, syscall.RLIMIT_CORE: 0} {
 		if err := syscall.Setrlimit(what, &syscall.Rlimit{Cur: n, Max: n}); err != nil {
 			return fmt.Errorf("limit resource %d to %d: %w", what, n, err)
