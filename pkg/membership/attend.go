@@ -110,14 +110,14 @@ func (a *Attendance) relievable() bool {
 	})
 }
 
-// attendAll attends at each metadata daemon of the view but this process.
+// attendAll attends at each metadata daemon of the view; at this process only if it has a worker to speak for.
 func (a *Attendance) attendAll(ctx context.Context, g *lifecycle.Group) error {
 	at := map[id.Node]bool{}
 	for {
 		changed := a.view.Changed()
 		for _, n := range a.view.Current().Nodes {
 			nid := id.Node(n.Id)
-			if at[nid] || nid == a.me.Node || !slices.Contains(n.Roles, metastore.RoleMetadata) {
+			if at[nid] || nid == a.me.Node && a.worker == nil || !slices.Contains(n.Roles, metastore.RoleMetadata) {
 				continue
 			}
 			at[nid] = true

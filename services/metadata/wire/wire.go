@@ -5,6 +5,8 @@ import (
 	"io"
 	"path/filepath"
 
+	"google.golang.org/grpc"
+
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/controller"
 	"reprise/pkg/errs"
@@ -27,21 +29,47 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, n)
-	property, err := quorum.Parse(n.Member.Cluster.Replication)
+	control, err := NewControl(n)
 	if err != nil {
 		return err
 	}
-	placing := controller.Default()
-	placing.Copies = property.Copies()
 	attendance := n.Attendance(nil)
-	roster := controller.NewRoster(rpc.Prober(n.Nodes), n.Host)
-	parts := member.Parts()
-	parts = append(parts, n.Parts()...)
-	parts = append(parts,
-		controller.New(placing, n.Member.ID.Node, n.View, n.Meta, n.Host),
-		roster, controller.NewLeaders(n.Member.ID.Node, n.View, roster, n.Host),
-		attendance, n.Fabric(rpc.NewControlServer(n.Fingerprint(), roster).Register), attendance.Departure())
+	parts := append(member.Parts(), n.Parts()...)
+	parts = append(parts, control.Parts()...)
+	parts = append(parts, attendance, n.Fabric(control.Register), attendance.Departure())
 	return lifecycle.Run(ctx, parts...)
+}
+
+// Control decides which workers hold partitions and who leads them.
+type Control struct {
+	n      *node.Node
+	roster *controller.Roster
+	places controller.Config
+}
+
+// NewControl builds the control of a metadata daemon.
+func NewControl(n *node.Node) (*Control, error) {
+	property, err := quorum.Parse(n.Member.Cluster.Replication)
+	if err != nil {
+		return nil, err
+	}
+	c := &Control{n: n, roster: controller.NewRoster(rpc.Prober(n.Nodes), n.Host), places: controller.Default()}
+	c.places.Copies = property.Copies()
+	return c, nil
+}
+
+// Parts are what the control runs.
+func (c *Control) Parts() []lifecycle.Part {
+	self := c.n.Member.ID.Node
+	return []lifecycle.Part{
+		controller.New(c.places, self, c.n.View, c.n.Meta, c.n.Host),
+		c.roster, controller.NewLeaders(self, c.n.View, c.roster, c.n.Host),
+	}
+}
+
+// Register adds where processes attend.
+func (c *Control) Register(r grpc.ServiceRegistrar) {
+	rpc.NewControlServer(c.n.Fingerprint(), c.roster).Register(r)
 }
 
 // Member is the etcd member of this process, unless the configuration names an external etcd.
@@ -69,6 +97,9 @@ func (m *Member) Open(ctx context.Context, d *daemon.Daemon, host string) (metas
 	}
 	return etcd.KV(), m.urls, etcd, nil
 }
+
+// URLs are where clients reach the etcd members.
+func (m *Member) URLs() []string { return m.urls }
 
 // Parts are what the member runs.
 func (m *Member) Parts() []lifecycle.Part {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 
@@ -23,21 +24,16 @@ import (
 
 // Run builds the roles and blocks until ctx ends or a part fails. Top to bottom is the start order.
 func Run(ctx context.Context, d daemon.Daemon) (err error) {
-	ln, err := rpc.Listen(ctx, d.Config.IngressEndpoint())
+	if len(d.Config.MetadataServer.InitialCluster) > 0 {
+		return runMember(ctx, d)
+	}
+	ports, err := listen(ctx, &d)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = ln.Close() }()                         // the ingress has closed it, unless it was never started
-	adminLn, err := rpc.Listen(ctx, d.Config.AdminEndpoint()) // all ports come before anything is changed
-	if err != nil {
-		return err
-	}
-	defer func() { _ = adminLn.Close() }() // likewise
+	defer ports.close()
 	member := metadatawire.Member{Alone: true}
-	n, err := node.Join(ctx, d, member.Open, func(s *storedv1.Node) {
-		s.Roles = []string{metastore.RoleMetadata, metastore.RoleLogServer, metastore.RoleWorker, metastore.RoleIngress, metastore.RoleAdmin}
-		s.IngressUrl = d.Config.IngressEndpoint().URL(ln.Addr())
-	})
+	n, err := node.Join(ctx, d, member.Open, func(s *storedv1.Node) { ports.describe(&d, s) })
 	if err != nil {
 		return err
 	}
@@ -52,7 +48,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, worker)
-	front, err := ingresswire.New(n, ln, worker.Node)
+	front, err := ingresswire.New(n, ports.ingress, worker.Node)
 	if err != nil {
 		return err
 	}
@@ -60,7 +56,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	if err != nil {
 		return err
 	}
-	api, err := adminwire.New(n, adminLn, worker.Node, sql.Handler)
+	api, err := adminwire.New(n, ports.admin, worker.Node, sql.Handler)
 	if err != nil {
 		return err
 	}
@@ -72,8 +68,33 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	// The ingress starts before all partitions are led: it tries again what is for those that are not yet.
 	parts = append(parts, lifecycle.Func(worker.Node.Run), front, awaiting(worker.Node))
 	parts = append(parts, sql.Parts...)
-	parts = append(parts, api, n.Fabric(sql.Register), banner(n, ln.Addr(), api))
+	parts = append(parts, api, n.Fabric(sql.Register), banner(n, ports.ingress.Addr(), api))
 	return lifecycle.Run(ctx, parts...)
+}
+
+// ports are those that people use. They are taken before anything is changed.
+type ports struct{ ingress, admin net.Listener }
+
+func listen(ctx context.Context, d *daemon.Daemon) (p ports, err error) {
+	if p.ingress, err = rpc.Listen(ctx, d.Config.IngressEndpoint()); err != nil {
+		return p, err
+	}
+	if p.admin, err = rpc.Listen(ctx, d.Config.AdminEndpoint()); err != nil {
+		return p, errors.Join(err, p.ingress.Close())
+	}
+	return p, nil
+}
+
+// close closes what its server has not closed, as it was never started.
+func (p ports) close() {
+	_ = p.ingress.Close()
+	_ = p.admin.Close()
+}
+
+// describe adds what a node with all roles tells others.
+func (p ports) describe(d *daemon.Daemon, s *storedv1.Node) {
+	s.Roles = []string{metastore.RoleMetadata, metastore.RoleLogServer, metastore.RoleWorker, metastore.RoleIngress, metastore.RoleAdmin}
+	s.IngressUrl = d.Config.IngressEndpoint().URL(p.ingress.Addr())
 }
 
 // awaiting is a part that does nothing and is ready when another one is.

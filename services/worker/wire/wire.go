@@ -48,11 +48,10 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, w)
-	server, err := rpc.NewWorkerServer(rpc.DefaultWorker(), n.Member.ID, n.Fingerprint, w.Node)
+	server, err := w.Service(n)
 	if err != nil {
 		return err
 	}
-	server.ServeScans(w.Scanner)
 	attendance := n.Attendance(w.Node)
 	parts := append(n.Parts(), others, attendance)
 	parts = append(parts, w.Parts()...)
@@ -120,6 +119,16 @@ type rows struct{ node *processor.Node }
 // Read implements table.Reader.
 func (r rows) Read(ctx context.Context, what table.Reading, f func(context.Context, *partitionstore.Snapshot, []invocation.Live) error) error {
 	return r.node.Read(ctx, processor.Reading(what), f)
+}
+
+// Service is what other processes ask of the worker.
+func (w *Worker) Service(n *node.Node) (*rpc.WorkerServer, error) {
+	server, err := rpc.NewWorkerServer(rpc.DefaultWorker(), n.Member.ID, n.Fingerprint, w.Node)
+	if err != nil {
+		return nil, err
+	}
+	server.ServeScans(w.Scanner)
+	return server, nil
 }
 
 // Parts are what runs, in the order of their start.
