@@ -98,11 +98,35 @@ func (v *Visit) Leave() {
 		return
 	}
 	r.group.Go("probe", func(ctx context.Context) error {
-		if !r.probe(ctx, v.id.Node) && ctx.Err() == nil {
-			r.declare(v, "nobody listens there any more")
-		}
+		r.confirm(ctx, v)
 		return nil
 	})
+}
+
+// confirm probes a process whose connection ended until it is back, or dead: one that is being torn down may listen for a
+// moment longer.
+func (r *Roster) confirm(ctx context.Context, v *Visit) {
+	timer := r.host.Clock.NewTimer(lookInterval)
+	defer timer.Stop()
+	for r.suspected(v) {
+		if !r.probe(ctx, v.id.Node) && ctx.Err() == nil {
+			r.declare(v, "nobody listens there any more")
+			return
+		}
+		timer.Reset(lookInterval)
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// suspected tells whether a process whose connection ended has neither come back nor been declared dead.
+func (r *Roster) suspected(v *Visit) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.visits[v.id.Node] == v && !v.dead
 }
 
 // declare says that a process is dead, unless it came back.
