@@ -2,7 +2,7 @@
 # The work is in scripts/; they are called from here and from nowhere else.
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test test-long check gen bench cluster-up
+.PHONY: help build run test test-long check gen bench cluster cluster-up
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,10 @@ build: ## bin/reprise-standalone, bin/reprise-<role>, bin/reprise, bin/reprisect
 run: ## build and start the standalone server (data in ./reprise-data)
 	@scripts/build standalone reprise
 	@exec bin/reprise-standalone
+
+cluster: ## three nodes with all roles on loopback, until Ctrl-C (data in ./reprise-cluster)
+	@scripts/build standalone reprise reprisectl
+	@exec bin/reprise-standalone --nodes 3
 
 cluster-up: ## the five daemons as eight processes on loopback, until Ctrl-C
 	@scripts/build

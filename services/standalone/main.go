@@ -2,6 +2,8 @@
 package main
 
 import (
+	"context"
+	"fmt"
 	"os"
 
 	"reprise/pkg/query"
@@ -14,5 +16,15 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == query.ChildArg {
 		os.Exit(duck.Main(os.Stdin, os.Stdout))
 	}
-	os.Exit(daemon.Main("standalone", "all roles in one process", wire.Run))
+	nodes, args, err := wire.CutNodes(os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "reprise-standalone:", err)
+		os.Exit(2)
+	}
+	run := wire.Run
+	if nodes != 1 {
+		os.Args = append(os.Args[:1:1], args...)
+		run = func(ctx context.Context, d daemon.Daemon) error { return wire.Nodes(ctx, d, nodes, args) }
+	}
+	os.Exit(daemon.Main("standalone", "all roles in one process; --nodes 3: in three, as a cluster", run))
 }
