@@ -19,41 +19,64 @@ type Choice struct {
 	Size       int     // wanted nodes, 0 = automatic
 	Me         id.Node // comes first, if it is a candidate
 	Preferred  []id.Node
-	Candidates []Member // nodes with a log-server
+	Absent     []id.Node // candidates that seem to be dead: they come last, and never instead of another
+	Candidates []Member  // nodes with a log-server
 }
 
 // Select picks the nodeset of a new loglet. The choice is stable: the same inputs in any order give
-// the same nodes, and different logs spread over the nodes.
+// the same nodes, and different logs spread over the nodes. Those that live are chosen first; absent ones
+// fill up what is missing, as they may come back.
 func Select(c Choice) ([]id.Node, error) {
 	size := max(c.Size, 2*c.Property.Copies()-1, c.Property.Copies()+1)
 	if c.Property.Copies() == 1 && c.Size == 0 {
 		size = 1 // a copy more would be asked by recovery and hold nothing that counts
 	}
 	size = min(size, NodesetMax)
-	domains := byDomain(c)
-	var chosen []Member
-	for len(chosen) < size {
-		d := leastFilled(domains)
+	here, absent := c, c
+	here.Candidates = slices.DeleteFunc(slices.Clone(c.Candidates), func(m Member) bool { return slices.Contains(c.Absent, m.Node) })
+	absent.Candidates = slices.DeleteFunc(slices.Clone(c.Candidates), func(m Member) bool { return !slices.Contains(c.Absent, m.Node) })
+	chosen := fill(nil, byDomain(here), func(chosen []Member) bool { return len(chosen) == size })
+	held := holds(c.Property, chosen)
+	if len(chosen) < size || !held {
+		chosen = fill(chosen, byDomain(absent), func(chosen []Member) bool {
+			held = held || holds(c.Property, chosen)
+			return len(chosen) == NodesetMax || len(chosen) >= size && held
+		})
+		held = holds(c.Property, chosen)
+	}
+	if !held {
+		return nil, errs.Newf(errs.Unavailable, "%d writeable log-servers cannot hold %s", len(chosen), c.Property)
+	}
+	return ids(chosen), nil
+}
+
+// fill adds nodes of the domains, always of the one with the fewest, until it is enough.
+func fill(chosen []Member, domains []*domain, enough func([]Member) bool) []Member {
+	for !enough(chosen) {
+		d := leastFilled(domains, chosen)
 		if d == nil {
 			break
 		}
 		chosen = append(chosen, d.nodes[d.taken])
 		d.taken++
 	}
-	if len(chosen) > 0 {
-		ns, err := NewNodeset(c.Property, chosen)
-		if err != nil {
-			return nil, err
-		}
-		var all Set
-		for i := range chosen {
-			all.Add(i)
-		}
-		if ns.WriteQuorum(all) {
-			return ids(chosen), nil
-		}
+	return chosen
+}
+
+// holds tells whether copies on all of the members satisfy the property.
+func holds(p Property, members []Member) bool {
+	if len(members) == 0 {
+		return false
 	}
-	return nil, errs.Newf(errs.Unavailable, "%d writeable log-servers cannot hold %s", len(chosen), c.Property)
+	ns, err := NewNodeset(p, members)
+	if err != nil {
+		return false
+	}
+	var all Set
+	for i := range members {
+		all.Add(i)
+	}
+	return ns.WriteQuorum(all)
 }
 
 func ids(ms []Member) []id.Node {
@@ -67,6 +90,7 @@ func ids(ms []Member) []id.Node {
 
 type domain struct {
 	name  string
+	scope Scope
 	nodes []Member
 	taken int
 }
@@ -78,13 +102,10 @@ func byDomain(c Choice) []*domain {
 		if m.Deleted || m.State != storedv1.StorageState_STORAGE_STATE_READ_WRITE {
 			continue
 		}
-		name := "" // a flat property sees one domain
-		if scope != Node {
-			name = domainName(m, scope)
-		}
+		name := nameIn(m, scope)
 		i := slices.IndexFunc(out, func(d *domain) bool { return d.name == name })
 		if i < 0 {
-			out = append(out, &domain{name: name})
+			out = append(out, &domain{name: name, scope: scope})
 			i = len(out) - 1
 		}
 		out[i].nodes = append(out[i].nodes, m)
@@ -102,12 +123,27 @@ func byDomain(c Choice) []*domain {
 	return out
 }
 
+// nameIn is the domain of a member for the choice: a flat property sees one.
+func nameIn(m Member, scope Scope) string {
+	if scope == Node {
+		return ""
+	}
+	return domainName(m, scope)
+}
+
 // leastFilled is the first domain with the fewest chosen nodes and one left.
-func leastFilled(ds []*domain) *domain {
+func leastFilled(ds []*domain, chosen []Member) *domain {
 	var best *domain
+	least := 0
 	for _, d := range ds {
-		if d.taken < len(d.nodes) && (best == nil || d.taken < best.taken) {
-			best = d
+		n := 0
+		for _, m := range chosen {
+			if nameIn(m, d.scope) == d.name {
+				n++
+			}
+		}
+		if d.taken < len(d.nodes) && (best == nil || n < least) {
+			best, least = d, n
 		}
 	}
 	return best
