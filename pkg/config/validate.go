@@ -69,6 +69,7 @@ func (c *Config) Validate() error {
 	bad(c.Worker.Invoker.AwaitDepthMax < 1 || c.Worker.Invoker.AwaitDepthMax > 10_000, "worker.invoker.max-awaited-future-depth is %d: it must be from 1 to 10000", c.Worker.Invoker.AwaitDepthMax)
 	bad(c.Worker.Invoker.StreamsPerConnection == 0, "worker.invoker.http2-streams-per-connection-limit must be above 0")
 	bad(c.Bifrost.Loglet.InflightRecordsMax == 0, "bifrost.replicated-loglet.maximum-inflight-records must be above 0")
+	bad(c.Bifrost.Loglet.StoreTimeout.Min == 0, "bifrost.replicated-loglet.store-timeout must be above 0")
 	bad(c.Bifrost.Loglet.NodesetSize > 128, "bifrost.replicated-loglet.default-nodeset-size is %d: it must be at most 128", c.Bifrost.Loglet.NodesetSize)
 	bad(c.DiskReserve != nil && *c.DiskReserve < mib, "disk-reserve-size must be at least 1 MiB: a full disk ends the process")
 	bad(c.ShutdownTimeout <= 0, "shutdown-timeout must be above 0")

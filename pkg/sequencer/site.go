@@ -25,7 +25,8 @@ type site struct {
 	bytes   []byte      // copies of its records
 	retryAt time.Time   // nothing is sent before
 	pause   time.Duration
-	refused bool // the last frame was not stored
+	refused bool          // the last frame was not stored
+	limit   time.Duration // for a frame
 	took    prometheus.Observer
 }
 
@@ -47,7 +48,7 @@ type link struct {
 }
 
 func newSite(w *Writer, n id.Node) *site {
-	return &site{w: w, node: n, frame: &logproto.Frame{}, took: w.metrics.store(n)}
+	return &site{w: w, node: n, frame: &logproto.Frame{}, took: w.metrics.store(n), limit: w.cfg.StoreTimeout}
 }
 
 // fillLocked fills the frame with what waits, if the site can take one now.
@@ -117,7 +118,9 @@ func (k *link) Stored(f *logproto.Frame) {
 		return
 	}
 	s.busy = false
-	s.took.Observe(w.h.Clock.Now().Sub(s.since).Seconds())
+	took := w.h.Clock.Now().Sub(s.since)
+	s.took.Observe(took.Seconds())
+	s.limitLocked(max(2*took, s.limit/2))
 	refused := false
 	for i := range s.sent {
 		g := &s.sent[i]
@@ -180,6 +183,11 @@ func (s *site) lostLocked() {
 		}
 	}
 	s.backOffLocked()
+}
+
+// limitLocked sets how long the next frame may take.
+func (s *site) limitLocked(d time.Duration) {
+	s.limit = min(max(d, s.w.cfg.StoreTimeout), s.w.cfg.StoreTimeoutMax)
 }
 
 // backOffLocked pauses the site; upkeep ends the pause.

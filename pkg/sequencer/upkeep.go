@@ -45,7 +45,8 @@ func (w *Writer) upkeep() (next time.Duration) {
 	var dials []*link
 	var closes []logproto.Conn
 	for _, s := range w.sites {
-		if s.busy && now.Sub(s.since) > w.cfg.StoreTimeout {
+		if s.busy && now.Sub(s.since) > s.limit {
+			s.limitLocked(2 * s.limit)
 			closes = append(closes, s.link.conn)
 			s.lostLocked()
 		}

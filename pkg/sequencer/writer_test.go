@@ -413,6 +413,47 @@ func TestHungServerIsLeftBehind(t *testing.T) {
 	})
 }
 
+// One that is too slow for the limit gets twice as long at the next try, and less again when it is fast.
+func TestSlowServerGetsMoreTime(t *testing.T) {
+	story(t, sequencer.Default(), func(t *testing.T, w *sequencer.Writer, net *wire, heard *events) {
+		l := open(t, w, heard, loglet(1, "2", 1, 2, 3))
+		next := lsn.FirstOffset
+		// store appends a record that the first two take, and tells how many seconds the third is waited for.
+		store := func() (waited int) {
+			l.Append(next, 1, []byte("a"))
+			w.Flush()
+			next++
+			net.answer(1, logproto.Ok)
+			net.answer(2, logproto.Ok)
+			old := net.conn(3)
+			for ; waited < 100 && !old.isClosed(); waited++ {
+				pass(time.Second)
+			}
+			return waited
+		}
+		var waited []int
+		for range 7 {
+			waited = append(waited, store())
+			pass(time.Second)
+		}
+		if want := []int{3, 5, 9, 17, 33, 61, 61}; !slices.Equal(waited, want) {
+			t.Errorf("waited %v s, want %v", waited, want)
+		}
+		for range 5 {
+			l.Append(next, 1, []byte("a"))
+			w.Flush()
+			next++
+			for n := id.Node(1); n <= 3; n++ {
+				net.answer(n, logproto.Ok)
+			}
+		}
+		if got := store(); got != 3 {
+			t.Errorf("waited %d s after it was fast", got)
+		}
+		l.Close()
+	})
+}
+
 func TestFramesAreBounded(t *testing.T) {
 	cfg := sequencer.Default()
 	cfg.FrameBytesMax = 10
