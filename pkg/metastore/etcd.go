@@ -28,8 +28,14 @@ type ClientConfig struct {
 // releaseTimeout bounds giving back a lease at the end of a hold: a lease not given back expires.
 const releaseTimeout = 200 * time.Millisecond
 
+// holdTry bounds one question at the begin of a hold: a member that hangs never answers, the next one asked does.
+const holdTry = 500 * time.Millisecond
+
 // Etcd is a KV in an etcd cluster.
-type Etcd struct{ client *clientv3.Client }
+type Etcd struct {
+	client *clientv3.Client
+	clock  host.Clock
+}
 
 var _ KV = (*Etcd)(nil)
 
@@ -46,7 +52,7 @@ func Dial(cfg ClientConfig, h host.Host) (*Etcd, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "etcd client of %v: %w", cfg.Endpoints, err)
 	}
-	return &Etcd{client: c}, nil
+	return &Etcd{client: c, clock: h.Clock}, nil
 }
 
 // Close ends watches and holds.
@@ -108,38 +114,76 @@ func (e *Etcd) Txn(ctx context.Context, conds []Cond, writes []Write) (bool, int
 	return resp.Succeeded, resp.Header.Revision, nil
 }
 
+const (
+	// watchAsk is how often the member that a watch runs at is asked whether it is up to date.
+	watchAsk = 500 * time.Millisecond
+	// watchSilence is how long it may say nothing: one that hangs would tell of no change for as long as it does.
+	watchSilence = 2 * time.Second
+)
+
 // Watch implements KV.
 func (e *Etcd) Watch(ctx context.Context, prefix string, from int64, f func([]Event) error) error {
 	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	for resp := range e.client.Watch(wctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(from)) {
-		if resp.CompactRevision != 0 {
-			return ErrCompacted
-		}
-		if err := resp.Err(); err != nil && ctx.Err() == nil {
-			return errs.Newf(errs.Unavailable, "watch metadata: %w", err)
-		}
-		events := make([]Event, len(resp.Events))
-		for i, ev := range resp.Events {
-			events[i] = Event{Item: itemOf(ev.Kv), Deleted: ev.Type == mvccpb.DELETE}
-		}
-		if len(events) == 0 {
-			continue
-		}
-		if err := f(events); err != nil {
-			return err
+	begun, done := context.WithTimeout(ctx, watchSilence)
+	defer done()
+	stop := context.AfterFunc(begun, cancel) // Watch returns when the member answers
+	responses := e.client.Watch(wctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(from))
+	stop()
+	timer := e.clock.NewTimer(watchAsk)
+	defer timer.Stop()
+	for heard := e.clock.Now(); ; {
+		select {
+		case resp, ok := <-responses:
+			if !ok {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return errs.Newf(errs.Unavailable, "watch metadata: ended by the server")
+			}
+			heard = e.clock.Now()
+			if err := watched(ctx, resp, f); err != nil {
+				return err
+			}
+		case <-timer.C():
+			if silence := e.clock.Now().Sub(heard); silence > watchSilence {
+				return errs.Newf(errs.Unavailable, "watch metadata: no word for %s", silence)
+			}
+			pctx, done := context.WithTimeout(wctx, watchAsk)
+			err := e.client.RequestProgress(pctx)
+			done()
+			if err != nil && ctx.Err() == nil && !errors.Is(err, context.DeadlineExceeded) {
+				return errs.Newf(errs.Unavailable, "watch metadata: %w", err)
+			}
+			timer.Reset(watchAsk)
 		}
 	}
-	if ctx.Err() != nil {
+}
+
+// watched hands a response over.
+func watched(ctx context.Context, resp clientv3.WatchResponse, f func([]Event) error) error {
+	if resp.CompactRevision != 0 {
+		return ErrCompacted
+	}
+	if err := resp.Err(); err != nil && ctx.Err() == nil {
+		return errs.Newf(errs.Unavailable, "watch metadata: %w", err)
+	}
+	events := make([]Event, len(resp.Events))
+	for i, ev := range resp.Events {
+		events[i] = Event{Item: itemOf(ev.Kv), Deleted: ev.Type == mvccpb.DELETE}
+	}
+	if len(events) == 0 { // it is up to date
 		return nil
 	}
-	return errs.Newf(errs.Unavailable, "watch metadata: ended by the server")
+	return f(events)
 }
 
 // Hold implements KV.
 func (e *Etcd) Hold(ctx context.Context, key string, value []byte, ttl time.Duration, held func()) error {
 	seconds := int64((ttl + time.Second - 1) / time.Second)
-	lease, err := e.client.Grant(ctx, seconds)
+	tctx, stop := context.WithTimeout(ctx, holdTry)
+	defer stop()
+	lease, err := e.client.Grant(tctx, seconds)
 	if err != nil {
 		return holdErr(ctx, key, err)
 	}
@@ -154,7 +198,7 @@ func (e *Etcd) Hold(ctx context.Context, key string, value []byte, ttl time.Dura
 	if err != nil {
 		return holdErr(ctx, key, err)
 	}
-	if _, err := e.client.Put(ctx, key, string(value), clientv3.WithLease(lease.ID)); err != nil {
+	if _, err := e.client.Put(tctx, key, string(value), clientv3.WithLease(lease.ID)); err != nil {
 		return holdErr(ctx, key, err)
 	}
 	held()

@@ -96,14 +96,18 @@ func (s *Store) TakeOver(ctx context.Context, p id.Partition, was Lineage, next 
 		{Key: s.keys.generation(me.Node), Value: decimal(me.Generation)},
 	}
 	var now Lineage
-	err = s.tries(ctx, leadTry, func(ctx context.Context) error {
-		ok, _, err := s.kv.Txn(ctx, conds, writes)
+	err = s.tries(ctx, leadTry, func(tctx context.Context) error {
+		ok, _, err := s.kv.Txn(tctx, conds, writes)
 		if err != nil {
 			return err
 		}
 		var generation uint32
-		if now, generation, err = s.lineage(ctx, p, me.Node); err != nil {
-			return errs.With(errs.Uncertain, err) // ok or lost: the next try finds out
+		err = s.tries(ctx, leadTry, func(ctx context.Context) (err error) { // on their own: the member asked next may be one that hangs
+			now, generation, err = s.lineage(ctx, p, me.Node)
+			return err
+		})
+		if err != nil {
+			return errs.With(errs.Uncertain, err)
 		}
 		last := chain.Segments[len(chain.Segments)-1]
 		mine := len(now.Chain.Segments) > 0 && proto.Equal(now.Chain.Segments[len(now.Chain.Segments)-1], last) && now.Epoch.Epoch == next.Epoch

@@ -103,10 +103,11 @@ func (v *View) Await(ctx context.Context, ok func(*Snapshot) bool) (*Snapshot, e
 
 // Run reads everything, then watches; after a break it reads everything again.
 func (v *View) Run(ctx context.Context) error {
-	pause := pauseMin
+	pause, try := pauseMin, slowTry
 	for {
-		l, rev, err := v.load(ctx)
-		if err == nil {
+		l, rev, err := v.load(ctx, try)
+		if try = slowTry; err == nil {
+			try = loadTry // of the next time
 			if err = v.publish(l); err != nil {
 				return err
 			}
@@ -145,9 +146,12 @@ func (v *View) firstTime() bool {
 	}
 }
 
-func (v *View) load(ctx context.Context) (*loaded, int64, error) {
+// loadTry bounds the first try to read everything again: the member that is asked may be the one that hangs.
+const loadTry = 500 * time.Millisecond
+
+func (v *View) load(ctx context.Context, each time.Duration) (*loaded, int64, error) {
 	k := v.store.keys
-	tctx, cancel := context.WithTimeout(ctx, slowTry)
+	tctx, cancel := context.WithTimeout(ctx, each)
 	defer cancel()
 	got, rev, err := v.store.kv.Read(tctx, Range{Key: k.cluster()}, Range{Key: k.schema()}, Range{Key: k.documents(), Prefix: true},
 		Range{Key: k.nodes(), Prefix: true}, Range{Key: k.epochs(), Prefix: true}, Range{Key: k.presences(), Prefix: true})
