@@ -34,6 +34,8 @@ type Cluster struct {
 type node struct {
 	fs     *vfs.MemFS
 	cut    bool
+	hung   chan struct{} // closed when it goes on; nil: it does not hang
+	state  storedv1.StorageState
 	server *logserver.Server // nil while it is down
 	store  *logstore.Store
 	cancel context.CancelFunc
@@ -45,7 +47,7 @@ type node struct {
 func New(t testing.TB, n int) *Cluster {
 	c := &Cluster{t: t, h: host.New(slog.New(slog.DiscardHandler)), node: map[id.Node]*node{}}
 	for i := range n {
-		c.node[id.Node(i+1)] = &node{fs: vfs.NewCrashableMem()}
+		c.node[id.Node(i+1)] = &node{fs: vfs.NewCrashableMem(), state: storedv1.StorageState_STORAGE_STATE_READ_WRITE}
 		c.Start(id.Node(i + 1))
 	}
 	t.Cleanup(func() {
@@ -136,6 +138,48 @@ func (c *Cluster) Cut(n id.Node, cut bool) {
 	}
 }
 
+// Hang stops a log-server from answering, as SIGSTOP does, or has it go on: what was asked and answered meanwhile comes
+// then.
+func (c *Cluster) Hang(n id.Node, hang bool) {
+	c.mu.Lock()
+	nd := c.node[n]
+	links := slices.Clone(nd.links)
+	if was := nd.hung; was != nil {
+		close(was)
+	}
+	nd.hung = nil
+	if hang {
+		nd.hung = make(chan struct{})
+	}
+	c.mu.Unlock()
+	for _, l := range links {
+		l.hang(hang)
+	}
+}
+
+// awake waits while a log-server hangs.
+func (c *Cluster) awake(ctx context.Context, n id.Node) error {
+	c.mu.Lock()
+	hung := c.node[n].hung
+	c.mu.Unlock()
+	if hung == nil {
+		return nil
+	}
+	select {
+	case <-hung:
+		return nil
+	case <-ctx.Done():
+		return errs.With(errs.Uncertain, context.Cause(ctx))
+	}
+}
+
+// SetState sets the storage state of a node as the metadata has it.
+func (c *Cluster) SetState(n id.Node, s storedv1.StorageState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.node[n].state = s
+}
+
 // At returns the log-server of a node itself, nil while it is down.
 func (c *Cluster) At(n id.Node) *logserver.Server {
 	c.mu.Lock()
@@ -168,40 +212,78 @@ type Peer struct {
 // Peer returns a peer.
 func (c *Cluster) Peer(self id.GenerationalNode) *Peer { return &Peer{c: c, self: self} }
 
-// Members describes nodes: all read-write.
+// Members describes nodes.
 func (p *Peer) Members(nodes []id.Node) []quorum.Member {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
 	out := make([]quorum.Member, len(nodes))
 	for i, n := range nodes {
-		out[i] = quorum.Member{Node: n, State: storedv1.StorageState_STORAGE_STATE_READ_WRITE}
+		out[i] = quorum.Member{Node: n, State: p.c.node[n].state}
 	}
 	return out
 }
 
-// link stands between a log writer and a server, so that it can be broken.
+// link stands between a log writer and a server, so that it can be broken or held up.
 type link struct {
-	logproto.Conn
+	conn logproto.Conn
 	r    logproto.Receiver
 	mu   sync.Mutex
 	over bool
+	hung bool
+	held []func() // what goes through when it does not hang any more
 }
 
-func (l *link) Stored(f *logproto.Frame) {
+// pass lets something through, now or when the server does not hang any more.
+func (l *link) pass(f func()) {
 	l.mu.Lock()
-	over := l.over
-	l.mu.Unlock()
-	if !over {
-		l.r.Stored(f)
+	if l.over {
+		l.mu.Unlock()
+		return
 	}
+	if l.hung {
+		l.held = append(l.held, f)
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	f()
+}
+
+func (l *link) hang(hang bool) {
+	l.mu.Lock()
+	for !hang && len(l.held) > 0 {
+		f := l.held[0]
+		l.held = l.held[1:]
+		l.mu.Unlock()
+		f()
+		l.mu.Lock()
+	}
+	l.hung = hang
+	l.mu.Unlock()
+}
+
+func (l *link) Send(f *logproto.Frame)      { l.pass(func() { l.conn.Send(f) }) }
+func (l *link) Release(gs []logproto.Group) { l.pass(func() { l.conn.Release(gs) }) }
+func (l *link) Stored(f *logproto.Frame)    { l.pass(func() { l.r.Stored(f) }) }
+
+func (l *link) Close() {
+	l.end()
+	l.conn.Close()
 }
 
 func (l *link) Broken(err error) {
-	l.mu.Lock()
-	over := l.over
-	l.over = true
-	l.mu.Unlock()
-	if !over {
+	if l.end() {
 		l.r.Broken(err)
 	}
+}
+
+// end lets nothing through any more; false if it was over.
+func (l *link) end() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was := l.over
+	l.over, l.held = true, nil
+	return !was
 }
 
 type dead struct{}
@@ -218,9 +300,10 @@ func (p *Peer) Dial(n id.Node, r logproto.Receiver) logproto.Conn {
 		return dead{}
 	}
 	l := &link{r: r}
-	l.Conn = s.Connect(p.self, l)
+	l.conn = s.Connect(p.self, l)
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
+	l.hung = p.c.node[n].hung != nil
 	p.c.node[n].links = append(p.c.node[n].links, l)
 	return l
 }
@@ -241,45 +324,45 @@ type remote struct {
 	s *logserver.Server
 }
 
-func reach[A any](r remote, a A, err error) (A, error) {
+func ask[A any](ctx context.Context, r remote, f func() (A, error)) (A, error) {
+	var none A
+	if err := r.c.awake(ctx, r.n); err != nil {
+		return none, err
+	}
+	a, err := f()
+	if herr := r.c.awake(ctx, r.n); herr != nil {
+		return none, herr
+	}
 	if r.c.At(r.n) != r.s {
-		var none A
 		return none, errs.With(errs.Uncertain, errDown)
 	}
 	return a, err
 }
 
 func (r remote) Seal(ctx context.Context, ref logproto.Ref) (logproto.Info, error) {
-	a, err := r.s.Seal(ctx, ref)
-	return reach(r, a, err)
+	return ask(ctx, r, func() (logproto.Info, error) { return r.s.Seal(ctx, ref) })
 }
 
 func (r remote) Info(ctx context.Context, ref logproto.Ref) (logproto.Info, error) {
-	a, err := r.s.Info(ctx, ref)
-	return reach(r, a, err)
+	return ask(ctx, r, func() (logproto.Info, error) { return r.s.Info(ctx, ref) })
 }
 
 func (r remote) Records(ctx context.Context, q logproto.RecordsRequest) (logproto.RecordsAnswer, error) {
-	a, err := r.s.Records(ctx, q)
-	return reach(r, a, err)
+	return ask(ctx, r, func() (logproto.RecordsAnswer, error) { return r.s.Records(ctx, q) })
 }
 
 func (r remote) Digest(ctx context.Context, q logproto.DigestRequest) (logproto.DigestAnswer, error) {
-	a, err := r.s.Digest(ctx, q)
-	return reach(r, a, err)
+	return ask(ctx, r, func() (logproto.DigestAnswer, error) { return r.s.Digest(ctx, q) })
 }
 
 func (r remote) Repair(ctx context.Context, g logproto.Group) (logproto.Answer, error) {
-	a, err := r.s.Repair(ctx, g)
-	return reach(r, a, err)
+	return ask(ctx, r, func() (logproto.Answer, error) { return r.s.Repair(ctx, g) })
 }
 
 func (r remote) Trim(ctx context.Context, ref logproto.Ref, through lsn.Offset) (logproto.Info, error) {
-	a, err := r.s.Trim(ctx, ref, through)
-	return reach(r, a, err)
+	return ask(ctx, r, func() (logproto.Info, error) { return r.s.Trim(ctx, ref, through) })
 }
 
 func (r remote) WaitForTail(ctx context.Context, w logproto.TailWait) (logproto.Info, error) {
-	a, err := r.s.WaitForTail(ctx, w)
-	return reach(r, a, err)
+	return ask(ctx, r, func() (logproto.Info, error) { return r.s.WaitForTail(ctx, w) })
 }
