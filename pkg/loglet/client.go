@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	storedv1 "reprise/api/stored/v1"
@@ -25,47 +26,20 @@ type Servers interface {
 	Server(n id.Node) (logproto.Server, error)
 }
 
-// Client seals and reads loglets. It is safe for concurrent use and holds nothing.
+// Client seals and reads loglets. It is safe for concurrent use.
 type Client struct {
 	cfg     Config
 	servers Servers
 	h       host.Host
+
+	// mu guards shunned: who is asked last, and until when. It is a leaf.
+	mu      sync.Mutex
+	shunned map[id.Node]time.Time
 }
 
 // NewClient returns a client.
 func NewClient(cfg Config, servers Servers, h host.Host) *Client {
-	return &Client{cfg: cfg, servers: servers, h: h}
-}
-
-// NewLoglet describes the next loglet of a log: me sequences it, on a nodeset chosen for the log.
-func NewLoglet(p id.Partition, index uint32, me id.GenerationalNode, cluster *storedv1.Cluster, nodes []*storedv1.Node, nonce uint64) (*storedv1.Loglet, error) {
-	property, err := quorum.Parse(cluster.Replication)
-	if err != nil {
-		return nil, err
-	}
-	chosen, err := quorum.Select(quorum.Choice{
-		Property: property, Log: p, Size: int(cluster.NodesetSize), Me: me.Node, Candidates: MembersOf(nodes),
-	})
-	if err != nil {
-		return nil, fmt.Errorf("nodeset of log %d: %w", p, err)
-	}
-	l := &storedv1.Loglet{
-		Id: uint64(id.NewLoglet(p, index)), SequencerNode: uint32(me.Node), SequencerGeneration: me.Generation,
-		Replication: property.String(), Nonce: nonce,
-	}
-	for _, n := range chosen {
-		l.Nodeset = append(l.Nodeset, uint32(n))
-	}
-	return l, nil
-}
-
-// MembersOf describes all nodes of the metadata.
-func MembersOf(nodes []*storedv1.Node) []quorum.Member {
-	out := make([]quorum.Member, 0, len(nodes))
-	for _, n := range nodes {
-		out = append(out, quorum.Member{Node: id.Node(n.Id), Location: n.Location, State: n.StorageState})
-	}
-	return out
+	return &Client{cfg: cfg, servers: servers, h: h, shunned: map[id.Node]time.Time{}}
 }
 
 func (c *Client) nodeset(l *storedv1.Loglet) (*quorum.Nodeset, error) {

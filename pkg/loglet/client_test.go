@@ -90,7 +90,12 @@ type writing struct {
 // start runs a log writer with one open loglet until the test ends.
 func start(t *testing.T, c *logservertest.Cluster, l *storedv1.Loglet) *writing {
 	t.Helper()
-	w := sequencer.NewWriter(sequencer.Default(), me, c.Peer(me), host.New(slog.New(slog.DiscardHandler)))
+	return startWith(t, sequencer.Default(), c, l)
+}
+
+func startWith(t *testing.T, cfg sequencer.Config, c *logservertest.Cluster, l *storedv1.Loglet) *writing {
+	t.Helper()
+	w := sequencer.NewWriter(cfg, me, c.Peer(me), host.New(slog.New(slog.DiscardHandler)))
 	ctx, cancel := context.WithCancel(context.Background())
 	g := lifecycle.NewGroup(context.Background())
 	g.Go("writer", func(context.Context) error { return w.Run(ctx) })

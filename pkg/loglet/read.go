@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"slices"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
@@ -78,30 +77,16 @@ const (
 )
 
 func (r *reading) run(ctx context.Context, l *storedv1.Loglet) error {
-	order := r.order(l)
+	order := r.c.order(l)
 	for r.at < r.to {
-		hopeless := 0
-		var last error
-		advanced := false
-		for i, n := range order {
-			g, why, err := r.from(ctx, n)
-			if err != nil {
-				return err
-			}
-			if g == gotSome {
-				order[0], order[i] = order[i], order[0] // whoever has the next record is asked first from then on
-				advanced = true
-				break
-			}
-			last = fmt.Errorf("from %s: %w", n, why)
-			if g != gotNothing {
-				hopeless++
-			}
-		}
-		if advanced {
+		best, hopeless, last, err := r.round(ctx, order)
+		switch {
+		case err != nil:
+			return err
+		case best >= 0:
+			order[0], order[best] = order[best], order[0] // whoever has the next record is asked first from then on
 			continue
-		}
-		if hopeless == len(order) {
+		case hopeless == len(order):
 			return errs.Newf(errs.Corrupt, "no log-server has offset %d: %w", r.at, last)
 		}
 		if err := pause(ctx, r.c.h.Clock.NewTimer(r.c.cfg.RetryPause)); err != nil {
@@ -111,16 +96,35 @@ func (r *reading) run(ctx context.Context, l *storedv1.Loglet) error {
 	return nil
 }
 
-// order puts the log-server of this process first; the others follow in an order that spreads the load.
-func (r *reading) order(l *storedv1.Loglet) []id.Node {
-	out := make([]id.Node, len(l.Nodeset))
-	for i := range out {
-		out[i] = id.Node(l.Nodeset[(i+int(l.Id>>32))%len(out)])
+// round asks for what follows r.at until one log-server, best of order, gives at least one record. If none does, best
+// is -1, last is why, and hopeless is how many answered that they have none.
+func (r *reading) round(ctx context.Context, order []id.Node) (best, hopeless int, last, err error) {
+	best = -1
+	request := logproto.RecordsRequest{Ref: r.ref, From: r.at, To: r.to, BytesMax: r.c.cfg.ReadBytesMax}
+	ask := func(ctx context.Context, s logproto.Server) (logproto.RecordsAnswer, error) {
+		return s.Records(ctx, request)
 	}
-	if i := slices.Index(out, r.c.cfg.Self); i > 0 {
-		out[0], out[i] = out[i], out[0]
+	late := hedged(ctx, r.c, order, ask, func(i int, a logproto.RecordsAnswer, failed error) (enough bool) {
+		var g got
+		var why error
+		if g, why, err = r.take(order[i], a, failed); err != nil {
+			return true
+		}
+		if g == gotSome {
+			best = i
+			return true
+		}
+		last = fmt.Errorf("from %s: %w", order[i], why)
+		if g != gotNothing {
+			hopeless++
+		}
+		return false
+	})
+	r.c.shun(late)
+	if last == nil && best < 0 { // ctx ended before anybody answered
+		last = errSilent
 	}
-	return out
+	return best, hopeless, last, err
 }
 
 func pause(ctx context.Context, t host.Timer) error {
@@ -133,21 +137,14 @@ func pause(ctx context.Context, t host.Timer) error {
 	}
 }
 
-// from delivers what one log-server has from r.at on, up to its first hole. why explains what is not
+// take delivers what one log-server answered to have from r.at on, up to its first hole. why explains what is not
 // gotSome; err ends the reading.
-func (r *reading) from(ctx context.Context, n id.Node) (g got, why, err error) {
-	s, err := r.c.servers.Server(n)
-	if err != nil {
-		return gotNothing, err, nil
+func (r *reading) take(n id.Node, a logproto.RecordsAnswer, failed error) (g got, why, err error) {
+	if failed == nil {
+		failed = a.Status.Err()
 	}
-	actx, cancel := context.WithTimeout(ctx, r.c.cfg.AskTimeout)
-	defer cancel()
-	a, err := s.Records(actx, logproto.RecordsRequest{Ref: r.ref, From: r.at, To: r.to, BytesMax: r.c.cfg.ReadBytesMax})
-	if err != nil {
-		return gotNothing, err, nil
-	}
-	if err := a.Status.Err(); err != nil {
-		return gotNothing, err, nil
+	if failed != nil {
+		return gotNothing, failed, nil
 	}
 	if a.Trimmed >= r.at {
 		return 0, nil, errs.With(errs.NotFound, &TrimmedError{Through: a.Trimmed.At(r.base)})

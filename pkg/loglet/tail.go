@@ -6,7 +6,6 @@ import (
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
-	"reprise/pkg/id"
 	"reprise/pkg/logproto"
 	"reprise/pkg/lsn"
 )
@@ -14,44 +13,35 @@ import (
 // WaitForTail waits until records at past or behind it are known to be committed, and returns where they end. It
 // returns at once if the loglet is sealed: there may be more below its final tail, which is not known then. It tries until
 // ctx ends.
+//
+// A log-server that has nothing new is as silent as one that hangs, so soon several are asked.
 func (c *Client) WaitForTail(ctx context.Context, l *storedv1.Loglet, past lsn.Offset) (tail lsn.Offset, sealed bool, err error) {
-	r := &reading{c: c, ref: logproto.RefOf(l)}
-	order := r.order(l)
-	for k := 0; ; k = (k + 1) % len(order) {
-		info, err := c.waitAt(ctx, order[k], logproto.TailWait{Ref: r.ref, Known: past + 1})
-		if err == nil {
-			err = info.Status.Err()
+	wait := logproto.TailWait{Ref: logproto.RefOf(l), Known: past + 1}
+	ask := func(ctx context.Context, s logproto.Server) (logproto.Info, error) { return s.WaitForTail(ctx, wait) }
+	for {
+		done, last := false, errSilent
+		hedged(ctx, c, c.order(l), ask, func(_ int, info logproto.Info, failed error) (enough bool) {
+			if failed == nil {
+				failed = info.Status.Err()
+			}
+			switch {
+			case failed == nil && (info.Known > past || info.Sealed):
+				tail, sealed, done = info.Known, info.Sealed, true
+			case errs.Is(failed, errs.Fenced):
+				err, done = failed, true
+			case failed != nil && !errors.Is(failed, errSilent):
+				last = failed
+			}
+			return done
+		})
+		if done {
+			return tail, sealed, err
 		}
-		switch {
-		case ctx.Err() != nil:
-			return 0, false, errs.With(errs.Unavailable, context.Cause(ctx))
-		case err == nil && (info.Known > past || info.Sealed):
-			return info.Known, info.Sealed, nil
-		case errs.Is(err, errs.Fenced):
-			return 0, false, err
-		}
-		if errors.Is(err, errSilent) {
-			continue // it had nothing new, or hangs: another one may know more
+		if errors.Is(last, errSilent) && ctx.Err() == nil {
+			continue // nobody had anything new
 		}
 		if perr := pause(ctx, c.h.Clock.NewTimer(c.cfg.RetryPause)); perr != nil {
-			return 0, false, errs.With(errs.Unavailable, errors.Join(perr, err))
+			return 0, false, errs.Newf(errs.Unavailable, "%w (%w)", perr, last)
 		}
 	}
-}
-
-var errSilent = errs.Newf(errs.Unavailable, "no answer in time")
-
-// waitAt asks one log-server.
-func (c *Client) waitAt(ctx context.Context, n id.Node, w logproto.TailWait) (logproto.Info, error) {
-	s, err := c.servers.Server(n)
-	if err != nil {
-		return logproto.Info{}, err
-	}
-	wctx, cancel := context.WithTimeout(ctx, c.cfg.AskTimeout)
-	defer cancel()
-	info, err := s.WaitForTail(wctx, w)
-	if err != nil && wctx.Err() != nil {
-		err = errSilent
-	}
-	return info, err
 }

@@ -20,25 +20,33 @@ func (c *Client) Unsealed(ctx context.Context, l *storedv1.Loglet) error {
 	if err != nil {
 		return err
 	}
-	answers := make([]error, set.Len())
-	g := lifecycle.NewGroup(ctx)
-	for i := range answers {
+	type said struct {
+		member int
+		err    error
+	}
+	answers := make(chan said, set.Len()) // room for all: nobody waits who is given up
+	actx, cancel := context.WithCancel(ctx)
+	g := lifecycle.NewGroup(actx)
+	defer func() {
+		cancel()
+		_ = g.Wait() // questions never fail the group
+	}()
+	for i := range set.Len() {
 		g.Go("ask", func(ctx context.Context) error {
-			answers[i] = c.unsealedAt(ctx, set.Member(i), ref)
+			answers <- said{i, c.unsealedAt(ctx, set.Member(i), ref)}
 			return nil
 		})
 	}
-	_ = g.Wait() // questions never fail the group
 	var open quorum.Set
-	for i, err := range answers {
-		if err == nil {
-			open.Add(i)
+	var failed error
+	for range set.Len() {
+		if a := <-answers; a.err != nil {
+			failed = errors.Join(failed, a.err)
+		} else if open.Add(a.member); set.WriteQuorum(open) { // whoever hangs is not waited for
+			return nil
 		}
 	}
-	if set.WriteQuorum(open) {
-		return nil
-	}
-	return errs.Newf(errs.Unavailable, "loglet %s: no write quorum says that it is open: %w", ref.Loglet, errors.Join(answers...))
+	return errs.Newf(errs.Unavailable, "loglet %s: no write quorum says that it is open: %w", ref.Loglet, failed)
 }
 
 func (c *Client) unsealedAt(ctx context.Context, m quorum.Member, ref logproto.Ref) error {

@@ -44,6 +44,11 @@ type Config struct {
 	// ProofTimeout is how long a read waits for log-servers to say that this node still leads, while they take no records
 	// (default 2 s). Then its caller is told to retry.
 	ProofTimeout time.Duration
+	// ImproveInterval is how often a leader looks whether better log-servers can store for its partitions (default 1 s).
+	ImproveInterval time.Duration
+	// ImproveAfter is how long they must have been better before it moves there (default 5 s): a log-server that restarts
+	// is back by then.
+	ImproveAfter time.Duration
 	// LaneWindow is how many messages to one other partition may be unacknowledged (default 256).
 	LaneWindow int
 	// LaneBytesMax bounds their bytes likewise (default 8 MiB).
@@ -66,6 +71,8 @@ func Default(cores int) Config {
 		TimerHorizon:         2 * time.Minute,
 		CleanupInterval:      time.Hour,
 		ProofTimeout:         2 * time.Second,
+		ImproveInterval:      time.Second,
+		ImproveAfter:         5 * time.Second,
 		LaneWindow:           256,
 		LaneBytesMax:         8 << 20,
 		Store:                partitionstore.Default(),
@@ -94,6 +101,8 @@ func (c Config) Validate() error {
 	positive("timer-horizon", int64(c.TimerHorizon))
 	positive("cleanup-interval", int64(c.CleanupInterval))
 	positive("proof-timeout", int64(c.ProofTimeout))
+	positive("improve-interval", int64(c.ImproveInterval))
+	positive("improve-after", int64(c.ImproveAfter))
 	positive("lane-window", int64(c.LaneWindow))
 	positive("lane-bytes-max", int64(c.LaneBytesMax))
 	return errors.Join(all...)

@@ -73,6 +73,7 @@ type world struct {
 	cfg        processor.Config
 	invoker    invoker.Config
 	peers      processor.Peers
+	nodesets   processor.Nodesets
 	nodes      atomic.Pointer[[]*worker]
 	takeOver   func(processor.Meta) processor.Meta // what nodes see of the metadata store, if set
 }
@@ -180,7 +181,7 @@ func (w *world) launch(name string) *worker {
 	cfg := w.cfg
 	cfg.Dir = name
 	n.Node, err = processor.New(cfg, processor.Parts{
-		Self: n.self, Writer: log, Log: log, Meta: meta, View: n.view, Peers: w.peers, Invoker: w.invoker, Shared: shared,
+		Self: n.self, Writer: log, Log: log, Nodesets: w.nodesets, Meta: meta, View: n.view, Peers: w.peers, Invoker: w.invoker, Shared: shared,
 	}, h)
 	must(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -155,6 +155,7 @@ func (l *Loop) lead(p *part) {
 	t := p.tenure
 	t.leading = true
 	p.state.Store(uint64(t.epoch)<<2 | uint64(placement.Leads))
+	p.leads.Store(&leading{epoch: t.epoch, loglet: t.described})
 	l.mail.openInbox(p)
 	l.node.led(true)
 	level := slog.LevelInfo
@@ -252,6 +253,7 @@ func (l *Loop) depose(p *part, cause error) {
 		}
 	}
 	p.tenure = nil
+	p.leads.Store(nil)
 	p.refused.Store(false)
 	if p.parked == nil {
 		p.state.Store(uint64(placement.Idle))

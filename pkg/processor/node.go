@@ -56,6 +56,13 @@ type Log interface {
 	NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error)
 }
 
+// Nodesets judges where loglets are stored.
+type Nodesets interface {
+	// Improve tells why a loglet that this process sequences should be followed by one on other log-servers; "" if it
+	// should not.
+	Improve(l *storedv1.Loglet) (why string, err error)
+}
+
 // Meta is the control-plane store.
 type Meta interface {
 	Lineage(ctx context.Context, p id.Partition) (metastore.Lineage, error)
@@ -77,14 +84,15 @@ type Peers interface {
 
 // Parts is what a Node is built from.
 type Parts struct {
-	Self    id.GenerationalNode
-	Writer  LogWriter
-	Log     Log
-	Meta    Meta
-	View    View
-	Peers   Peers // nil: all partitions are led here
-	Invoker invoker.Config
-	Shared  *partitionstore.Shared
+	Self     id.GenerationalNode
+	Writer   LogWriter
+	Log      Log
+	Nodesets Nodesets // nil: loglets stay where they are
+	Meta     Meta
+	View     View
+	Peers    Peers // nil: all partitions are led here
+	Invoker  invoker.Config
+	Shared   *partitionstore.Shared
 }
 
 // Node runs the partitions of this process.
@@ -94,6 +102,7 @@ type Node struct {
 	self       id.GenerationalNode
 	writer     LogWriter
 	log        Log
+	nodesets   Nodesets // or nil
 	meta       Meta
 	view       View
 	peers      Peers
@@ -123,7 +132,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 		return nil, errs.With(errs.Invalid, err)
 	}
 	n := &Node{
-		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, meta: parts.Meta, view: parts.View,
+		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, nodesets: parts.Nodesets, meta: parts.Meta, view: parts.View,
 		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}), ended: make(chan struct{}),
 		replays: make(chan struct{}, cfg.ReplaysMax),
 	}
@@ -164,6 +173,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	group.Go("disk space", n.watchSpace)
 	group.Go("flush", func(ctx context.Context) error { return n.keepReplayShort(ctx, parts) })
+	if n.nodesets != nil {
+		group.Go("nodesets", func(ctx context.Context) error { return n.keepImproving(ctx, parts) })
+	}
 	group.Go("leadership", func(ctx context.Context) error { return n.keepAssigned(ctx, group, parts) })
 	err = group.Wait()
 	close(n.ended)
@@ -232,6 +244,10 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 			return nil
 		}
 		if err == nil { // the role changed
+			continue
+		}
+		if errors.Is(err, errImproving) { // it campaigns again at once
+			pause = campaignPauseMin
 			continue
 		}
 		closed := errors.As(err, &openError{})

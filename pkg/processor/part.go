@@ -33,6 +33,8 @@ type part struct {
 	called atomic.Uint64 // 1 + the epoch that this node was called to end; 0: none
 	wake   chan struct{} // gets a value when that changed
 
+	leads atomic.Pointer[leading] // what is led here; nil: not yet, or not any more
+
 	refused atomic.Bool // the log takes nothing now; see refused.go
 	reads   []*call     // that wait for a proof of leadership meanwhile
 	proving []*call     // those of the question under way; not nil while there is one

@@ -79,6 +79,14 @@ func (s *logStream) stream(ctx context.Context) error {
 	}
 	g.Go("answers", func(context.Context) error { return s.receive(stream) })
 	g.Go("frames", func(ctx context.Context) error { return s.write(ctx, stream) })
+	g.Go("close", func(ctx context.Context) error { // a log-server that hangs takes no frames, and the other two would never look
+		select {
+		case <-s.closed:
+			return errClosed
+		case <-ctx.Done():
+			return nil
+		}
+	})
 	return g.Wait()
 }
 

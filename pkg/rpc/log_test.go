@@ -20,6 +20,7 @@ import (
 	"reprise/pkg/logproto"
 	"reprise/pkg/logserver/logservertest"
 	"reprise/pkg/lsn"
+	"reprise/pkg/metastore"
 	"reprise/pkg/rpc"
 	"reprise/pkg/sequencer"
 )
@@ -112,7 +113,7 @@ func TestLogOverTheWire(t *testing.T) {
 		w = sequencer.NewWriter(sequencer.Default(), logWriter, d, h)
 		return w
 	})
-	l, err := loglet.NewLoglet(5, 2, logWriter, &storedv1.Cluster{Replication: "{node: 2}"}, nodes, 99)
+	l, err := loglet.NewLoglet(5, 2, logWriter, &metastore.Snapshot{Cluster: &storedv1.Cluster{Replication: "{node: 2}"}, Nodes: nodes}, 99)
 	if err != nil {
 		t.Fatal(err)
 	}

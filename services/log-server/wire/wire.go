@@ -30,7 +30,9 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, logs)
-	parts := append(n.Parts(), logs.Server, n.Fabric(rpc.NewLogService(logs.Server, n.Fingerprint()).Register))
+	attendance := n.Attendance(nil)
+	parts := append(n.Parts(), attendance, logs.Server,
+		n.Fabric(rpc.NewLogService(logs.Server, n.Fingerprint()).Register), attendance.Departure())
 	return lifecycle.Run(ctx, parts...)
 }
 

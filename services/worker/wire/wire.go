@@ -75,10 +75,7 @@ const aloneTimeout = 30 * time.Second
 // New builds a worker; its Parts start it. peers is nil where there are no other workers.
 func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worker, error) {
 	cfg := &n.Config
-	writes := sequencer.Default()
-	if peers == nil { // nobody could take over, and the log-server is this process: to give up would only cost time
-		writes.CommitTimeout, writes.StoreTimeout = aloneTimeout, aloneTimeout
-	}
+	writes := writerConfig(cfg, peers == nil)
 	w := &Worker{
 		logs:   logServers,
 		writer: sequencer.NewWriter(writes, n.Member.ID, logServers, n.Host),
@@ -95,9 +92,14 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
 	}
+	log := logs{Client: loglet.NewClient(reads, logServers, n.Host), node: n}
+	var nodesets processor.Nodesets = log
+	if cfg.Bifrost.DisableAutoImprovement {
+		nodesets = nil
+	}
 	w.Node, err = processor.New(processorConfig(cfg, n.Member.Cluster.Partitions), processor.Parts{
 		Self: n.Member.ID, Writer: logWriter{w.writer}, Meta: n.Meta, View: n.View, Peers: peers,
-		Log:     logs{Client: loglet.NewClient(reads, logServers, n.Host), node: n},
+		Log: log, Nodesets: nodesets,
 		Invoker: calls, Shared: w.shared,
 	}, n.Host)
 	if err != nil {
@@ -111,6 +113,16 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	registry := func() *schema.Registry { return n.View.Current().Registry }
 	w.Scanner = table.NewScanner(catalog, rows{w.Node}, partitions, registry, max(runtime.GOMAXPROCS(0)/2, 1))
 	return w, nil
+}
+
+func writerConfig(cfg *config.Config, alone bool) sequencer.Config {
+	c := sequencer.Default()
+	c.StoreTimeout, c.StoreTimeoutMax = cfg.Bifrost.Loglet.StoreTimeout.Min, cfg.Bifrost.Loglet.StoreTimeout.Max
+	if alone { // nobody could take over, and the log-server is this process: to give up would only cost time
+		c.CommitTimeout, c.StoreTimeout = aloneTimeout, max(aloneTimeout, c.StoreTimeout)
+		c.StoreTimeoutMax = max(c.StoreTimeout, c.StoreTimeoutMax)
+	}
+	return c
 }
 
 // rows shows the processor's rows as the scanner asks for them.
@@ -214,5 +226,10 @@ type logs struct {
 
 // NewLoglet implements processor.Log.
 func (l logs) NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error) {
-	return loglet.NewLoglet(p, index, l.node.Member.ID, l.node.Member.Cluster, l.node.Nodes(), l.node.Host.Rand.Uint64())
+	return loglet.NewLoglet(p, index, l.node.Member.ID, l.node.View.Current(), l.node.Host.Rand.Uint64())
+}
+
+// Improve implements processor.Nodesets.
+func (l logs) Improve(x *storedv1.Loglet) (why string, err error) {
+	return loglet.Improve(x, l.node.Member.ID.Node, l.node.View.Current())
 }
