@@ -70,3 +70,56 @@ func loseWorkers(t *testing.T, w *workload, random *rand.Rand) error {
 	}
 	return w.progress(t.Context(), withoutAnswers)
 }
+
+// A log-server hangs or dies: commits go on with the other two, and so do take-overs, one of which follows at once.
+func TestLogServersFail(t *testing.T) {
+	eachForm(t, func(t *testing.T, kind string) {
+		if kind != "daemons" {
+			t.Skip("one process: see TestCrash")
+		}
+		crash(t, newForm(t, kind), loseLogServers)
+	})
+}
+
+// loseLogServers ends each log-server in each way and, while it is away, kills a worker.
+func loseLogServers(t *testing.T, w *workload, random *rand.Rand) error {
+	for i, name := range []string{"log-server-1", "log-server-2", "log-server-3"} {
+		for _, way := range ends {
+			server, err := w.form.Process(name)
+			if err != nil {
+				return err
+			}
+			worker, err := w.form.Process(fmt.Sprintf("worker-%d", i%2+1))
+			if err != nil {
+				return err
+			}
+			if err := w.progress(t.Context(), withoutAnswers+random.IntN(answersMax)); err != nil {
+				return fmt.Errorf("before %s of %s: %w", way.name, name, err)
+			}
+			begin := time.Now()
+			if err := way.end(server); err != nil {
+				return fmt.Errorf("%s of %s: %w", way.name, name, err)
+			}
+			if err := w.progress(t.Context(), withoutAnswers); err != nil {
+				return fmt.Errorf("after %s of %s: %w", way.name, name, err)
+			}
+			alone := time.Since(begin)
+			begin = time.Now()
+			if err := worker.Kill(); err != nil {
+				return err
+			}
+			if err := w.progress(t.Context(), withoutAnswers); err != nil {
+				return fmt.Errorf("without %s and %s: %w", name, worker.Name, err)
+			}
+			t.Logf("%s of %s: %d answers without it after %s, without %s too after %s", way.name, name, withoutAnswers,
+				alone.Round(time.Millisecond), worker.Name, time.Since(begin).Round(time.Millisecond))
+			if err := worker.Restart(t.Context()); err != nil {
+				return err
+			}
+			if err := way.back(t, server); err != nil {
+				return fmt.Errorf("back after %s of %s: %w", way.name, name, err)
+			}
+		}
+	}
+	return w.progress(t.Context(), withoutAnswers)
+}
