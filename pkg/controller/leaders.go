@@ -42,7 +42,8 @@ type Leaders struct {
 type called struct {
 	over     lsn.Epoch
 	orphaned time.Time // since when its leader is not there
-	at       time.Time // of the last call; zero: none
+	node     id.Node   // that was called last
+	at       time.Time // when it was; zero: never
 }
 
 var _ lifecycle.Part = (*Leaders)(nil)
@@ -74,9 +75,7 @@ func (l *Leaders) Run(ctx context.Context) error {
 func (l *Leaders) look() {
 	s, now := l.view.Current(), l.host.Clock.Now()
 	alive := l.roster.Alive()
-	if !l.acting(s, alive) {
-		return
-	}
+	acting := l.acting(s, alive)
 	if now.Sub(l.started) < strangers {
 		alive = l.withStrangers(s, alive)
 	}
@@ -89,12 +88,15 @@ func (l *Leaders) look() {
 		}
 		h.Late = l.late(id.Partition(p), h, alive, now)
 	}
+	if !acting { // but should it be the next to act, it knows since when leaders are missing
+		return
+	}
 	for _, c := range placement.Leaders(holdings, alive) {
 		made := l.calls[c.Partition]
-		if now.Sub(made.at) < callAgain || !l.roster.Call(c) {
+		if now.Sub(made.at) < callAgain && lives(made.node, alive) || !l.roster.Call(c) {
 			continue
 		}
-		made.at = now
+		made.node, made.at = c.Node, now
 		l.calls[c.Partition] = made
 		l.host.Log.Info("called a worker to lead", slog.Int(logkey.Partition, int(c.Partition)), slog.String(logkey.Peer, c.Node.String()),
 			slog.Uint64(logkey.Epoch, uint64(c.Over)+1))
@@ -107,11 +109,16 @@ func (l *Leaders) late(p id.Partition, h *placement.Holding, alive []placement.A
 	if c.over != h.Epoch || c.orphaned.IsZero() {
 		c = called{over: h.Epoch, orphaned: now}
 	}
-	if slices.ContainsFunc(alive, func(a placement.Attendant) bool { return a.ID == h.Leader && slices.Contains(h.Holders, a.ID.Node) }) {
+	if len(h.Holders) == 0 || // nobody can begin yet
+		slices.ContainsFunc(alive, func(a placement.Attendant) bool { return a.ID == h.Leader && slices.Contains(h.Holders, a.ID.Node) }) {
 		c.orphaned = now
 	}
 	l.calls[p] = c
 	return now.Sub(c.orphaned) > beginAlone
+}
+
+func lives(n id.Node, alive []placement.Attendant) bool {
+	return slices.ContainsFunc(alive, func(a placement.Attendant) bool { return a.ID.Node == n })
 }
 
 // acting tells whether this process is the one that calls.

@@ -106,7 +106,7 @@ func (v *Visit) Leave() {
 // confirm probes a process whose connection ended until it is back, or dead: one that is being torn down may listen for a
 // moment longer.
 func (r *Roster) confirm(ctx context.Context, v *Visit) {
-	timer := r.host.Clock.NewTimer(lookInterval)
+	timer := r.host.Clock.NewTimer(0)
 	defer timer.Stop()
 	for r.suspected(v) {
 		if !r.probe(ctx, v.id.Node) && ctx.Err() == nil {
@@ -196,6 +196,9 @@ func (r *Roster) look(late time.Duration) {
 	for _, v := range r.visits {
 		if late > lateTick {
 			v.heard = v.heard.Add(late)
+			if v.heard.After(now) { // it was heard of meanwhile
+				v.heard = now
+			}
 		}
 		if !v.dead && now.Sub(v.heard) > deadAfter {
 			silent = append(silent, v)
