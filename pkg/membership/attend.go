@@ -45,11 +45,17 @@ type Metadata interface {
 	Attend(ctx context.Context, n id.Node) (Meeting, error)
 }
 
+// View is the part of metastore.View that says who is in the cluster.
+type View interface {
+	Current() *metastore.Snapshot
+	Changed() <-chan struct{}
+}
+
 // Attendance tells all metadata daemons again and again that this process lives and how its partitions stand, and does
 // what they ask for.
 type Attendance struct {
 	me       id.GenerationalNode
-	view     *metastore.View
+	view     View
 	metadata Metadata
 	worker   Worker // nil: the process is no worker
 	host     host.Host
@@ -58,7 +64,7 @@ type Attendance struct {
 }
 
 // NewAttendance returns the part; worker is nil where the process is none.
-func NewAttendance(me id.GenerationalNode, view *metastore.View, metadata Metadata, worker Worker, h host.Host) *Attendance {
+func NewAttendance(me id.GenerationalNode, view View, metadata Metadata, worker Worker, h host.Host) *Attendance {
 	return &Attendance{me: me, view: view, metadata: metadata, worker: worker, host: h, left: make(chan struct{})}
 }
 
