@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
@@ -17,7 +18,12 @@ import (
 
 const (
 	messageBytesMax = 64 << 20 // a frame of the log writer and one group above it; a record has at most 33 MiB
-	windowBytes     = 8 << 20  // of a stream: a frame goes out without waiting for the other side
+	// pingAfter is after what silence a peer is asked whether it is there: the least that gRPC takes.
+	pingAfter = 10 * time.Second
+	// unackedMax is how long an answer to that may take, and how long the peer's machine may take to acknowledge what was sent:
+	// a connection through a network that lost it ends before the network is back, and not minutes later.
+	unackedMax  = 3 * time.Second
+	windowBytes = 8 << 20 // of a stream: a frame goes out without waiting for the other side
 )
 
 // FabricServerOptions are for the gRPC server of a fabric port; ServerOptions are among them.
@@ -67,6 +73,7 @@ func (p *LogPeers) Conn(n id.Node) (*grpc.ClientConn, error) {
 	opts := append(DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)),
 		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2*windowBytes),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: unackedMax, PermitWithoutStream: true}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: time.Second,
