@@ -55,6 +55,9 @@ func Dial(cfg ClientConfig, h host.Host) (*Etcd, error) {
 	return &Etcd{client: c, clock: h.Clock}, nil
 }
 
+// SetEndpoints says where the members are now.
+func (e *Etcd) SetEndpoints(urls []string) { e.client.SetEndpoints(urls...) }
+
 // Close ends watches and holds.
 func (e *Etcd) Close() error {
 	if err := e.client.Close(); err != nil && !errors.Is(err, context.Canceled) {

@@ -29,7 +29,8 @@ type Node struct {
 	Status *rpc.NodeStatus
 
 	fabric  net.Listener
-	closers []io.Closer // in the order of opening
+	members *metastore.Etcd // client of the metadata daemons; nil: another store
+	closers []io.Closer     // in the order of opening
 }
 
 // Store opens the metadata store of a process whose fabric port is told to others as host.
@@ -69,6 +70,9 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 		return n, err
 	}
 	n.closers = append(n.closers, closer)
+	if client, ok := closer.(*metastore.Etcd); ok && cfg.EmbeddedMetadata() { // not that of a member in this process
+		n.members = client
+	}
 	n.Meta = metastore.New(kv, cfg.ClusterName, h)
 	spec := &storedv1.Node{Name: cfg.NodeName, Address: at.URL(n.fabric.Addr()), Location: cfg.Location, Version: daemon.Version}
 	describe(spec)
@@ -102,7 +106,28 @@ func (n *Node) Fingerprint() uint64 { return n.Member.Cluster.Fingerprint }
 
 // Parts are those that every daemon begins with.
 func (n *Node) Parts() []lifecycle.Part {
-	return []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host)}
+	parts := []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host)}
+	if n.members != nil {
+		parts = append(parts, lifecycle.Func(n.followMembers))
+	}
+	return parts
+}
+
+// followMembers tells the client of the metadata store of all metadata daemons: when it was made, few were known.
+func (n *Node) followMembers(ctx context.Context) error {
+	var told []string
+	for {
+		changed := n.View.Changed()
+		if urls := rpc.MetadataURLs(n.Nodes()); len(urls) > 0 && !slices.Equal(urls, told) {
+			n.members.SetEndpoints(urls)
+			told = urls
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // Attendance tells the metadata daemons that this process lives. It is a part of a daemon; its Departure comes after Fabric,
