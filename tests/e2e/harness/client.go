@@ -183,8 +183,13 @@ type Endpoint struct {
 	srv *http.Server
 }
 
-// Serve serves the services on a free port.
+// Serve serves the services on a free port of loopback.
 func Serve(services ...restate.ServiceDefinition) (*Endpoint, error) {
+	return ServeAt("127.0.0.1", services...)
+}
+
+// ServeAt serves the services on a free port of an address of this machine.
+func ServeAt(ip string, services ...restate.ServiceDefinition) (*Endpoint, error) {
 	sdk := server.NewRestate().WithLogger(slog.DiscardHandler, true)
 	for _, s := range services {
 		sdk = sdk.Bind(s)
@@ -193,7 +198,7 @@ func Serve(services ...restate.ServiceDefinition) (*Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ln, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(ip, "0"))
 	if err != nil {
 		return nil, err
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Form is a running product: one process or eight, with one ingress and one admin address.
+// Form is a running product: one process or several, with one ingress and one admin address.
 type Form struct {
 	Name      string
 	Ingress   string // URL
@@ -45,70 +45,120 @@ func NewStandalone(b *Binaries, ports *Ports, dir string) (*Form, error) {
 	return f, nil
 }
 
-// Daemons are the five daemons as eight processes, in start order: name and program.
-var daemons = [][2]string{
-	{"metadata", "reprise-metadata"},
-	{"log-server-1", "reprise-log-server"}, {"log-server-2", "reprise-log-server"}, {"log-server-3", "reprise-log-server"},
-	{"worker-1", "reprise-worker"}, {"worker-2", "reprise-worker"},
-	{"ingress", "reprise-ingress"}, {"admin", "reprise-admin"},
-}
-
 // NewDaemons is the form of eight processes: three log-servers with two copies of each record, two
 // workers, one each of the others.
 func NewDaemons(b *Binaries, ports *Ports, dir string) (*Form, error) {
-	f := &Form{Name: "daemons", Dir: dir}
-	metadata := ""
-	for _, d := range daemons {
-		name, program := d[0], d[1]
-		fabric, err := ports.Take()
-		if err != nil {
+	return newDaemons(b, ports, dir, "daemons", []string{
+		"metadata", "log-server-1", "log-server-2", "log-server-3", "worker-1", "worker-2", "ingress", "admin",
+	}, nil)
+}
+
+// Place is where a process runs: the IP address at which others find it, and the command that runs its program there.
+type Place struct {
+	IP   string
+	Exec []string // such as ip netns exec NAME; empty: the program itself
+	// Via makes a way to its fabric address, and returns the address that others are told; nil: the same.
+	Via func(fabric string) (string, error)
+}
+
+// NewCluster is the form of which any process but the ingress may die: three metadata daemons, three log-servers, three workers.
+// place says where each runs; nil: all on loopback.
+func NewCluster(b *Binaries, ports *Ports, dir string, place func(process string) (Place, error)) (*Form, error) {
+	return newDaemons(b, ports, dir, "cluster", []string{
+		"metadata-1", "metadata-2", "metadata-3", "log-server-1", "log-server-2", "log-server-3",
+		"worker-1", "worker-2", "worker-3", "ingress", "admin",
+	}, place)
+}
+
+// newDaemons is a form of daemons, in start order.
+func newDaemons(b *Binaries, ports *Ports, dir, form string, names []string, place func(string) (Place, error)) (*Form, error) {
+	f := &Form{Name: form, Dir: dir}
+	m := members{form: f, ports: ports}
+	for _, name := range names {
+		at := Place{IP: "127.0.0.1"}
+		if place != nil {
+			var err error
+			if at, err = place(name); err != nil {
+				return nil, err
+			}
+		}
+		if err := m.add(b, name, at); err != nil {
 			return nil, err
 		}
-		if metadata == "" {
-			metadata = fabric
-		}
-		s := Spec{
-			Name: name, Path: b.Path(program), Dir: dir,
-			Env: []string{
-				"RESTATE_CLUSTER_NAME=" + f.Name + "-" + filepath.Base(dir),
-				"RESTATE_NODE_NAME=" + name,
-				"RESTATE_BASE_DIR=" + filepath.Join(dir, name),
-				"RESTATE_BIND_ADDRESS=" + fabric,
-				"RESTATE_ADVERTISED_ADDRESS=http://" + fabric,
-				fmt.Sprintf(`RESTATE_METADATA_CLIENT__ADDRESSES=["http://%s"]`, metadata),
-				"RESTATE_DEFAULT_REPLICATION={node: 2}",
-			},
-			Ready: []string{"http://" + fabric + "/health"},
-			Addrs: []string{fabric},
-		}
-		switch name {
-		case "metadata":
-			peer, err1 := ports.Take()
-			client, err2 := ports.Take()
-			if err := errors.Join(err1, err2); err != nil {
-				return nil, err
-			}
-			s.Addrs = append(s.Addrs, peer, client)
-			s.Env = append(s.Env, "RESTATE_METADATA_SERVER__PEER_PORT="+portOf(peer), "RESTATE_METADATA_SERVER__CLIENT_PORT="+portOf(client))
-		case "ingress", "admin":
-			addr, err := ports.Take()
-			if err != nil {
-				return nil, err
-			}
-			s.Addrs = append(s.Addrs, addr)
-			if name == "ingress" {
-				f.Ingress = "http://" + addr
-				s.Env = append(s.Env, "RESTATE_INGRESS__BIND_ADDRESS="+addr)
-				s.Ready = append(s.Ready, f.Ingress+"/restate/health")
-			} else {
-				f.Admin = "http://" + addr
-				s.Env = append(s.Env, "RESTATE_ADMIN__BIND_ADDRESS="+addr)
-				s.Ready = append(s.Ready, f.Admin+"/health")
-			}
+	}
+	for _, s := range m.specs {
+		s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_CLIENT__ADDRESSES=["%s"]`, strings.Join(m.metadata, `","`)))
+		if len(m.peers) > 1 && strings.HasPrefix(s.Name, "metadata") {
+			s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_SERVER__INITIAL_CLUSTER=["%s"]`, strings.Join(m.peers, `","`)))
 		}
 		f.Processes = append(f.Processes, NewProcess(s))
 	}
 	return f, nil
+}
+
+// members are the daemons of a form in the making.
+type members struct {
+	form     *Form
+	ports    *Ports
+	specs    []Spec
+	metadata []string // fabric URLs of the metadata daemons
+	peers    []string // name=URL of their etcd members
+}
+
+// address is a new one of a place.
+func (m *members) address(at Place) (string, error) {
+	addr, err := m.ports.Take()
+	return at.IP + ":" + portOf(addr), err
+}
+
+func (m *members) add(b *Binaries, name string, at Place) error {
+	fabric, err1 := m.address(at)
+	more, err2 := m.address(at)
+	client, err3 := m.address(at)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	told := fabric
+	if at.Via != nil {
+		var err error
+		if told, err = at.Via(fabric); err != nil {
+			return err
+		}
+	}
+	role := strings.TrimRight(name, "-0123456789")
+	command := append(slices.Clone(at.Exec), b.Path("reprise-"+role))
+	s := Spec{
+		Name: name, Path: command[0], Args: command[1:], Dir: m.form.Dir,
+		Env: []string{
+			"RESTATE_CLUSTER_NAME=" + m.form.Name + "-" + filepath.Base(m.form.Dir),
+			"RESTATE_NODE_NAME=" + name,
+			"RESTATE_BASE_DIR=" + filepath.Join(m.form.Dir, name),
+			"RESTATE_BIND_ADDRESS=" + fabric,
+			"RESTATE_ADVERTISED_ADDRESS=http://" + told,
+			"RESTATE_DEFAULT_REPLICATION={node: 2}",
+		},
+		Ready: []string{"http://" + fabric + "/health"},
+		Addrs: []string{fabric},
+	}
+	switch role {
+	case "metadata":
+		s.Addrs = append(s.Addrs, more, client)
+		s.Env = append(s.Env, "RESTATE_METADATA_SERVER__PEER_PORT="+portOf(more), "RESTATE_METADATA_SERVER__CLIENT_PORT="+portOf(client))
+		m.metadata = append(m.metadata, "http://"+fabric)
+		m.peers = append(m.peers, name+"=http://"+more)
+	case "ingress":
+		m.form.Ingress = "http://" + more
+		s.Addrs = append(s.Addrs, more)
+		s.Env = append(s.Env, "RESTATE_INGRESS__BIND_ADDRESS="+more)
+		s.Ready = append(s.Ready, m.form.Ingress+"/restate/health")
+	case "admin":
+		m.form.Admin = "http://" + more
+		s.Addrs = append(s.Addrs, more)
+		s.Env = append(s.Env, "RESTATE_ADMIN__BIND_ADDRESS="+more)
+		s.Ready = append(s.Ready, m.form.Admin+"/health")
+	}
+	m.specs = append(m.specs, s)
+	return nil
 }
 
 func portOf(addr string) string {
