@@ -274,6 +274,15 @@ func TestAllMetadataDaemonsAreAttended(t *testing.T) {
 	a.met(5)
 }
 
+// A process of several roles attends at itself for its worker.
+func TestAWorkerAttendsAtItsOwnMetadataDaemon(t *testing.T) {
+	a := newAttending(t, &laborer{})
+	a.view.snapshot.Nodes[0].Roles = []string{metastore.RoleWorker}
+	a.view.snapshot.Nodes[2].Roles = []string{metastore.RoleMetadata, metastore.RoleWorker}
+	a.run(a.Attendance)
+	a.met(3)
+}
+
 // One that was removed is left alone, once its connection ends.
 func TestARemovedMetadataDaemon(t *testing.T) {
 	a := newAttending(t, nil)
