@@ -12,6 +12,8 @@ import (
 
 	"reprise/pkg/host"
 	"reprise/services/internal/argv"
+	"reprise/services/internal/completion"
+	"reprise/services/internal/grid"
 )
 
 const version = "0.1.0"
@@ -44,8 +46,8 @@ type runner struct {
 	verbose  bool
 	quiet    bool
 	colours  bool
-	style    tableStyle
-	time     timeFormat
+	style    grid.Style
+	time     grid.TimeFormat
 }
 
 func (r *runner) app() *cli.App {
@@ -60,7 +62,7 @@ func (r *runner) app() *cli.App {
 		r.kafkaClusters(),
 		r.subscriptions(),
 		r.rules(),
-		r.completions(),
+		completion.Command(r.completing),
 		r.config(),
 	}
 	prepare(commands)
@@ -158,11 +160,16 @@ func (r *runner) begin(c *cli.Context) (err error) {
 	_, ci := r.vars("CI")
 	r.yes = c.Bool("yes") || ci
 	r.colours = r.env.Terminal && r.vars.get("NO_COLOR") == "" && r.vars.get("TERM") != "dumb"
-	if r.style, err = parseTableStyle(c.String("table-style")); err != nil {
+	if r.style, err = grid.ParseStyle(c.String("table-style")); err != nil {
 		return err
 	}
-	r.time, err = parseTimeFormat(c.String("time-format"))
+	r.time, err = grid.ParseTimeFormat(c.String("time-format"))
 	return err
+}
+
+func (r *runner) completing(c *cli.Context) (completion.User, error) {
+	err := r.begin(c)
+	return completion.User{Out: r.out, Lookup: func(name string) string { return r.vars.get(name) }}, err
 }
 
 // argument returns the only argument of a command.

@@ -2,15 +2,14 @@ package command
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
-	"math"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+
+	"reprise/services/internal/jsondoc"
 )
 
 // cellText is a value in a table: nothing for null.
@@ -27,9 +26,9 @@ func cellText(column arrow.Array, i int) string {
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	case *array.Float64:
-		return string(appendFloat(nil, a.Value(i), tableFloats))
+		return string(jsondoc.AppendFloat(nil, a.Value(i), jsondoc.TableFloats))
 	case *array.Float32:
-		return string(appendFloat(nil, float64(a.Value(i)), tableFloats))
+		return string(jsondoc.AppendFloat(nil, float64(a.Value(i)), jsondoc.TableFloats))
 	default:
 		if text, ok := scalarText(column, i); ok {
 			return text
@@ -55,14 +54,14 @@ func appendCell(b []byte, column arrow.Array, i int) []byte {
 		}
 		return append(b, ']')
 	case *array.Float64:
-		return appendFloat(b, a.Value(i), jsonFloats)
+		return jsondoc.AppendFloat(b, a.Value(i), jsondoc.JSONFloats)
 	case *array.Float32:
-		return appendFloat(b, float64(a.Value(i)), jsonFloats)
+		return jsondoc.AppendFloat(b, float64(a.Value(i)), jsondoc.JSONFloats)
 	case *array.Boolean, *array.Int8, *array.Int16, *array.Int32, *array.Int64, *array.Uint8, *array.Uint16, *array.Uint32, *array.Uint64,
 		*array.Decimal128, *array.Decimal256:
 		return append(b, column.ValueStr(i)...)
 	default:
-		return appendString(b, cellText(column, i))
+		return jsondoc.AppendString(b, cellText(column, i))
 	}
 }
 
@@ -116,44 +115,4 @@ func isoDuration(d time.Duration) string {
 	}
 	part := strings.TrimRight(fraction(int(d%time.Second)), "0")
 	return fmt.Sprintf("%sPT%d%sS", sign, d/time.Second, part)
-}
-
-// floatForm says from which powers of ten on a number has an exponent, and how a mantissa without a fraction looks with one.
-type floatForm struct {
-	from, to int
-	whole    string
-}
-
-var (
-	jsonFloats  = floatForm{from: -6, to: 10, whole: ".0"}
-	tableFloats = floatForm{from: -6, to: 16}
-)
-
-// appendFloat writes a number so that it is seen to be no integer.
-func appendFloat(b []byte, v float64, form floatForm) []byte {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return append(b, "null"...)
-	}
-	mantissa, exponent, _ := strings.Cut(strconv.FormatFloat(v, 'e', -1, 64), "e")
-	power, err := strconv.Atoi(exponent)
-	if err == nil && v != 0 && (power <= form.from || power >= form.to) {
-		if !strings.Contains(mantissa, ".") {
-			mantissa += form.whole
-		}
-		return append(append(b, mantissa...), "e"+strconv.Itoa(power)...)
-	}
-	text := strconv.FormatFloat(v, 'f', -1, 64)
-	if !strings.Contains(text, ".") {
-		text += ".0"
-	}
-	return append(b, text...)
-}
-
-// appendString appends a JSON string that leaves <, > and & as they are.
-func appendString(b []byte, s string) []byte {
-	var out strings.Builder
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a text has a form in JSON
-	return append(b, strings.TrimSuffix(out.String(), "\n")...)
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 
 	"github.com/urfave/cli/v2"
+
+	"reprise/services/internal/grid"
 )
 
 const configTemplate = `# One table for each environment that 'reprise -e NAME' or 'reprise config use-environment NAME' can use.
@@ -63,19 +65,19 @@ func (r *runner) configList(c *cli.Context) error {
 		Ingress string `json:"ingress_base_url"`
 	}
 	entries := []entry{}
-	t := table{header: []string{"CURRENT", "NAME", "ADMIN_BASE_URL"}}
+	t := grid.Table{Header: []string{"CURRENT", "NAME", "ADMIN_BASE_URL"}}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		mark := ""
 		if name == current {
 			mark = "*"
 		}
-		t.add(mark, visible(name), visible(all[name].Admin))
+		t.Add(mark, visible(name), visible(all[name].Admin))
 		entries = append(entries, entry{name, name == current, all[name].Admin, all[name].Ingress})
 	}
 	if c.Bool("json") {
 		return r.printJSON(entries)
 	}
-	r.printf("%s", t.draw(r.style))
+	r.printf("%s", t.Draw(r.style))
 	return nil
 }
 

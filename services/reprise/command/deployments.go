@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"reprise/services/internal/grid"
 )
 
 func (r *runner) deployments() *cli.Command {
@@ -107,9 +109,9 @@ func (r *runner) showDeployments(ctx context.Context, extra bool) error {
 		r.note("No deployments were found! Did you forget to register your deployment with 'reprise deployments register'?")
 		return nil
 	}
-	t := table{header: []string{"DEPLOYMENT", "TYPE", "ID", "CREATED-AT", "SERVICES"}}
+	t := grid.Table{Header: []string{"DEPLOYMENT", "TYPE", "ID", "CREATED-AT", "SERVICES"}}
 	if extra {
-		t.header = []string{"DEPLOYMENT", "TYPE", "STATUS", "ACTIVE-INVOCATIONS", "ID", "CREATED-AT", "SERVICES"}
+		t.Header = []string{"DEPLOYMENT", "TYPE", "STATUS", "ACTIVE-INVOCATIONS", "ID", "CREATED-AT", "SERVICES"}
 	}
 	slices.SortStableFunc(all.Deployments, func(a, b deploymentModel) int { return strings.Compare(b.CreatedAt, a.CreatedAt) })
 	for _, d := range all.Deployments {
@@ -121,9 +123,9 @@ func (r *runner) showDeployments(ctx context.Context, extra bool) error {
 			}
 			row = append(row, r.paintStatus(d.status(latest, n)), fmt.Sprint(n))
 		}
-		t.add(append(row, d.ID, r.time.show(d.CreatedAt), d.serviceLines())...)
+		t.Add(append(row, d.ID, r.time.Show(d.CreatedAt), d.serviceLines())...)
 	}
-	r.printf("%s", t.draw(r.style))
+	r.printf("%s", t.Draw(r.style))
 	return nil
 }
 
@@ -158,8 +160,8 @@ func (r *runner) showDeployment(ctx context.Context, which string, extra bool) e
 	if err != nil {
 		return err
 	}
-	t := table{}
-	t.add("ID:", d.ID)
+	t := grid.Table{}
+	t.Add("ID:", d.ID)
 	r.addDeployment(&t, d)
 	var active map[[2]string]int64
 	if extra {
@@ -170,11 +172,11 @@ func (r *runner) showDeployment(ctx context.Context, which string, extra bool) e
 		for _, m := range active {
 			n += m
 		}
-		t.add("Status:", r.paintStatus(d.status(latest, n)))
-		t.add("Invocations:", fmt.Sprint(n))
+		t.Add("Status:", r.paintStatus(d.status(latest, n)))
+		t.Add("Invocations:", fmt.Sprint(n))
 	}
 	r.section("Deployment Information")
-	r.printf("%s\n", t.draw(compact))
+	r.printf("%s\n", t.Draw(grid.Compact))
 	r.section("Services")
 	for _, s := range sorted(d.Services) {
 		r.printf("%s", s.lines(latest, d.ID))
@@ -212,11 +214,11 @@ func (s serviceModel) lines(latest map[string]serviceModel, deployment string) s
 
 // handlerCounts is handlers with what runs in each.
 func handlerCounts(s serviceModel, active map[[2]string]int64) string {
-	t := table{header: []string{"HANDLER", "INPUT", "OUTPUT", "ACTIVE-INVOCATIONS"}}
+	t := grid.Table{Header: []string{"HANDLER", "INPUT", "OUTPUT", "ACTIVE-INVOCATIONS"}}
 	for _, h := range s.Handlers {
-		t.add(h.Name, h.Input, h.Output, fmt.Sprint(active[[2]string{s.Name, h.Name}]))
+		t.Add(h.Name, h.Input, h.Output, fmt.Sprint(active[[2]string{s.Name, h.Name}]))
 	}
-	return t.draw(compact)
+	return t.Draw(grid.Compact)
 }
 
 // pinnedByHandler counts what is pinned to a deployment and not completed, by service and handler.
@@ -243,34 +245,34 @@ func (r *runner) paintStatus(status string) string {
 }
 
 // addDeployment adds what describe says of a deployment, its own or that of a service.
-func (r *runner) addDeployment(t *table, d deploymentModel) {
+func (r *runner) addDeployment(t *grid.Table, d deploymentModel) {
 	if d.ARN != "" {
-		t.add("Transport:", "AWS Lambda")
+		t.Add("Transport:", "AWS Lambda")
 	} else {
-		t.add("Transport:", d.HTTPVersion)
-		t.add("Protocol Style:", map[string]string{"BidiStream": "Bidirectional Stream", "RequestResponse": "Request/Response"}[d.Protocol])
+		t.Add("Transport:", d.HTTPVersion)
+		t.Add("Protocol Style:", map[string]string{"BidiStream": "Bidirectional Stream", "RequestResponse": "Request/Response"}[d.Protocol])
 	}
-	t.add("Endpoint:", d.address())
+	t.Add("Endpoint:", d.address())
 	if d.Role != "" {
-		t.add("Assumed role:", d.Role)
+		t.Add("Assumed role:", d.Role)
 	}
 	if d.SDK != "" {
-		t.add("SDK Version:", visible(d.SDK))
+		t.Add("SDK Version:", visible(d.SDK))
 	}
-	t.add("Created at:", r.time.show(d.CreatedAt))
+	t.Add("Created at:", r.time.Show(d.CreatedAt))
 	for _, h := range slices.Sorted(maps.Keys(d.Headers)) {
-		t.add("Deployment Additional Header:", visible(h+": "+d.Headers[h]))
+		t.Add("Deployment Additional Header:", visible(h+": "+d.Headers[h]))
 	}
-	t.add("Protocol:", fmt.Sprintf("[%d, %d]", d.MinProtocol, d.MaxProtocol))
+	t.Add("Protocol:", fmt.Sprintf("[%d, %d]", d.MinProtocol, d.MaxProtocol))
 	r.addMetadata(t, d.Metadata)
 	for _, n := range d.Info {
-		t.add("Notice:", strings.TrimSpace(n.Code+" "+visible(n.Message)))
+		t.Add("Notice:", strings.TrimSpace(n.Code+" "+visible(n.Message)))
 	}
 }
 
-func (*runner) addMetadata(t *table, m map[string]string) {
+func (*runner) addMetadata(t *grid.Table, m map[string]string) {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		t.add(visible(name)+":", visible(m[name]))
+		t.Add(visible(name)+":", visible(m[name]))
 	}
 }
 
@@ -290,12 +292,12 @@ func (r *runner) deploymentsRemove(c *cli.Context) error {
 	if err != nil && !c.Bool("force") {
 		return hint(err, "Use --force to remove it without knowing.")
 	}
-	t := table{}
-	t.add("ID:", d.ID)
+	t := grid.Table{}
+	t.Add("ID:", d.ID)
 	r.addDeployment(&t, d)
-	t.add("Status:", r.paintStatus(d.status(latest, n)))
-	t.add("Invocations:", fmt.Sprint(n))
-	r.printf("%sServices:\n", t.draw(compact))
+	t.Add("Status:", r.paintStatus(d.status(latest, n)))
+	t.Add("Invocations:", fmt.Sprint(n))
+	r.printf("%sServices:\n", t.Draw(grid.Compact))
 	for _, s := range sorted(d.Services) {
 		r.printf("%s", s.lines(latest, d.ID))
 	}

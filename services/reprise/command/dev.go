@@ -18,6 +18,7 @@ import (
 
 	"reprise/pkg/lifecycle"
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 const (
@@ -220,11 +221,11 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) bool {
 
 func (s *devServer) greet(endpoints int) {
 	s.section("Reprise is running")
-	t := table{}
-	t.add("Ingress:", s.settings.Ingress)
-	t.add("Admin:", s.settings.Admin)
-	t.add("Data:", s.dir)
-	s.printf("%s\n", t.draw(compact))
+	t := grid.Table{}
+	t.Add("Ingress:", s.settings.Ingress)
+	t.Add("Admin:", s.settings.Admin)
+	t.Add("Data:", s.dir)
+	s.printf("%s\n", t.Draw(grid.Compact))
 	if s.listen.admin != "127.0.0.1:9070" {
 		s.printf("For commands in other terminals:\n  export RESTATE_ADMIN_URL=%s RESTATE_INGRESS_URL=%s\n\n", s.settings.Admin, s.settings.Ingress)
 	}

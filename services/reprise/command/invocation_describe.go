@@ -10,6 +10,7 @@ import (
 
 	"reprise/pkg/id"
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 // description is all that is told of an invocation.
@@ -160,32 +161,32 @@ func (r *runner) showDescription(d *description, extra bool, entries int) {
 	if extra {
 		stack = stackLinesMax
 	}
-	t := table{}
-	t.add("ID:", r.paint(bold, d.ID))
-	t.add("Target:", visible(d.Target))
-	t.add("Status:", r.statusLine(&d.invocationRow))
-	t.add("Created at:", fmt.Sprintf("%s (%s ago)", r.stamp(d.Created), r.since(d.Created.Time)))
-	t.add("Modified at:", fmt.Sprintf("%s (%s ago)", r.stamp(d.Modified), r.since(d.Modified.Time)))
+	t := grid.Table{}
+	t.Add("ID:", r.paint(bold, d.ID))
+	t.Add("Target:", visible(d.Target))
+	t.Add("Status:", r.statusLine(&d.invocationRow))
+	t.Add("Created at:", fmt.Sprintf("%s (%s ago)", r.stamp(d.Created), r.since(d.Created.Time)))
+	t.Add("Modified at:", fmt.Sprintf("%s (%s ago)", r.stamp(d.Modified), r.since(d.Modified.Time)))
 	if !d.Completed.IsZero() {
-		t.add("Completed at:", fmt.Sprintf("%s (%s ago)", r.stamp(d.Completed), r.since(d.Completed.Time)))
+		t.Add("Completed at:", fmt.Sprintf("%s (%s ago)", r.stamp(d.Completed), r.since(d.Completed.Time)))
 	}
 	if by := d.caller(); by != "" {
-		t.add("Invoked by:", visible(by))
+		t.Add("Invoked by:", visible(by))
 	}
 	if d.IdempotencyKey != "" {
-		t.add("Idempotency key:", visible(d.IdempotencyKey))
+		t.Add("Idempotency key:", visible(d.IdempotencyKey))
 	}
 	if at := r.runsAt(&d.invocationRow); at != "" {
-		t.add("Deployment:", at)
+		t.Add("Deployment:", at)
 		if d.DeploymentAddress != "" {
-			t.add("Endpoint:", d.DeploymentAddress)
+			t.Add("Endpoint:", d.DeploymentAddress)
 		}
 	}
 	if d.Trace != "" {
-		t.add("Trace:", d.Trace)
+		t.Add("Trace:", d.Trace)
 	}
 	r.section("Invocation Information")
-	r.printf("%s", t.draw(compact))
+	r.printf("%s", t.Draw(grid.Compact))
 	r.section(map[bool]string{true: "Outcome", false: "Why it is not done"}[d.Status == "completed"])
 	for _, line := range r.explain(d, stack) {
 		r.printf("%s\n", indent(strings.TrimSuffix(line, "\n"), " "))

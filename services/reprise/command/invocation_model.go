@@ -70,7 +70,7 @@ func (w *when) UnmarshalJSON(b []byte) (err error) {
 
 // stamp shows a time to the millisecond.
 func (r *runner) stamp(w when) string {
-	if r.time.human() {
+	if r.time.Human() {
 		return w.UTC().Format("2006-01-02 15:04:05.000 -07:00")
 	}
 	return w.UTC().Format(string(r.time))

@@ -13,6 +13,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 // operation is a change of invocations, one at a time or many.
@@ -158,11 +159,11 @@ func (r *runner) find(ctx context.Context, word string, where []string, limit in
 	if err := r.client.query(ctx, query, &rows); err != nil {
 		return nil, err
 	}
-	t := table{header: []string{"ID", "TARGET", "STATUS", "CREATED-AT"}}
+	t := grid.Table{Header: []string{"ID", "TARGET", "STATUS", "CREATED-AT"}}
 	for _, i := range rows[:min(len(rows), shownMax)] {
-		t.add(i.ID, visible(i.Target), i.Status, r.stamp(i.Created))
+		t.Add(i.ID, visible(i.Target), i.Status, r.stamp(i.Created))
 	}
-	r.printf("%s", t.draw(r.style))
+	r.printf("%s", t.Draw(r.style))
 	if len(rows) > shownMax {
 		r.printf(" ... and %d more\n", len(rows)-shownMax)
 	}
@@ -247,11 +248,11 @@ func (r *runner) change(c *cli.Context, o operation, rows []invocationRow) error
 		r.ok("%s %d invocations%s", o.done, n, map[bool]string{true: ":"}[o.path == "restart-as-new"])
 	}
 	if o.path == "restart-as-new" && len(all.Succeeded) > 0 {
-		t := table{header: []string{"OLD ID", "NEW ID"}}
+		t := grid.Table{Header: []string{"OLD ID", "NEW ID"}}
 		for _, s := range all.Succeeded {
-			t.add(s.Old, s.New)
+			t.Add(s.Old, s.New)
 		}
-		r.printf("%s", t.draw(r.style))
+		r.printf("%s", t.Draw(r.style))
 	}
 	for _, f := range all.Failed {
 		r.note(f.ID + ": " + visible(f.Error))

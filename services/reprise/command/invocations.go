@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 func (r *runner) invocationCommands() *cli.Command {
@@ -112,7 +113,7 @@ func (r *runner) showList(c *cli.Context, where string) error {
 		if err := json.Unmarshal(raw, &i); err != nil {
 			return fmt.Errorf("row of an invocation: %w", err)
 		}
-		r.printf("  ❯ [%s] %s\n%s\n", r.stamp(i.Created), r.paint(bold, i.ID), indent(r.facts(&i).draw(compact), "    "))
+		r.printf("  ❯ [%s] %s\n%s\n", r.stamp(i.Created), r.paint(bold, i.ID), indent(r.facts(&i).Draw(grid.Compact), "    "))
 	}
 	r.summary("Showing %d/%s invocations. Query took %s", len(rows), total, r.env.Clock.Now().Sub(start))
 	return nil
@@ -143,27 +144,27 @@ func (r *runner) findIDs(ctx context.Context, where, order string, limit int) (i
 }
 
 // facts are what a list tells of an invocation.
-func (r *runner) facts(i *invocationRow) *table {
-	t := &table{}
-	t.add("Target:", visible(i.Target))
-	t.add("Status:", r.statusLine(i))
+func (r *runner) facts(i *invocationRow) *grid.Table {
+	t := &grid.Table{}
+	t.Add("Target:", visible(i.Target))
+	t.Add("Status:", r.statusLine(i))
 	if i.InvokedByTarget != "" {
-		t.add("Invoked by:", visible(i.caller()))
+		t.Add("Invoked by:", visible(i.caller()))
 	}
 	if i.IdempotencyKey != "" {
-		t.add("Idempotency key:", visible(i.IdempotencyKey))
+		t.Add("Idempotency key:", visible(i.IdempotencyKey))
 	}
 	if d := r.runsAt(i); d != "" {
-		t.add("Deployment:", d)
+		t.Add("Deployment:", d)
 	}
 	switch {
 	case i.Failure != "":
-		t.add("Error:", message(i.Failure, failureLinesMax))
+		t.Add("Error:", message(i.Failure, failureLinesMax))
 	case i.LastFailure != "" && i.Status != "completed":
-		t.add("Error:", message(i.LastFailure, failureLinesMax))
+		t.Add("Error:", message(i.LastFailure, failureLinesMax))
 	}
 	if i.Trace != "" {
-		t.add("Trace:", i.Trace)
+		t.Add("Trace:", i.Trace)
 	}
 	return t
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 type (
@@ -90,11 +91,11 @@ func (r *runner) clustersList(c *cli.Context) error {
 			return nil
 		}
 		slices.SortFunc(all.Clusters, func(a, b clusterModel) int { return strings.Compare(a.Name, b.Name) })
-		t := table{header: []string{"NAME", "BROKERS", "PROPERTIES", "CREATED-AT"}}
+		t := grid.Table{Header: []string{"NAME", "BROKERS", "PROPERTIES", "CREATED-AT"}}
 		for _, m := range all.Clusters {
-			t.add(m.Name, m.brokers(), fmt.Sprint(len(m.Properties)), r.time.show(m.CreatedAt))
+			t.Add(m.Name, m.brokers(), fmt.Sprint(len(m.Properties)), r.time.Show(m.CreatedAt))
 		}
-		r.printf("%s", t.draw(r.style))
+		r.printf("%s", t.Draw(r.style))
 		return nil
 	})
 }
@@ -132,7 +133,7 @@ func (r *runner) clusterCreate(c *cli.Context) error {
 	if len(q.Properties) == 0 {
 		return hint(errors.New("a Kafka cluster needs properties"), "Such as: reprise kafka-clusters create %s bootstrap.servers=localhost:9092", q.Name)
 	}
-	r.printf("%s", keyValues(q.Properties).draw(r.style))
+	r.printf("%s", keyValues(q.Properties).Draw(r.style))
 	if err := r.confirm("Create Kafka cluster " + q.Name + "?"); err != nil {
 		return err
 	}
@@ -179,27 +180,27 @@ func (r *runner) clusterDescribe(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
-		t := table{}
-		t.add("Name:", m.Name)
-		t.add("Brokers:", m.brokers())
-		t.add("Properties:", fmt.Sprint(len(m.Properties)))
-		t.add("Subscriptions:", fmt.Sprint(len(m.Subscriptions)))
-		t.add("Created at:", r.time.show(m.CreatedAt))
+		t := grid.Table{}
+		t.Add("Name:", m.Name)
+		t.Add("Brokers:", m.brokers())
+		t.Add("Properties:", fmt.Sprint(len(m.Properties)))
+		t.Add("Subscriptions:", fmt.Sprint(len(m.Subscriptions)))
+		t.Add("Created at:", r.time.Show(m.CreatedAt))
 		for _, n := range m.Info {
-			t.add("Notice:", strings.TrimSpace(n.Code+" "+visible(n.Message)))
+			t.Add("Notice:", strings.TrimSpace(n.Code+" "+visible(n.Message)))
 		}
 		r.section("Kafka Cluster")
-		r.printf("%s\n", t.draw(compact))
+		r.printf("%s\n", t.Draw(grid.Compact))
 		r.section("Properties")
-		r.printf("%s", keyValues(m.Properties).draw(r.style))
+		r.printf("%s", keyValues(m.Properties).Draw(r.style))
 		if len(m.Subscriptions) > 0 {
 			r.printf("\n")
 			r.section("Subscriptions")
-			t := table{header: []string{"ID", "SOURCE", "SINK"}}
+			t := grid.Table{Header: []string{"ID", "SOURCE", "SINK"}}
 			for _, s := range m.Subscriptions {
-				t.add(s.ID, visible(s.Source), visible(s.Sink))
+				t.Add(s.ID, visible(s.Source), visible(s.Sink))
 			}
-			r.printf("%s", t.draw(r.style))
+			r.printf("%s", t.Draw(r.style))
 		}
 		return nil
 	})
@@ -247,11 +248,11 @@ func (r *runner) changeCluster(ctx context.Context, name string, old, now map[st
 		return err
 	}
 	changed := changedProperties(old, now)
-	if len(changed.rows) == 0 {
+	if len(changed.Rows) == 0 {
 		r.printf("No changes requested\n")
 		return nil
 	}
-	r.printf("%s", changed.draw(r.style))
+	r.printf("%s", changed.Draw(r.style))
 	if err := r.confirm("Apply these changes to Kafka cluster " + name + "?"); err != nil {
 		return err
 	}
@@ -294,10 +295,10 @@ func (r *runner) clusterDelete(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	t := table{}
-	t.add("Name:", m.Name)
-	t.add("Subscriptions:", fmt.Sprint(len(m.Subscriptions)))
-	r.printf("%s", t.draw(compact))
+	t := grid.Table{}
+	t.Add("Name:", m.Name)
+	t.Add("Subscriptions:", fmt.Sprint(len(m.Subscriptions)))
+	r.printf("%s", t.Draw(grid.Compact))
 	if len(m.Subscriptions) > 0 && !c.Bool("force") {
 		return hint(fmt.Errorf("%d subscriptions use Kafka cluster %s", len(m.Subscriptions), name),
 			"'reprise subscriptions delete <ID>' removes them; use --force to remove the cluster all the same, which stops them.")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -28,8 +27,6 @@ const (
 	clearScreen = "\x1b[2J\x1b[H"
 )
 
-var escapes = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
-
 // paint colours a text in a terminal.
 func (r *runner) paint(c colour, text string) string {
 	if !r.colours || text == "" {
@@ -37,9 +34,6 @@ func (r *runner) paint(c colour, text string) string {
 	}
 	return string(c) + text + plain
 }
-
-// columns is how wide a line is on the screen.
-func columns(line string) int { return utf8.RuneCountInString(escapes.ReplaceAllString(line, "")) }
 
 // visible writes out the control characters of what others chose: names, keys and messages must not move a cursor.
 func visible(text string) string {

@@ -14,6 +14,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 // redacted is what the server shows instead of a secret.
@@ -121,22 +122,22 @@ func (r *runner) editProperties(ctx context.Context, name, comment string, m map
 }
 
 // keyValues is the table of properties.
-func keyValues(m map[string]string) *table {
-	t := &table{header: []string{"KEY", "VALUE"}}
+func keyValues(m map[string]string) *grid.Table {
+	t := &grid.Table{Header: []string{"KEY", "VALUE"}}
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		t.add(visible(key), shown(key, m[key]))
+		t.Add(visible(key), shown(key, m[key]))
 	}
 	return t
 }
 
 // changedProperties is the table of what differs; it has no rows when nothing does.
-func changedProperties(old, now map[string]string) *table {
+func changedProperties(old, now map[string]string) *grid.Table {
 	all := maps.Clone(old)
 	if all == nil {
 		all = map[string]string{}
 	}
 	maps.Copy(all, now)
-	t := &table{header: []string{"PROPERTY", "OLD", "NEW"}}
+	t := &grid.Table{Header: []string{"PROPERTY", "OLD", "NEW"}}
 	text := func(m map[string]string, key string) string {
 		if v, ok := m[key]; ok {
 			return shown(key, v)
@@ -146,7 +147,7 @@ func changedProperties(old, now map[string]string) *table {
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		was, had := old[key]
 		if will, has := now[key]; had != has || was != will {
-			t.add(visible(key), text(old, key), text(now, key))
+			t.Add(visible(key), text(old, key), text(now, key))
 		}
 	}
 	return t

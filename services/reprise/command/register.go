@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 func registerFlags() []cli.Flag {
@@ -145,11 +146,11 @@ func (r *runner) deploymentsRegister(c *cli.Context) error {
 		return err
 	}
 	r.ok("DEPLOYMENT:\nDeployment ID:  %s", found.ID)
-	t := table{header: []string{"SERVICE", "REV"}}
+	t := grid.Table{Header: []string{"SERVICE", "REV"}}
 	for _, s := range sorted(found.Services) {
-		t.add(s.Name, fmt.Sprint(s.Revision))
+		t.Add(s.Name, fmt.Sprint(s.Revision))
 	}
-	r.printf("%s", t.draw(r.style))
+	r.printf("%s", t.Draw(r.style))
 	return nil
 }
 
@@ -237,20 +238,20 @@ func (r *runner) update(ctx context.Context, now, next serviceModel, deployment 
 	named := func(name string) func(handlerModel) bool {
 		return func(h handlerModel) bool { return h.Name == name }
 	}
-	t := table{header: []string{" ", "HANDLER", "INPUT", "OUTPUT"}}
+	t := grid.Table{Header: []string{" ", "HANDLER", "INPUT", "OUTPUT"}}
 	for _, h := range next.Handlers {
 		mark := ""
 		if !slices.ContainsFunc(now.Handlers, named(h.Name)) {
 			mark = r.paint(green, "++")
 		}
-		t.add(mark, h.Name, h.Input, h.Output)
+		t.Add(mark, h.Name, h.Input, h.Output)
 	}
 	for _, h := range now.Handlers {
 		if !slices.ContainsFunc(next.Handlers, named(h.Name)) {
-			t.add(r.paint(red, "--"), h.Name, h.Input, h.Output)
+			t.Add(r.paint(red, "--"), h.Name, h.Input, h.Output)
 		}
 	}
-	return b.String() + indent(t.draw(compact), "    ") + "\n", nil
+	return b.String() + indent(t.Draw(grid.Compact), "    ") + "\n", nil
 }
 
 func sorted(services []serviceModel) []serviceModel {

@@ -8,6 +8,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 type (
@@ -108,18 +109,18 @@ func (r *runner) rulesList(c *cli.Context) error {
 			r.printf("No rules defined.\n")
 			return nil
 		}
-		t := table{header: []string{"PATTERN", "CONCURRENCY", "DISABLED"}}
+		t := grid.Table{Header: []string{"PATTERN", "CONCURRENCY", "DISABLED"}}
 		if c.Bool("extra") {
-			t.header = append(t.header, "DESCRIPTION", "VERSION", "LAST MODIFIED")
+			t.Header = append(t.Header, "DESCRIPTION", "VERSION", "LAST MODIFIED")
 		}
 		for _, m := range rules {
 			row := []string{visible(m.Pattern), m.limit(), yesNo(m.Disabled)}
 			if c.Bool("extra") {
-				row = append(row, visible(m.Description), fmt.Sprint(m.Version), r.time.show(m.Modified))
+				row = append(row, visible(m.Description), fmt.Sprint(m.Version), r.time.Show(m.Modified))
 			}
-			t.add(row...)
+			t.Add(row...)
 		}
-		r.printf("%s", t.draw(r.style))
+		r.printf("%s", t.Draw(r.style))
 		return nil
 	})
 }
@@ -243,14 +244,14 @@ func (r *runner) ruleDelete(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	t := table{}
-	t.add("Pattern:", visible(m.Pattern))
-	t.add("Concurrency:", m.limit())
+	t := grid.Table{}
+	t.Add("Pattern:", visible(m.Pattern))
+	t.Add("Concurrency:", m.limit())
 	if m.Description != "" {
-		t.add("Description:", visible(m.Description))
+		t.Add("Description:", visible(m.Description))
 	}
-	t.add("Disabled:", yesNo(m.Disabled))
-	r.printf("%s", t.draw(compact))
+	t.Add("Disabled:", yesNo(m.Disabled))
+	r.printf("%s", t.Draw(grid.Compact))
 	if err := r.confirm("Delete rule '" + pattern + "'?"); err != nil {
 		return err
 	}

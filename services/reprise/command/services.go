@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"reprise/services/internal/grid"
 )
 
 func (r *runner) services() *cli.Command {
@@ -63,9 +65,9 @@ func (r *runner) showServices(ctx context.Context, publicOnly, extra bool) error
 	for _, d := range deployments.Deployments {
 		byID[d.ID] = d
 	}
-	t := table{header: []string{"", "NAME", "REVISION", "FLAVOR", "DEPLOYMENT-TYPE", "DEPLOYMENT-ID"}}
+	t := grid.Table{Header: []string{"", "NAME", "REVISION", "FLAVOR", "DEPLOYMENT-TYPE", "DEPLOYMENT-ID"}}
 	if extra {
-		t.header = append(t.header, "ENDPOINT", "METHODS")
+		t.Header = append(t.Header, "ENDPOINT", "METHODS")
 	}
 	for _, s := range sorted(services.Services) {
 		if publicOnly && !s.Public {
@@ -76,9 +78,9 @@ func (r *runner) showServices(ctx context.Context, publicOnly, extra bool) error
 		if extra {
 			row = append(row, d.address(), s.handlerNames())
 		}
-		t.add(row...)
+		t.Add(row...)
 	}
-	r.printf("%s", t.draw(r.style))
+	r.printf("%s", t.Draw(r.style))
 	return nil
 }
 
@@ -117,22 +119,22 @@ func (r *runner) showService(ctx context.Context, name string) error {
 	if err := r.client.get(ctx, "/deployments", &all); err != nil {
 		return err
 	}
-	t := table{}
-	t.add("Name:", s.Name)
-	t.add("Service type:", s.Ty)
-	t.add("Revision:", fmt.Sprint(s.Revision))
-	t.add("Public:", fmt.Sprint(s.Public))
+	t := grid.Table{}
+	t.Add("Name:", s.Name)
+	t.Add("Service type:", s.Ty)
+	t.Add("Revision:", fmt.Sprint(s.Revision))
+	t.Add("Public:", fmt.Sprint(s.Public))
 	if s.Doc != "" {
-		t.add("Documentation:", visible(s.Doc))
+		t.Add("Documentation:", visible(s.Doc))
 	}
 	r.addMetadata(&t, s.Metadata)
 	for _, n := range s.Info {
-		t.add("Notice:", strings.TrimSpace(n.Code+" "+visible(n.Message)))
+		t.Add("Notice:", strings.TrimSpace(n.Code+" "+visible(n.Message)))
 	}
-	t.add("Deployment ID:", d.ID)
+	t.Add("Deployment ID:", d.ID)
 	r.addDeployment(&t, d)
 	r.section("Service Information")
-	r.printf("%s\n", t.draw(compact))
+	r.printf("%s\n", t.Draw(grid.Compact))
 	r.section("Handlers")
 	r.printf("%s", r.handlersInFull(s))
 	r.olderRevisions(ctx, s, all.Deployments)
@@ -141,20 +143,20 @@ func (r *runner) showService(ctx context.Context, name string) error {
 
 // handlersInFull is handlers with what is special about some.
 func (r *runner) handlersInFull(s serviceModel) string {
-	t := table{header: []string{"HANDLER", "TYPE", "INPUT", "OUTPUT", "DOCUMENTATION"}}
+	t := grid.Table{Header: []string{"HANDLER", "TYPE", "INPUT", "OUTPUT", "DOCUMENTATION"}}
 	for _, h := range s.Handlers {
 		name := h.Name
 		if !h.Public && s.Public {
 			name += " " + visibility(h.Public)
 		}
-		t.add(name, h.Ty, h.Input, h.Output, visible(h.Doc))
+		t.Add(name, h.Ty, h.Input, h.Output, visible(h.Doc))
 	}
-	return t.draw(r.style)
+	return t.Draw(r.style)
 }
 
 // olderRevisions shows where else a service is, and what still runs there.
 func (r *runner) olderRevisions(ctx context.Context, s serviceModel, all []deploymentModel) {
-	t := table{header: []string{"ADDRESS", "TYPE", "SERVICE-REVISION", "ACTIVE-INVOCATIONS", "DEPLOYMENT-ID"}}
+	t := grid.Table{Header: []string{"ADDRESS", "TYPE", "SERVICE-REVISION", "ACTIVE-INVOCATIONS", "DEPLOYMENT-ID"}}
 	for _, d := range all {
 		for _, other := range d.Services {
 			if other.Name != s.Name || d.ID == s.Deployment {
@@ -166,21 +168,21 @@ func (r *runner) olderRevisions(ctx context.Context, s serviceModel, all []deplo
 			} else {
 				r.warn(err.Error())
 			}
-			t.add(d.address(), d.kind(), fmt.Sprint(other.Revision), active, d.ID)
+			t.Add(d.address(), d.kind(), fmt.Sprint(other.Revision), active, d.ID)
 		}
 	}
-	if len(t.rows) > 0 {
+	if len(t.Rows) > 0 {
 		r.printf("\n")
 		r.section("Older Revisions")
-		r.printf("%s", t.draw(r.style))
+		r.printf("%s", t.Draw(r.style))
 	}
 }
 
 // handlers is the table of a service's handlers.
 func handlers(s serviceModel) string {
-	t := table{header: []string{"HANDLER", "INPUT", "OUTPUT"}}
+	t := grid.Table{Header: []string{"HANDLER", "INPUT", "OUTPUT"}}
 	for _, h := range s.Handlers {
-		t.add(h.Name, h.Input, h.Output)
+		t.Add(h.Name, h.Input, h.Output)
 	}
-	return t.draw(compact)
+	return t.Draw(grid.Compact)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 func (r *runner) servicesConfig() *cli.Command {
@@ -85,16 +86,16 @@ func (r *runner) serviceConfigView(c *cli.Context) error {
 		return err
 	}
 	show := func(title, value, tip string) {
-		t := table{}
-		t.add(title+":", value)
-		r.printf("%s", t.draw(compact))
+		t := grid.Table{}
+		t.Add(title+":", value)
+		r.printf("%s", t.Draw(grid.Compact))
 		r.tip(tip)
 		r.printf("\n")
 	}
-	head := table{}
-	head.add("Name:", m.Name)
-	head.add("Service type:", m.Ty)
-	r.printf("%s\n", head.draw(compact))
+	head := grid.Table{}
+	head.Add("Name:", m.Name)
+	head.Add("Service type:", m.Ty)
+	r.printf("%s\n", head.Draw(grid.Compact))
 	show("Public", fmt.Sprint(m.Public), "whether the ingress takes calls of it")
 	settings := m.settings()
 	for _, f := range durations {
@@ -108,14 +109,14 @@ func (r *runner) serviceConfigView(c *cli.Context) error {
 	if p.Attempts != nil {
 		attempts = fmt.Sprint(*p.Attempts)
 	}
-	t := table{}
-	t.add(r.paint(bold, "Retry Policy:"))
-	t.add("  Max attempts:", attempts)
-	t.add("  On max attempts:", p.OnMax)
-	t.add("  Initial interval:", p.Initial)
-	t.add("  Exponentiation factor:", fmt.Sprint(p.Factor))
-	t.add("  Max interval:", p.Max)
-	r.printf("%s", t.draw(compact))
+	t := grid.Table{}
+	t.Add(r.paint(bold, "Retry Policy:"))
+	t.Add("  Max attempts:", attempts)
+	t.Add("  On max attempts:", p.OnMax)
+	t.Add("  Initial interval:", p.Initial)
+	t.Add("  Exponentiation factor:", fmt.Sprint(p.Factor))
+	t.Add("  Max interval:", p.Max)
+	r.printf("%s", t.Draw(grid.Compact))
 	r.tip("an attempt that failed is tried again after the initial interval, times the factor for each further one, up to the max interval")
 	return nil
 }
@@ -148,20 +149,20 @@ func (r *runner) serviceConfigPatch(c *cli.Context) error {
 
 // changeService shows what will change, asks, and does it.
 func (r *runner) changeService(ctx context.Context, name string, change serviceChange) error {
-	t := table{}
+	t := grid.Table{}
 	if change.Public != nil {
-		t.add("Public:", fmt.Sprint(*change.Public))
+		t.Add("Public:", fmt.Sprint(*change.Public))
 	}
 	for _, f := range durations {
 		if v := *f.of(&change); v != nil {
-			t.add(f.title+":", visible(*v))
+			t.Add(f.title+":", visible(*v))
 		}
 	}
-	if len(t.rows) == 0 {
+	if len(t.Rows) == 0 {
 		r.printf("No changes requested\n")
 		return nil
 	}
-	r.printf("%s", t.draw(compact))
+	r.printf("%s", t.Draw(grid.Compact))
 	if err := r.confirm("Are you sure you want to apply these changes?"); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 func (r *runner) servicesStatus() *cli.Command {
@@ -116,13 +117,13 @@ func (s *status) summary(ctx context.Context, services []serviceModel) error {
 	if err != nil {
 		return err
 	}
-	t := table{header: []string{""}}
+	t := grid.Table{Header: []string{""}}
 	for _, name := range statuses {
-		t.header = append(t.header, strings.ToUpper(name))
+		t.Header = append(t.Header, strings.ToUpper(name))
 	}
-	t.header = append(t.header, "OLDEST-NON-SUSPENDED-INVOCATION")
+	t.Header = append(t.Header, "OLDEST-NON-SUSPENDED-INVOCATION")
 	for _, m := range services {
-		t.add(strings.TrimSpace(s.paint(bold, m.Name) + " " + m.flavor()))
+		t.Add(strings.TrimSpace(s.paint(bold, m.Name) + " " + m.flavor()))
 		for _, h := range m.Handlers {
 			row := []string{"  " + h.Name}
 			for _, name := range statuses {
@@ -136,12 +137,12 @@ func (s *status) summary(ctx context.Context, services []serviceModel) error {
 			if o, ok := oldest[[2]string{m.Name, h.Name}]; ok {
 				first = fmt.Sprintf("%s %s (invoked %s)", o.ID, s.paintState(o.Status), s.ago(o.CreatedAt))
 			}
-			t.add(append(row, first)...)
+			t.Add(append(row, first)...)
 		}
-		t.add("")
+		t.Add("")
 	}
 	s.section("Summary")
-	s.printf("%s", t.draw(s.style))
+	s.printf("%s", t.Draw(s.style))
 	return nil
 }
 
@@ -214,20 +215,20 @@ func (s *status) activeKeys(ctx context.Context, services []serviceModel) error 
 		k.Service, k.Key, k.holder = h.Service, h.Key, h
 		keys[[2]string{h.Service, h.Key}] = k
 	}
-	t := table{header: []string{"", "QUEUE", "LOCKED-BY", "HANDLER", "NOTES"}}
+	t := grid.Table{Header: []string{"", "QUEUE", "LOCKED-BY", "HANDLER", "NOTES"}}
 	for _, m := range services {
 		s.addKeys(&t, m, keys)
 	}
-	if len(t.rows) == 0 {
+	if len(t.Rows) == 0 {
 		return nil
 	}
 	s.printf("\n")
 	s.section("Active Keys")
-	s.printf("%s", t.draw(s.style))
+	s.printf("%s", t.Draw(s.style))
 	return nil
 }
 
-func (s *status) addKeys(t *table, m serviceModel, keys map[[2]string]heldKey) {
+func (s *status) addKeys(t *grid.Table, m serviceModel, keys map[[2]string]heldKey) {
 	var mine []heldKey
 	for _, k := range keys {
 		if k.Service == m.Name {
@@ -243,15 +244,15 @@ func (s *status) addKeys(t *table, m serviceModel, keys map[[2]string]heldKey) {
 		}
 		return strings.Compare(a.Key, b.Key)
 	})
-	t.add(fmt.Sprintf("%s (%d active keys)", s.paint(bold, m.Name), len(mine)))
+	t.Add(fmt.Sprintf("%s (%d active keys)", s.paint(bold, m.Name), len(mine)))
 	for _, k := range mine[:min(len(mine), s.keys)] {
 		by := "-"
 		if k.holder.ID != "" {
 			by = fmt.Sprintf("%s (%s)", k.holder.ID, s.paintState(k.holder.Status))
 		}
-		t.add("  "+visible(k.Key), fmt.Sprint(k.Queue), by, k.holder.Handler, s.notes(k.holder))
+		t.Add("  "+visible(k.Key), fmt.Sprint(k.Queue), by, k.holder.Handler, s.notes(k.holder))
 	}
-	t.add("")
+	t.Add("")
 }
 
 // notes say what is remarkable about the holder of a key.
@@ -283,13 +284,13 @@ func (s *status) recent(ctx context.Context) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	t := table{header: []string{"CREATED-AT", "ID", "TARGET", "STATUS"}}
+	t := grid.Table{Header: []string{"CREATED-AT", "ID", "TARGET", "STATUS"}}
 	for _, row := range rows {
-		t.add(s.time.show(row.CreatedAt), row.ID, visible(row.Target), s.paintState(row.Status))
+		t.Add(s.time.Show(row.CreatedAt), row.ID, visible(row.Target), s.paintState(row.Status))
 	}
 	s.printf("\n")
 	s.section("Recent Invocations")
-	s.printf("%s\n'reprise invocations describe <ID>' shows one of them.\n", t.draw(s.style))
+	s.printf("%s\n'reprise invocations describe <ID>' shows one of them.\n", t.Draw(s.style))
 	return nil
 }
 
@@ -310,8 +311,8 @@ func (r *runner) paintState(status string) string {
 // ago is how long before now something was; the form of times decides.
 func (r *runner) ago(text string) string {
 	at, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil || !r.time.human() {
-		return r.time.show(text)
+	if err != nil || !r.time.Human() {
+		return r.time.Show(text)
 	}
 	return humanAgo(r.env.Clock.Now().Sub(at))
 }

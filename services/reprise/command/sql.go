@@ -8,6 +8,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
+	"reprise/services/internal/jsondoc"
 )
 
 func (r *runner) sql() *cli.Command {
@@ -72,7 +74,7 @@ type rowPrinter interface {
 // rowTable draws them all at the end, since only then the widths of the columns are known.
 type rowTable struct {
 	r *runner
-	t table
+	t grid.Table
 }
 
 func (p *rowTable) batch(b arrow.RecordBatch) error {
@@ -81,19 +83,19 @@ func (p *rowTable) batch(b arrow.RecordBatch) error {
 		for n := range row {
 			row[n] = visible(cellText(b.Column(n), i))
 		}
-		p.t.add(row...)
+		p.t.Add(row...)
 	}
 	return nil
 }
 
 func (p *rowTable) end(schema *arrow.Schema) {
-	if len(p.t.rows) == 0 {
+	if len(p.t.Rows) == 0 {
 		return
 	}
 	for _, f := range schema.Fields() {
-		p.t.header = append(p.t.header, strings.ToUpper(f.Name))
+		p.t.Header = append(p.t.Header, strings.ToUpper(f.Name))
 	}
-	p.r.printf("%s\n", p.t.draw(p.r.style))
+	p.r.printf("%s\n", p.t.Draw(p.r.style))
 }
 
 // rowJSON prints rows as they arrive. Columns that are null are left out, as the server's own JSON does.
@@ -122,7 +124,7 @@ func (p *rowJSON) batch(b arrow.RecordBatch) error {
 				line = append(line, ',')
 			}
 			first = false
-			line = append(appendString(line, b.ColumnName(n)), ':')
+			line = append(jsondoc.AppendString(line, b.ColumnName(n)), ':')
 			line = appendCell(line, b.Column(n), i)
 		}
 		line = append(line, '}')

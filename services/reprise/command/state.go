@@ -12,6 +12,8 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
+	"reprise/services/internal/jsondoc"
 )
 
 func (r *runner) state() *cli.Command {
@@ -116,7 +118,7 @@ func (r *runner) stateGet(c *cli.Context) error {
 		return err
 	}
 	if c.Bool("plain") {
-		r.printf("%s\n", shownJSON(doc))
+		r.printf("%s\n", jsondoc.Shown(doc))
 		return nil
 	}
 	r.section("State")
@@ -126,30 +128,30 @@ func (r *runner) stateGet(c *cli.Context) error {
 }
 
 func (r *runner) showKeyed(of keyed, more ...[]string) {
-	t := table{}
-	t.add("Service", visible(of.service))
-	t.add("Key", visible(of.key))
+	t := grid.Table{}
+	t.Add("Service", visible(of.service))
+	t.Add("Key", visible(of.key))
 	for _, row := range more {
-		t.add(row...)
+		t.Add(row...)
 	}
-	r.printf("%s\n", t.draw(r.style))
+	r.printf("%s\n", t.Draw(r.style))
 }
 
 func (r *runner) showState(doc map[string]any) {
-	t := table{header: []string{"KEY", "VALUE"}}
+	t := grid.Table{Header: []string{"KEY", "VALUE"}}
 	for _, key := range slices.Sorted(maps.Keys(doc)) {
-		t.add(visible(key), indented(doc[key]))
+		t.Add(visible(key), jsondoc.Indented(doc[key]))
 	}
-	r.printf("%s\n", t.draw(r.style))
+	r.printf("%s\n", t.Draw(r.style))
 }
 
 func (r *runner) stateEdit(c *cli.Context) error {
 	return r.changeState(c, "State Update", func(doc map[string]any) (any, error) {
-		text, err := r.edit(c.Context, "state.json", indented(doc)+"\n")
+		text, err := r.edit(c.Context, "state.json", jsondoc.Indented(doc)+"\n")
 		if err != nil {
 			return nil, err
 		}
-		changed, err := parseJSON([]byte(text))
+		changed, err := jsondoc.Parse([]byte(text))
 		if err != nil {
 			return nil, fmt.Errorf("the edited text is no JSON: %w", err)
 		}
@@ -161,11 +163,11 @@ func (r *runner) statePatch(c *cli.Context) error {
 	if !c.IsSet("patch") {
 		return argv.Usagef("the following required arguments were not provided:\n  --patch <PATCH>")
 	}
-	steps, err := parsePatch(c.String("patch"))
+	steps, err := jsondoc.ParsePatch(c.String("patch"))
 	if err != nil {
 		return err
 	}
-	return r.changeState(c, "Patch State", func(doc map[string]any) (any, error) { return applyPatch(doc, steps) })
+	return r.changeState(c, "Patch State", func(doc map[string]any) (any, error) { return jsondoc.Apply(doc, steps) })
 }
 
 // changeState replaces the state of a key by what change makes of it.
@@ -257,11 +259,11 @@ func (r *runner) stateClear(c *cli.Context) error {
 		return errors.New("no state found")
 	}
 	keys := slices.Sorted(maps.Keys(found))
-	t := table{header: []string{"SERVICE/KEY", "STATE"}}
+	t := grid.Table{Header: []string{"SERVICE/KEY", "STATE"}}
 	for _, k := range keys[:min(len(keys), shownMax)] {
-		t.add(visible(service+"/"+k), visible("["+strings.Join(slices.Sorted(maps.Keys(found[k])), ", ")+"]"))
+		t.Add(visible(service+"/"+k), visible("["+strings.Join(slices.Sorted(maps.Keys(found[k])), ", ")+"]"))
 	}
-	r.printf("%s\n", t.draw(r.style))
+	r.printf("%s\n", t.Draw(r.style))
 	if len(keys) > shownMax {
 		r.printf(" ... and %d more keys\n", len(keys)-shownMax)
 	}

@@ -11,6 +11,8 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+
+	"reprise/services/internal/jsondoc"
 )
 
 // mutation is the request that replaces the state of a key.
@@ -68,7 +70,7 @@ func document(state map[string][]byte, asBytes bool) (map[string]any, error) {
 			doc[name] = base64.StdEncoding.EncodeToString(state[name])
 			continue
 		}
-		v, err := parseJSON(state[name])
+		v, err := jsondoc.Parse(state[name])
 		if err != nil {
 			return nil, hint(fmt.Errorf("the value of %s is no JSON: %w", name, err), "--binary shows the bytes in base64.")
 		}
@@ -82,8 +84,8 @@ func values(doc map[string]any, before map[string][]byte, asBytes bool) (map[str
 	out := make(map[string][]byte, len(doc))
 	for name, v := range doc {
 		if !asBytes {
-			out[name] = exactJSON(v)
-			if old, err := parseJSON(before[name]); err == nil && bytes.Equal(exactJSON(old), out[name]) {
+			out[name] = jsondoc.Exact(v)
+			if old, err := jsondoc.Parse(before[name]); err == nil && bytes.Equal(jsondoc.Exact(old), out[name]) {
 				out[name] = before[name]
 			}
 			continue

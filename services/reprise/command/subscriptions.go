@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"reprise/services/internal/argv"
+	"reprise/services/internal/grid"
 )
 
 type (
@@ -88,11 +89,11 @@ func (r *runner) subscriptionsList(c *cli.Context) error {
 			return nil
 		}
 		slices.SortFunc(all.Subscriptions, func(a, b subscriptionModel) int { return strings.Compare(a.ID, b.ID) })
-		t := table{header: []string{"ID", "SOURCE", "SINK", "OPTIONS"}}
+		t := grid.Table{Header: []string{"ID", "SOURCE", "SINK", "OPTIONS"}}
 		for _, m := range all.Subscriptions {
-			t.add(m.ID, visible(m.Source), visible(m.Sink), fmt.Sprint(len(m.Options)))
+			t.Add(m.ID, visible(m.Source), visible(m.Sink), fmt.Sprint(len(m.Options)))
 		}
-		r.printf("%s", t.draw(r.style))
+		r.printf("%s", t.Draw(r.style))
 		return nil
 	})
 }
@@ -157,14 +158,14 @@ func (r *runner) subscriptionCreate(c *cli.Context) error {
 	if err := r.connect(c); err != nil {
 		return err
 	}
-	t := table{}
-	t.add("Source:", visible(q.Source))
-	t.add("Sink:", visible(q.Sink))
-	r.printf("%s", t.draw(compact))
+	t := grid.Table{}
+	t.Add("Source:", visible(q.Source))
+	t.Add("Sink:", visible(q.Sink))
+	r.printf("%s", t.Draw(grid.Compact))
 	if len(q.Options) == 0 {
 		r.printf("Options: (none)\n")
 	} else {
-		r.printf("Options:\n%s", keyValues(q.Options).draw(r.style))
+		r.printf("Options:\n%s", keyValues(q.Options).Draw(r.style))
 	}
 	if err := r.confirm("Create this subscription?"); err != nil {
 		return err
@@ -183,11 +184,11 @@ func (r *runner) subscription(ctx context.Context, id string) (m subscriptionMod
 	return m, hint(err, "'reprise subscriptions list' shows the subscriptions.")
 }
 
-func (m subscriptionModel) summary() table {
-	t := table{}
-	t.add("ID:", m.ID)
-	t.add("Source:", visible(m.Source))
-	t.add("Sink:", visible(m.Sink))
+func (m subscriptionModel) summary() grid.Table {
+	t := grid.Table{}
+	t.Add("ID:", m.ID)
+	t.Add("Source:", visible(m.Source))
+	t.Add("Sink:", visible(m.Sink))
 	return t
 }
 
@@ -209,9 +210,9 @@ func (r *runner) subscriptionDescribe(c *cli.Context) error {
 		}
 		t := m.summary()
 		r.section("Subscription")
-		r.printf("%s\n", t.draw(compact))
+		r.printf("%s\n", t.Draw(grid.Compact))
 		r.section("Options")
-		r.printf("%s", keyValues(m.Options).draw(r.style))
+		r.printf("%s", keyValues(m.Options).Draw(r.style))
 		return nil
 	})
 }
@@ -229,7 +230,7 @@ func (r *runner) subscriptionDelete(c *cli.Context) error {
 		return err
 	}
 	t := m.summary()
-	r.printf("%s", t.draw(compact))
+	r.printf("%s", t.Draw(grid.Compact))
 	if err := r.confirm("Delete subscription " + m.ID + "?"); err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 	"runtime"
 
 	"github.com/urfave/cli/v2"
+
+	"reprise/services/internal/grid"
 )
 
 func (r *runner) whoami() *cli.Command {
@@ -18,15 +20,15 @@ func (r *runner) whoami() *cli.Command {
 			if err := r.offline(c); err != nil {
 				return err
 			}
-			t := table{}
-			t.add("Version:", version)
-			t.add("Built for:", runtime.GOOS+"/"+runtime.GOARCH+" by "+runtime.Version())
-			t.add("Environment:", r.settings.Environment+" (from "+r.settings.Source+")")
-			t.add("Configuration:", r.settings.File+exists(r.settings.File))
-			t.add("Variables:", ".env"+exists(".env"))
-			t.add("Admin URL:", r.settings.Admin)
-			t.add("Ingress URL:", r.settings.Ingress)
-			r.printf("Reprise\n%s", t.draw(compact))
+			t := grid.Table{}
+			t.Add("Version:", version)
+			t.Add("Built for:", runtime.GOOS+"/"+runtime.GOARCH+" by "+runtime.Version())
+			t.Add("Environment:", r.settings.Environment+" (from "+r.settings.Source+")")
+			t.Add("Configuration:", r.settings.File+exists(r.settings.File))
+			t.Add("Variables:", ".env"+exists(".env"))
+			t.Add("Admin URL:", r.settings.Admin)
+			t.Add("Ingress URL:", r.settings.Ingress)
+			r.printf("Reprise\n%s", t.Draw(grid.Compact))
 			return r.serverState(c)
 		},
 	}

@@ -1,38 +1,44 @@
-package command
+package grid
 
 import (
+	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"reprise/services/internal/argv"
 )
 
-// tableStyle is how tables are drawn.
-type tableStyle uint8
+// Style is how tables are drawn.
+type Style uint8
 
+// The styles.
 const (
-	compact tableStyle = iota
-	borders
+	Compact Style = iota
+	Borders
 )
 
-func parseTableStyle(s string) (tableStyle, error) {
+// ParseStyle reads the value of --table-style.
+func ParseStyle(s string) (Style, error) {
 	switch s {
 	case "compact":
-		return compact, nil
+		return Compact, nil
 	case "borders":
-		return borders, nil
+		return Borders, nil
 	}
 	return 0, argv.Usagef("invalid value '%s' for '--table-style': compact or borders", s)
 }
 
-// timeFormat is how times are shown.
-type timeFormat string
+// TimeFormat is how times are shown.
+type TimeFormat string
 
-const humanTime timeFormat = "Mon 02 Jan 2006 15:04:05 -07:00"
+const humanTime TimeFormat = "Mon 02 Jan 2006 15:04:05 -07:00"
 
-func (f timeFormat) human() bool { return f == humanTime }
+// Human tells whether people read it.
+func (f TimeFormat) Human() bool { return f == humanTime }
 
-func parseTimeFormat(s string) (timeFormat, error) {
+// ParseTimeFormat reads the value of --time-format.
+func ParseTimeFormat(s string) (TimeFormat, error) {
 	switch s {
 	case "human":
 		return humanTime, nil
@@ -44,8 +50,8 @@ func parseTimeFormat(s string) (timeFormat, error) {
 	return "", argv.Usagef("invalid value '%s' for '--time-format': human, iso8601 or rfc2822", s)
 }
 
-// show turns an RFC 3339 time into the user's form; what is none is shown as it is.
-func (f timeFormat) show(text string) string {
+// Show turns an RFC 3339 time into the user's form; what is none is shown as it is.
+func (f TimeFormat) Show(text string) string {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
 		return text
@@ -53,19 +59,20 @@ func (f timeFormat) show(text string) string {
 	return t.UTC().Format(string(f))
 }
 
-// table is a header and rows; a cell may have several lines.
-type table struct {
-	header []string
-	rows   [][]string
+// Table is a header and rows; a cell may have several lines.
+type Table struct {
+	Header []string // none: there is no such row
+	Rows   [][]string
 }
 
-func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+// Add adds a row.
+func (t *Table) Add(cells ...string) { t.Rows = append(t.Rows, cells) }
 
-// draw lays the table out: columns as wide as their widest cell, a space on either side.
-func (t *table) draw(style tableStyle) string {
-	all := t.rows
-	if len(t.header) > 0 {
-		all = append([][]string{t.header}, t.rows...)
+// Draw lays the table out: columns as wide as their widest cell, a space on either side.
+func (t *Table) Draw(style Style) string {
+	all := t.Rows
+	if len(t.Header) > 0 {
+		all = append([][]string{t.Header}, t.Rows...)
 	}
 	var widths []int
 	for _, row := range all {
@@ -79,26 +86,26 @@ func (t *table) draw(style tableStyle) string {
 		}
 	}
 	var b strings.Builder
-	if style == borders {
+	if style == Borders {
 		b.WriteString(rule(widths, '╭', '─', '┬', '╮'))
 	}
 	for i, row := range all {
 		drawRow(&b, row, widths, style)
 		switch {
-		case style != borders:
-		case i == 0 && len(t.header) > 0:
+		case style != Borders:
+		case i == 0 && len(t.Header) > 0:
 			b.WriteString(rule(widths, '╞', '═', '╪', '╡'))
 		case i+1 < len(all):
 			b.WriteString(rule(widths, '├', '╌', '┼', '┤'))
 		}
 	}
-	if style == borders {
+	if style == Borders {
 		b.WriteString(rule(widths, '╰', '─', '┴', '╯'))
 	}
 	return b.String()
 }
 
-func drawRow(b *strings.Builder, row []string, widths []int, style tableStyle) {
+func drawRow(b *strings.Builder, row []string, widths []int, style Style) {
 	height := 1
 	lines := make([][]string, len(widths))
 	for i, cell := range row {
@@ -112,14 +119,14 @@ func drawRow(b *strings.Builder, row []string, widths []int, style tableStyle) {
 				cell = lines[i][y]
 			}
 			switch {
-			case style == borders && i == 0:
+			case style == Borders && i == 0:
 				b.WriteString("│")
-			case style == borders:
+			case style == Borders:
 				b.WriteString("┆")
 			}
 			b.WriteString(" " + cell + strings.Repeat(" ", width-columns(cell)) + " ")
 		}
-		if style == borders {
+		if style == Borders {
 			b.WriteString("│")
 		}
 		b.WriteByte('\n')
@@ -141,3 +148,8 @@ func rule(widths []int, left, fill, cross, right rune) string {
 	b.WriteByte('\n')
 	return b.String()
 }
+
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*[A-Za-z]")
+
+// columns is how wide a line is on the screen.
+func columns(line string) int { return utf8.RuneCountInString(escapes.ReplaceAllString(line, "")) }

@@ -1,4 +1,4 @@
-package command
+package jsondoc
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// parseJSON reads one JSON value; numbers stay as they are written.
-func parseJSON(b []byte) (v any, err error) {
+// Parse reads one JSON value; numbers stay as they are written.
+func Parse(b []byte) (v any, err error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
 	if err := d.Decode(&v); err != nil {
@@ -28,11 +28,11 @@ func parseJSON(b []byte) (v any, err error) {
 	return v, nil
 }
 
-// shownJSON is a value that parseJSON read, to be looked at: keys sorted, numbers and texts in one form.
-func shownJSON(v any) []byte { return appendTree(nil, v, appendNumber) }
+// Shown is a value that Parse read, to be looked at: keys sorted, numbers and texts in one form.
+func Shown(v any) []byte { return appendTree(nil, v, appendNumber) }
 
-// exactJSON is a value to be kept: numbers with all their digits.
-func exactJSON(v any) []byte {
+// Exact is a value to be kept: numbers with all their digits.
+func Exact(v any) []byte {
 	return appendTree(nil, v, func(b []byte, n json.Number) []byte { return append(b, n...) })
 }
 
@@ -44,7 +44,7 @@ func appendTree(b []byte, v any, number func([]byte, json.Number) []byte) []byte
 			if i > 0 {
 				b = append(b, ',')
 			}
-			b = appendTree(append(appendString(b, key), ':'), v[key], number)
+			b = appendTree(append(AppendString(b, key), ':'), v[key], number)
 		}
 		return append(b, '}')
 	case []any:
@@ -59,7 +59,7 @@ func appendTree(b []byte, v any, number func([]byte, json.Number) []byte) []byte
 	case json.Number:
 		return number(b, v)
 	case string:
-		return appendString(b, v)
+		return AppendString(b, v)
 	case bool:
 		return strconv.AppendBool(b, v)
 	default:
@@ -80,21 +80,21 @@ func appendNumber(b []byte, n json.Number) []byte {
 	if err != nil || math.IsInf(v, 0) {
 		return append(b, text...) // too large for a double
 	}
-	number := string(appendFloat(nil, v, tableFloats))
+	number := string(AppendFloat(nil, v, TableFloats))
 	if mantissa, exponent, ok := strings.Cut(number, "e"); ok && !strings.HasPrefix(exponent, "-") {
 		number = mantissa + "e+" + exponent
 	}
 	return append(b, number...)
 }
 
-// indented is a value over several lines.
-func indented(v any) string {
+// Indented is a value over several lines.
+func Indented(v any) string {
 	var out bytes.Buffer
-	if err := json.Indent(&out, shownJSON(v), "", "  "); err != nil {
-		return string(shownJSON(v))
+	if err := json.Indent(&out, Shown(v), "", "  "); err != nil {
+		return string(Shown(v))
 	}
 	return out.String()
 }
 
-// sameValue tells whether two values are the same but for the order of keys.
-func sameValue(a, b any) bool { return bytes.Equal(shownJSON(a), shownJSON(b)) }
+// same tells whether two values are the same but for the order of keys.
+func same(a, b any) bool { return bytes.Equal(Shown(a), Shown(b)) }

@@ -1,4 +1,4 @@
-package command
+package completion
 
 import (
 	"fmt"
@@ -27,6 +27,11 @@ func quoteEach(list []string, quote func(string) string) []string {
 	return out
 }
 
+// program puts the name of the program in.
+func program(places []place, text string) string {
+	return strings.ReplaceAll(text, "PROGRAM", places[0].path)
+}
+
 func double(s string) string { return `"` + s + `"` }
 
 // single quotes a text for shells that double a quote inside one.
@@ -34,8 +39,8 @@ func single(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "
 
 func bashScript(places []place) string {
 	var b strings.Builder
-	b.WriteString("# Completions of reprise for bash.\n_reprise() {\n    local cur=\"${COMP_WORDS[COMP_CWORD]}\" at=\"reprise\" i\n" +
-		"    for ((i = 1; i < COMP_CWORD; i++)); do\n        case \"$at ${COMP_WORDS[i]}\" in\n")
+	b.WriteString(program(places, "# Completions of PROGRAM for bash.\n_PROGRAM() {\n    local cur=\"${COMP_WORDS[COMP_CWORD]}\" at=\"PROGRAM\" i\n"+
+		"    for ((i = 1; i < COMP_CWORD; i++)); do\n        case \"$at ${COMP_WORDS[i]}\" in\n"))
 	b.WriteString(steps(places, func(from []string, to string) string {
 		return fmt.Sprintf("            %s) at=\"%s\" ;;\n", strings.Join(quoteEach(from, double), "|"), to)
 	}))
@@ -47,15 +52,15 @@ func bashScript(places []place) string {
 		}
 		fmt.Fprintf(&b, "        \"%s\") COMPREPLY=($(compgen -W \"%s\" -- \"$cur\")) ;;\n", p.path, strings.Join(words, " "))
 	}
-	b.WriteString("    esac\n}\ncomplete -o default -F _reprise reprise\n")
+	b.WriteString(program(places, "    esac\n}\ncomplete -o default -F _PROGRAM PROGRAM\n"))
 	return b.String()
 }
 
 func zshScript(places []place) string {
 	quote := func(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 	var b strings.Builder
-	b.WriteString("#compdef reprise\n# Completions of reprise for zsh.\n_reprise() {\n    local at=reprise i\n    local -a found\n" +
-		"    for ((i = 2; i < CURRENT; i++)); do\n        case \"$at $words[i]\" in\n")
+	b.WriteString(program(places, "#compdef PROGRAM\n# Completions of PROGRAM for zsh.\n_PROGRAM() {\n    local at=PROGRAM i\n    local -a found\n"+
+		"    for ((i = 2; i < CURRENT; i++)); do\n        case \"$at $words[i]\" in\n"))
 	b.WriteString(steps(places, func(from []string, to string) string {
 		return fmt.Sprintf("            (%s) at=\"%s\" ;;\n", strings.Join(quoteEach(from, double), "|"), to)
 	}))
@@ -67,28 +72,28 @@ func zshScript(places []place) string {
 		}
 		b.WriteString("        ) ;;\n")
 	}
-	b.WriteString("    esac\n    _describe reprise found || _files\n}\n_reprise \"$@\"\n")
+	b.WriteString(program(places, "    esac\n    _describe PROGRAM found || _files\n}\n_PROGRAM \"$@\"\n"))
 	return b.String()
 }
 
 func fishScript(places []place) string {
 	quote := func(s string) string { return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'" }
 	var b strings.Builder
-	b.WriteString("# Completions of reprise for fish.\nfunction __reprise_at\n    set -l at reprise\n    for word in (commandline -opc)[2..]\n        switch \"$at $word\"\n")
+	b.WriteString(program(places, "# Completions of PROGRAM for fish.\nfunction __PROGRAM_at\n    set -l at PROGRAM\n    for word in (commandline -opc)[2..]\n        switch \"$at $word\"\n"))
 	b.WriteString(steps(places, func(from []string, to string) string {
 		return fmt.Sprintf("            case %s\n                set at \"%s\"\n", strings.Join(quoteEach(from, double), " "), to)
 	}))
 	b.WriteString("        end\n    end\n    test \"$at\" = \"$argv[1]\"\nend\n")
 	for _, p := range places {
 		for _, w := range p.next {
-			fmt.Fprintf(&b, "complete -c reprise -f -n '__reprise_at \"%s\"' -a %s -d %s\n", p.path, w.names[0], quote(w.usage))
+			fmt.Fprintf(&b, program(places, "complete -c PROGRAM -f -n '__PROGRAM_at \"%s\"' -a %s -d %s\n"), p.path, w.names[0], quote(w.usage))
 		}
 		for _, w := range p.flags {
-			when := fmt.Sprintf(" -n '__reprise_at \"%s\"'", p.path)
+			when := fmt.Sprintf(program(places, " -n '__PROGRAM_at \"%s\"'"), p.path)
 			if p.path == places[0].path {
 				when = "" // anywhere
 			}
-			line := "complete -c reprise" + when
+			line := program(places, "complete -c PROGRAM") + when
 			for _, n := range w.names {
 				if long, ok := strings.CutPrefix(n, "--"); ok {
 					line += " -l " + long
@@ -104,10 +109,10 @@ func fishScript(places []place) string {
 
 func powershellScript(places []place) string {
 	var b strings.Builder
-	b.WriteString("# Completions of reprise for PowerShell.\nRegister-ArgumentCompleter -Native -CommandName 'reprise' -ScriptBlock {\n" +
-		"    param($wordToComplete, $commandAst, $cursorPosition)\n    $at = 'reprise'\n" +
-		"    foreach ($element in @($commandAst.CommandElements | Select-Object -Skip 1)) {\n" +
-		"        if ($element.Extent.EndOffset -ge $cursorPosition) { break }\n        switch (\"$at $element\") {\n")
+	b.WriteString(program(places, "# Completions of PROGRAM for PowerShell.\nRegister-ArgumentCompleter -Native -CommandName 'PROGRAM' -ScriptBlock {\n"+
+		"    param($wordToComplete, $commandAst, $cursorPosition)\n    $at = 'PROGRAM'\n"+
+		"    foreach ($element in @($commandAst.CommandElements | Select-Object -Skip 1)) {\n"+
+		"        if ($element.Extent.EndOffset -ge $cursorPosition) { break }\n        switch (\"$at $element\") {\n"))
 	b.WriteString(steps(places, func(from []string, to string) string {
 		return fmt.Sprintf("            { $_ -in %s } { $at = %s; break }\n", strings.Join(quoteEach(from, single), ", "), single(to))
 	}))
@@ -129,7 +134,7 @@ func powershellScript(places []place) string {
 
 func elvishScript(places []place) string {
 	var b strings.Builder
-	b.WriteString("# Completions of reprise for elvish.\nvar reached = [\n")
+	b.WriteString(program(places, "# Completions of PROGRAM for elvish.\nvar reached = [\n"))
 	b.WriteString(steps(places, func(from []string, to string) string {
 		line := ""
 		for _, f := range from {
@@ -145,8 +150,8 @@ func elvishScript(places []place) string {
 		}
 		fmt.Fprintf(&b, "    &%s=[%s]\n", single(p.path), strings.Join(words, " "))
 	}
-	b.WriteString("]\nset edit:completion:arg-completer[reprise] = {|@words|\n    var at = reprise\n    for word $words[1..-1] {\n" +
-		"        if (has-key $reached $at' '$word) {\n            set at = $reached[$at' '$word]\n        }\n    }\n" +
-		"    for entry $offered[$at] {\n        edit:complex-candidate $entry[0] &display=$entry[0]'  '$entry[1]\n    }\n}\n")
+	b.WriteString(program(places, "]\nset edit:completion:arg-completer[PROGRAM] = {|@words|\n    var at = PROGRAM\n    for word $words[1..-1] {\n"+
+		"        if (has-key $reached $at' '$word) {\n            set at = $reached[$at' '$word]\n        }\n    }\n"+
+		"    for entry $offered[$at] {\n        edit:complex-candidate $entry[0] &display=$entry[0]'  '$entry[1]\n    }\n}\n"))
 	return b.String()
 }

@@ -1,8 +1,8 @@
-package command
+package completion
 
 import (
-	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,13 +15,13 @@ import (
 
 // shells are those that a script can be made for.
 var shells = map[string]shell{
-	"bash": {bashScript, ".local/share/bash-completion/completions/reprise", ""},
-	"elvish": {elvishScript, ".config/elvish/lib/reprise-completions.elv",
-		"Add this line to ~/.config/elvish/rc.elv: use reprise-completions"},
-	"fish": {fishScript, ".config/fish/completions/reprise.fish", ""},
-	"powershell": {powershellScript, ".config/powershell/reprise-completions.ps1",
-		"Add this line to your profile: . ~/.config/powershell/reprise-completions.ps1"},
-	"zsh": {zshScript, ".zfunc/_reprise",
+	"bash": {bashScript, ".local/share/bash-completion/completions/PROGRAM", ""},
+	"elvish": {elvishScript, ".config/elvish/lib/PROGRAM-completions.elv",
+		"Add this line to ~/.config/elvish/rc.elv: use PROGRAM-completions"},
+	"fish": {fishScript, ".config/fish/completions/PROGRAM.fish", ""},
+	"powershell": {powershellScript, ".config/powershell/PROGRAM-completions.ps1",
+		"Add this line to your profile: . ~/.config/powershell/PROGRAM-completions.ps1"},
+	"zsh": {zshScript, ".zfunc/_PROGRAM",
 		"Add these lines to ~/.zshrc, unless they are there: fpath=(~/.zfunc $fpath); autoload -Uz compinit; compinit"},
 }
 
@@ -44,24 +44,37 @@ type word struct {
 	usage string
 }
 
-func (r *runner) completions() *cli.Command {
+// User is whose shell it is.
+type User struct {
+	Out    io.Writer
+	Lookup func(name string) string // environment variables
+}
+
+// Command is the command of a program that makes scripts and puts them in place. begin is called first.
+func Command(begin func(*cli.Context) (User, error)) *cli.Command {
+	with := func(do func(User, *cli.Context) error) cli.ActionFunc {
+		return func(c *cli.Context) error {
+			u, err := begin(c)
+			if err != nil {
+				return err
+			}
+			return do(u, c)
+		}
+	}
 	return &cli.Command{
 		Name: "completions", Usage: "let a shell complete the command line",
 		Subcommands: []*cli.Command{
-			{Name: "generate", Usage: "print the script for a shell", ArgsUsage: "[bash|elvish|fish|powershell|zsh]", Action: r.completionsGenerate},
-			{Name: "install", Usage: "put the script where a shell looks for it", ArgsUsage: "[bash|elvish|fish|powershell|zsh]", Action: r.completionsInstall},
+			{Name: "generate", Usage: "print the script for a shell", ArgsUsage: "[bash|elvish|fish|powershell|zsh]", Action: with(User.generate)},
+			{Name: "install", Usage: "put the script where a shell looks for it", ArgsUsage: "[bash|elvish|fish|powershell|zsh]", Action: with(User.install)},
 		},
 	}
 }
 
 // shell is the one that an argument names, else the user's.
-func (r *runner) shell(c *cli.Context) (shell, string, error) {
-	if err := r.begin(c); err != nil {
-		return shell{}, "", err
-	}
+func (u User) shell(c *cli.Context) (shell, string, error) {
 	name := c.Args().First()
 	if name == "" {
-		name = filepath.Base(r.vars.get("SHELL"))
+		name = filepath.Base(u.Lookup("SHELL"))
 	}
 	s, ok := shells[name]
 	if !ok || c.NArg() > 1 {
@@ -70,37 +83,38 @@ func (r *runner) shell(c *cli.Context) (shell, string, error) {
 	return s, name, nil
 }
 
-func (r *runner) completionsGenerate(c *cli.Context) error {
-	s, _, err := r.shell(c)
+func (u User) generate(c *cli.Context) error {
+	s, _, err := u.shell(c)
 	if err != nil {
 		return err
 	}
-	r.printf("%s", s.script(placesOf(c.App)))
-	return nil
+	_, err = io.WriteString(u.Out, s.script(placesOf(c.App)))
+	return err
 }
 
-func (r *runner) completionsInstall(c *cli.Context) error {
-	s, name, err := r.shell(c)
+func (u User) install(c *cli.Context) error {
+	s, name, err := u.shell(c)
 	if err != nil {
 		return err
 	}
-	home := r.vars.get("HOME")
+	places := placesOf(c.App)
+	home := u.Lookup("HOME")
 	if home == "" {
-		return errors.New("no place for the script: set HOME, or use 'reprise completions generate'")
+		return fmt.Errorf("no place for the script: set HOME, or use '%s completions generate'", c.App.Name)
 	}
-	file := filepath.Join(home, s.file)
+	file := filepath.Join(home, program(places, s.file))
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil { //nolint:gosec // as shells make it
 		return fmt.Errorf("completions: %w", err)
 	}
-	if err := os.WriteFile(file, []byte(s.script(placesOf(c.App))), 0o644); err != nil { //nolint:gosec // nothing secret
+	if err := os.WriteFile(file, []byte(s.script(places)), 0o644); err != nil { //nolint:gosec // nothing secret
 		return fmt.Errorf("completions: %w", err)
 	}
-	r.ok("%s completions installed to: %s", name, file)
+	text := fmt.Sprintf("[OK]: %s completions installed to: %s\n", name, file)
 	if s.hint != "" {
-		r.printf("%s\n", s.hint)
+		text += program(places, s.hint) + "\n"
 	}
-	r.printf("A shell that already runs must be started again.\n")
-	return nil
+	_, err = io.WriteString(u.Out, text+"A shell that already runs must be started again.\n")
+	return err
 }
 
 // placesOf walks the tree of commands.

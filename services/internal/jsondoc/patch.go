@@ -1,4 +1,4 @@
-package command
+package jsondoc
 
 import (
 	"encoding/json"
@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// patchStep is a step of a JSON patch (RFC 6902).
-type patchStep struct {
+// Step is a step of a JSON patch (RFC 6902).
+type Step struct {
 	Op    string           `json:"op"`
 	Path  *string          `json:"path"`
 	From  *string          `json:"from"`
 	Value *json.RawMessage `json:"value"`
 }
 
-// parsePatch reads a JSON patch.
-func parsePatch(text string) (steps []patchStep, err error) {
+// ParsePatch reads a JSON patch.
+func ParsePatch(text string) (steps []Step, err error) {
 	if err := json.Unmarshal([]byte(text), &steps); err != nil {
 		return nil, fmt.Errorf("the JSON patch cannot be read: %w", err)
 	}
@@ -35,8 +35,8 @@ func parsePatch(text string) (steps []patchStep, err error) {
 	return steps, nil
 }
 
-// applyPatch returns what the steps make of a document, which may be changed. On an error nothing is meant to be used.
-func applyPatch(doc any, steps []patchStep) (any, error) {
+// Apply returns what the steps make of a document, which may be changed. On an error nothing is meant to be used.
+func Apply(doc any, steps []Step) (any, error) {
 	for i, s := range steps {
 		var err error
 		if doc, err = s.apply(doc); err != nil {
@@ -48,14 +48,14 @@ func applyPatch(doc any, steps []patchStep) (any, error) {
 
 var errNoPath = errors.New("there is no such path")
 
-func (s patchStep) apply(doc any) (any, error) {
+func (s Step) apply(doc any) (any, error) {
 	path, err := pointer(*s.Path)
 	if err != nil {
 		return nil, err
 	}
 	var value any
 	if s.Value != nil {
-		if value, err = parseJSON(*s.Value); err != nil {
+		if value, err = Parse(*s.Value); err != nil {
 			return nil, err
 		}
 	}
@@ -77,8 +77,8 @@ func (s patchStep) apply(doc any) (any, error) {
 		return put(doc, path, value)
 	case "test":
 		got, err := lookAt(doc, path)
-		if err == nil && !sameValue(got, value) {
-			err = fmt.Errorf("the value is %s", shownJSON(got))
+		if err == nil && !same(got, value) {
+			err = fmt.Errorf("the value is %s", Shown(got))
 		}
 		return doc, err
 	case "move", "copy":
@@ -89,7 +89,7 @@ func (s patchStep) apply(doc any) (any, error) {
 }
 
 // transfer moves or copies.
-func (s patchStep) transfer(doc any, path []string) (any, error) {
+func (s Step) transfer(doc any, path []string) (any, error) {
 	from, err := pointer(*s.From)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func (s patchStep) transfer(doc any, path []string) (any, error) {
 		if doc, err = drop(doc, from); err != nil {
 			return nil, err
 		}
-	} else if value, err = parseJSON(exactJSON(value)); err != nil { // a copy of its own
+	} else if value, err = Parse(Exact(value)); err != nil { // a copy of its own
 		return nil, err
 	}
 	return put(doc, path, value)

@@ -1,0 +1,2 @@
+// Package completion makes the scripts with which shells complete the command lines.
+package completion

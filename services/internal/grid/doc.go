@@ -1,0 +1,2 @@
+// Package grid draws the tables of the command lines.
+package grid
