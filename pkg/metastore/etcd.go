@@ -30,6 +30,8 @@ const releaseTimeout = 200 * time.Millisecond
 
 // holdTry bounds one question at the begin of a hold: a member that hangs never answers, the next one asked does.
 const holdTry = 500 * time.Millisecond
+// memberTimeout bounds a question to one member.
+const memberTimeout = time.Second
 
 // Etcd is a KV in an etcd cluster.
 type Etcd struct {
@@ -96,9 +98,12 @@ func (e *Etcd) Txn(ctx context.Context, conds []Cond, writes []Write) (bool, int
 	}
 	cmps := make([]clientv3.Cmp, len(conds))
 	for i, c := range conds {
-		if c.Value != nil {
+		switch {
+		case c.Prefix:
+			cmps[i] = clientv3.Compare(clientv3.ModRevision(c.Key).WithPrefix(), "<", c.Modified+1)
+		case c.Value != nil:
 			cmps[i] = clientv3.Compare(clientv3.Value(c.Key), "=", string(c.Value))
-		} else {
+		default:
 			cmps[i] = clientv3.Compare(clientv3.ModRevision(c.Key), "=", c.Modified)
 		}
 	}
@@ -209,6 +214,51 @@ func (e *Etcd) Hold(ctx context.Context, key string, value []byte, ttl time.Dura
 		continue
 	}
 	return holdErr(ctx, key, errors.New("lease lost"))
+}
+
+// Member is a member of an etcd cluster.
+type Member struct {
+	ID         uint64
+	Name       string
+	ClientURLs []string
+	Learner    bool
+	Err        error  // why it does not tell what follows
+	Version    string // of etcd
+	Leader     uint64 // member that leads; 0: none
+	Term       uint64
+	Applied    uint64
+	Committed  uint64
+	DBBytes    int64
+}
+
+// Members asks each member how it stands.
+func (e *Etcd) Members(ctx context.Context) ([]Member, error) {
+	all, err := e.client.MemberList(ctx)
+	if err != nil {
+		return nil, errs.Newf(errs.Unavailable, "list the metadata members: %w", err)
+	}
+	out := make([]Member, len(all.Members))
+	for i, m := range all.Members {
+		out[i] = Member{ID: m.ID, Name: m.Name, ClientURLs: m.ClientURLs, Learner: m.IsLearner}
+		e.ask(ctx, &out[i])
+	}
+	return out, nil
+}
+
+// ask fills in what a member tells. The client of a member without URLs is in its process.
+func (e *Etcd) ask(ctx context.Context, m *Member) {
+	url := ""
+	if len(m.ClientURLs) > 0 {
+		url = m.ClientURLs[0]
+	}
+	ctx, cancel := context.WithTimeout(ctx, memberTimeout)
+	defer cancel()
+	st, err := e.client.Status(ctx, url)
+	if err != nil {
+		m.Err = err
+		return
+	}
+	m.Version, m.Leader, m.Term, m.Applied, m.Committed, m.DBBytes = st.Version, st.Leader, st.RaftTerm, st.RaftAppliedIndex, st.RaftIndex, st.DbSize
 }
 
 func holdErr(ctx context.Context, key string, err error) error {

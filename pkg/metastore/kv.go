@@ -44,11 +44,13 @@ type Item struct {
 }
 
 // Cond holds if the key was last written at revision Modified (0: the key does not exist) or, with a
-// Value, if it has that value.
+// Value, if it has that value; with Prefix, if no key that begins with Key was written after Modified. Keys that
+// were deleted since do not show.
 type Cond struct {
 	Key      string
 	Modified int64
 	Value    []byte
+	Prefix   bool
 }
 
 // Write puts or deletes a key.

@@ -24,6 +24,7 @@ import (
 type Snapshot struct {
 	Cluster    *storedv1.Cluster // nil until provisioned
 	Nodes      []*storedv1.Node  // by id
+	NodesSince int64             // revision that wrote the newest of them
 	Partitions uint32
 	Epochs     []*storedv1.Epoch // one per partition; one without replicas is nobody's yet
 	Registry   *schema.Registry
@@ -252,6 +253,7 @@ func (s *Snapshot) fill(l *loaded) error {
 				return err
 			}
 			s.Nodes = append(s.Nodes, n)
+			s.NodesSince = max(s.NodesSince, it.Modified)
 		case strings.HasPrefix(key, l.keys.epochs()):
 			p, ok := number(key, l.keys.epochs(), 16)
 			if !ok || p >= uint64(len(s.Epochs)) {

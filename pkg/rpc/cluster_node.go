@@ -30,6 +30,7 @@ type NodeStatus struct {
 	me       id.GenerationalNode
 	status   clusterv1.NodeStatus
 	metadata func() []string
+	nodes    func() []*storedv1.Node
 }
 
 // NewNodeStatus returns the status of a process that starts.
@@ -37,6 +38,7 @@ func NewNodeStatus(cfg *config.Config, roles []string, version string, h host.Ho
 	return &NodeStatus{
 		name: cfg.ClusterName, node: cfg.NodeName, version: version, roles: roles, clock: h.Clock, started: h.Clock.Now(),
 		status: clusterv1.NodeStatus_NODE_STATUS_STARTING, metadata: func() []string { return nil },
+		nodes: func() []*storedv1.Node { return nil },
 	}
 }
 
@@ -45,6 +47,13 @@ func (s *NodeStatus) SetMetadata(f func() []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.metadata = f
+}
+
+// SetPeers says which nodes there are. f must not block.
+func (s *NodeStatus) SetPeers(f func() []*storedv1.Node) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.nodes = f
 }
 
 // SetMember says who this process is, once it joined.
@@ -82,6 +91,13 @@ func (s *NodeStatus) Ident(context.Context, *clusterv1.IdentRequest) (*clusterv1
 		UptimeMs:           s.clock.Now().Sub(s.started).Milliseconds(),
 		MetadataUrls:       s.metadata(),
 	}, nil
+}
+
+// Peers implements clusterv1.NodeServiceServer.
+func (s *NodeStatus) Peers(context.Context, *clusterv1.PeersRequest) (*clusterv1.PeersResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &clusterv1.PeersResponse{Nodes: s.nodes()}, nil
 }
 
 // Health is the body of GET /health.

@@ -12,6 +12,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
+	v1 "reprise/api/stored/v1"
 	sync "sync"
 	unsafe "unsafe"
 )
@@ -127,6 +128,86 @@ func (PartitionRole) EnumDescriptor() ([]byte, []int) {
 	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
 }
 
+type PeersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PeersRequest) Reset() {
+	*x = PeersRequest{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PeersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PeersRequest) ProtoMessage() {}
+
+func (x *PeersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PeersRequest.ProtoReflect.Descriptor instead.
+func (*PeersRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
+type PeersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []*v1.Node             `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"` // by id
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PeersResponse) Reset() {
+	*x = PeersResponse{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PeersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PeersResponse) ProtoMessage() {}
+
+func (x *PeersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PeersResponse.ProtoReflect.Descriptor instead.
+func (*PeersResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *PeersResponse) GetNodes() []*v1.Node {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
 type IdentRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -135,7 +216,7 @@ type IdentRequest struct {
 
 func (x *IdentRequest) Reset() {
 	*x = IdentRequest{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[0]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -147,7 +228,7 @@ func (x *IdentRequest) String() string {
 func (*IdentRequest) ProtoMessage() {}
 
 func (x *IdentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[0]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -160,7 +241,7 @@ func (x *IdentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentRequest.ProtoReflect.Descriptor instead.
 func (*IdentRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{0}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{2}
 }
 
 type IdentResponse struct {
@@ -183,7 +264,7 @@ type IdentResponse struct {
 
 func (x *IdentResponse) Reset() {
 	*x = IdentResponse{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[1]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -195,7 +276,7 @@ func (x *IdentResponse) String() string {
 func (*IdentResponse) ProtoMessage() {}
 
 func (x *IdentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[1]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -208,7 +289,7 @@ func (x *IdentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentResponse.ProtoReflect.Descriptor instead.
 func (*IdentResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *IdentResponse) GetClusterName() string {
@@ -294,7 +375,7 @@ type AttendRequest struct {
 
 func (x *AttendRequest) Reset() {
 	*x = AttendRequest{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -306,7 +387,7 @@ func (x *AttendRequest) String() string {
 func (*AttendRequest) ProtoMessage() {}
 
 func (x *AttendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -319,7 +400,7 @@ func (x *AttendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttendRequest.ProtoReflect.Descriptor instead.
 func (*AttendRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AttendRequest) GetFingerprint() uint64 {
@@ -369,7 +450,7 @@ type PartitionStatus struct {
 
 func (x *PartitionStatus) Reset() {
 	*x = PartitionStatus{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -381,7 +462,7 @@ func (x *PartitionStatus) String() string {
 func (*PartitionStatus) ProtoMessage() {}
 
 func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -394,7 +475,7 @@ func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionStatus.ProtoReflect.Descriptor instead.
 func (*PartitionStatus) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PartitionStatus) GetRole() PartitionRole {
@@ -436,7 +517,7 @@ type AttendResponse struct {
 
 func (x *AttendResponse) Reset() {
 	*x = AttendResponse{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +529,7 @@ func (x *AttendResponse) String() string {
 func (*AttendResponse) ProtoMessage() {}
 
 func (x *AttendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +542,7 @@ func (x *AttendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttendResponse.ProtoReflect.Descriptor instead.
 func (*AttendResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AttendResponse) GetPartition() uint32 {
@@ -483,7 +564,10 @@ var File_cluster_v1_cluster_proto protoreflect.FileDescriptor
 const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x18cluster/v1/cluster.proto\x12\n" +
-	"cluster.v1\"\x0e\n" +
+	"cluster.v1\x1a\x18stored/v1/metadata.proto\"\x0e\n" +
+	"\fPeersRequest\"6\n" +
+	"\rPeersResponse\x12%\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x0f.stored.v1.NodeR\x05nodes\"\x0e\n" +
 	"\fIdentRequest\"\xdb\x02\n" +
 	"\rIdentResponse\x12!\n" +
 	"\fcluster_name\x18\x01 \x01(\tR\vclusterName\x12/\n" +
@@ -525,9 +609,10 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x1aPARTITION_ROLE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16PARTITION_ROLE_FOLLOWS\x10\x01\x12\x18\n" +
 	"\x14PARTITION_ROLE_LEADS\x10\x02\x12\x19\n" +
-	"\x15PARTITION_ROLE_PARKED\x10\x032K\n" +
+	"\x15PARTITION_ROLE_PARKED\x10\x032\x89\x01\n" +
 	"\vNodeService\x12<\n" +
-	"\x05Ident\x12\x18.cluster.v1.IdentRequest\x1a\x19.cluster.v1.IdentResponse2U\n" +
+	"\x05Ident\x12\x18.cluster.v1.IdentRequest\x1a\x19.cluster.v1.IdentResponse\x12<\n" +
+	"\x05Peers\x12\x18.cluster.v1.PeersRequest\x1a\x19.cluster.v1.PeersResponse2U\n" +
 	"\x0eControlService\x12C\n" +
 	"\x06Attend\x12\x19.cluster.v1.AttendRequest\x1a\x1a.cluster.v1.AttendResponse(\x010\x01B\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
 
@@ -544,29 +629,35 @@ func file_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_cluster_v1_cluster_proto_goTypes = []any{
 	(NodeStatus)(0),         // 0: cluster.v1.NodeStatus
 	(PartitionRole)(0),      // 1: cluster.v1.PartitionRole
-	(*IdentRequest)(nil),    // 2: cluster.v1.IdentRequest
-	(*IdentResponse)(nil),   // 3: cluster.v1.IdentResponse
-	(*AttendRequest)(nil),   // 4: cluster.v1.AttendRequest
-	(*PartitionStatus)(nil), // 5: cluster.v1.PartitionStatus
-	(*AttendResponse)(nil),  // 6: cluster.v1.AttendResponse
+	(*PeersRequest)(nil),    // 2: cluster.v1.PeersRequest
+	(*PeersResponse)(nil),   // 3: cluster.v1.PeersResponse
+	(*IdentRequest)(nil),    // 4: cluster.v1.IdentRequest
+	(*IdentResponse)(nil),   // 5: cluster.v1.IdentResponse
+	(*AttendRequest)(nil),   // 6: cluster.v1.AttendRequest
+	(*PartitionStatus)(nil), // 7: cluster.v1.PartitionStatus
+	(*AttendResponse)(nil),  // 8: cluster.v1.AttendResponse
+	(*v1.Node)(nil),         // 9: stored.v1.Node
 }
 var file_cluster_v1_cluster_proto_depIdxs = []int32{
-	0, // 0: cluster.v1.IdentResponse.status:type_name -> cluster.v1.NodeStatus
-	5, // 1: cluster.v1.AttendRequest.statuses:type_name -> cluster.v1.PartitionStatus
-	1, // 2: cluster.v1.PartitionStatus.role:type_name -> cluster.v1.PartitionRole
-	2, // 3: cluster.v1.NodeService.Ident:input_type -> cluster.v1.IdentRequest
-	4, // 4: cluster.v1.ControlService.Attend:input_type -> cluster.v1.AttendRequest
-	3, // 5: cluster.v1.NodeService.Ident:output_type -> cluster.v1.IdentResponse
-	6, // 6: cluster.v1.ControlService.Attend:output_type -> cluster.v1.AttendResponse
-	5, // [5:7] is the sub-list for method output_type
-	3, // [3:5] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	9, // 0: cluster.v1.PeersResponse.nodes:type_name -> stored.v1.Node
+	0, // 1: cluster.v1.IdentResponse.status:type_name -> cluster.v1.NodeStatus
+	7, // 2: cluster.v1.AttendRequest.statuses:type_name -> cluster.v1.PartitionStatus
+	1, // 3: cluster.v1.PartitionStatus.role:type_name -> cluster.v1.PartitionRole
+	4, // 4: cluster.v1.NodeService.Ident:input_type -> cluster.v1.IdentRequest
+	2, // 5: cluster.v1.NodeService.Peers:input_type -> cluster.v1.PeersRequest
+	6, // 6: cluster.v1.ControlService.Attend:input_type -> cluster.v1.AttendRequest
+	5, // 7: cluster.v1.NodeService.Ident:output_type -> cluster.v1.IdentResponse
+	3, // 8: cluster.v1.NodeService.Peers:output_type -> cluster.v1.PeersResponse
+	8, // 9: cluster.v1.ControlService.Attend:output_type -> cluster.v1.AttendResponse
+	7, // [7:10] is the sub-list for method output_type
+	4, // [4:7] is the sub-list for method input_type
+	4, // [4:4] is the sub-list for extension type_name
+	4, // [4:4] is the sub-list for extension extendee
+	0, // [0:4] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_cluster_proto_init() }
@@ -580,7 +671,7 @@ func file_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_cluster_proto_rawDesc), len(file_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   5,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

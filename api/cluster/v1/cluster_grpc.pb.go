@@ -22,6 +22,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	NodeService_Ident_FullMethodName = "/cluster.v1.NodeService/Ident"
+	NodeService_Peers_FullMethodName = "/cluster.v1.NodeService/Peers"
 )
 
 // NodeServiceClient is the client API for NodeService service.
@@ -33,6 +34,9 @@ type NodeServiceClient interface {
 	// Ident tells who this is and where the metadata daemons are. Daemons that start and tools call it,
 	// without knowing the cluster yet; a repeat is harmless. It answers before the node has joined too.
 	Ident(ctx context.Context, in *IdentRequest, opts ...grpc.CallOption) (*IdentResponse, error)
+	// Peers tells which nodes there are, as this process knows them now. Tools call it to find the metadata daemons; a repeat
+	// is harmless. Before the node has joined there are none.
+	Peers(ctx context.Context, in *PeersRequest, opts ...grpc.CallOption) (*PeersResponse, error)
 }
 
 type nodeServiceClient struct {
@@ -53,6 +57,16 @@ func (c *nodeServiceClient) Ident(ctx context.Context, in *IdentRequest, opts ..
 	return out, nil
 }
 
+func (c *nodeServiceClient) Peers(ctx context.Context, in *PeersRequest, opts ...grpc.CallOption) (*PeersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PeersResponse)
+	err := c.cc.Invoke(ctx, NodeService_Peers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NodeServiceServer is the server API for NodeService service.
 // All implementations must embed UnimplementedNodeServiceServer
 // for forward compatibility.
@@ -62,6 +76,9 @@ type NodeServiceServer interface {
 	// Ident tells who this is and where the metadata daemons are. Daemons that start and tools call it,
 	// without knowing the cluster yet; a repeat is harmless. It answers before the node has joined too.
 	Ident(context.Context, *IdentRequest) (*IdentResponse, error)
+	// Peers tells which nodes there are, as this process knows them now. Tools call it to find the metadata daemons; a repeat
+	// is harmless. Before the node has joined there are none.
+	Peers(context.Context, *PeersRequest) (*PeersResponse, error)
 	mustEmbedUnimplementedNodeServiceServer()
 }
 
@@ -74,6 +91,9 @@ type UnimplementedNodeServiceServer struct{}
 
 func (UnimplementedNodeServiceServer) Ident(context.Context, *IdentRequest) (*IdentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Ident not implemented")
+}
+func (UnimplementedNodeServiceServer) Peers(context.Context, *PeersRequest) (*PeersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Peers not implemented")
 }
 func (UnimplementedNodeServiceServer) mustEmbedUnimplementedNodeServiceServer() {}
 func (UnimplementedNodeServiceServer) testEmbeddedByValue()                     {}
@@ -114,6 +134,24 @@ func _NodeService_Ident_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_Peers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PeersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).Peers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_Peers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).Peers(ctx, req.(*PeersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // NodeService_ServiceDesc is the grpc.ServiceDesc for NodeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -124,6 +162,10 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Ident",
 			Handler:    _NodeService_Ident_Handler,
+		},
+		{
+			MethodName: "Peers",
+			Handler:    _NodeService_Peers_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

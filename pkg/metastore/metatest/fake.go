@@ -100,6 +100,14 @@ func (f *Fake) Txn(ctx context.Context, conds []metastore.Cond, writes []metasto
 	}
 	for _, c := range conds {
 		it, there := f.items[c.Key]
+		if c.Prefix {
+			for k, it := range f.items {
+				if strings.HasPrefix(k, c.Key) && it.Modified > c.Modified {
+					return false, f.revisionLocked(), err
+				}
+			}
+			continue
+		}
 		if c.Value != nil && (!there || !bytes.Equal(it.Value, c.Value)) || c.Value == nil && it.Modified != c.Modified {
 			return false, f.revisionLocked(), err
 		}

@@ -72,6 +72,9 @@ func testConditions(t *testing.T, kv metastore.KV) {
 		{"right value", []metastore.Cond{{Key: "/k", Value: []byte("v")}}, true},
 		{"wrong value", []metastore.Cond{{Key: "/k", Value: []byte("V")}}, false},
 		{"value of an absent key", []metastore.Cond{{Key: "/x", Value: []byte("")}}, false},
+		{"nothing below a prefix since", []metastore.Cond{{Key: "/k", Modified: rev, Prefix: true}}, true},
+		{"something below a prefix since", []metastore.Cond{{Key: "/", Modified: rev - 1, Prefix: true}}, false},
+		{"nothing below a prefix at all", []metastore.Cond{{Key: "/x", Prefix: true}}, true},
 		{"one of two fails", []metastore.Cond{{Key: "/k", Modified: rev}, {Key: "/l", Value: []byte("n")}}, false},
 	} {
 		ok, _, err := kv.Txn(t.Context(), c.conds, []metastore.Write{w("/out", c.name)})

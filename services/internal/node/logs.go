@@ -1,6 +1,7 @@
 package node
 
 import (
+	"reprise/pkg/loglet"
 	"reprise/pkg/rpc"
 )
 
@@ -17,4 +18,13 @@ func (n *Node) Scans() *rpc.ScanClient {
 // Workers reaches the leaders of partitions on other nodes.
 func (n *Node) Workers() (*rpc.WorkerClient, error) {
 	return rpc.NewWorkerClient(rpc.DefaultWorker(), n.Member.ID, rpc.NewRoutes(n.View), n.Peers, n.Host)
+}
+
+// Operator is what reprisectl talks to; attendants knows how workers stand, logs reaches the log-servers.
+func (n *Node) Operator(attendants rpc.Attendants, logs *rpc.LogDialer) *rpc.OperatorServer {
+	reads := loglet.Default()
+	reads.Self = n.Member.ID.Node
+	return rpc.NewOperatorServer(rpc.Operated{
+		Meta: n.Meta, View: n.View, Attendants: attendants, Logs: loglet.NewClient(reads, logs, n.Host),
+	})
 }

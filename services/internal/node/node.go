@@ -93,6 +93,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 		}
 		return urls
 	})
+	n.Status.SetPeers(n.Nodes)
 	n.Peers = rpc.NewLogPeers(n.Nodes)
 	n.closers = append(n.closers, n.Peers)
 	return n, nil

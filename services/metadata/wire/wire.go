@@ -67,9 +67,10 @@ func (c *Control) Parts() []lifecycle.Part {
 	}
 }
 
-// Register adds where processes attend.
+// Register adds where processes attend, and what operators ask.
 func (c *Control) Register(r grpc.ServiceRegistrar) {
 	rpc.NewControlServer(c.n.Fingerprint(), c.roster).Register(r)
+	c.n.Operator(c.roster, c.n.LogDialer(nil)).Register(r)
 }
 
 // Member is the etcd member of this process, unless the configuration names an external etcd.

@@ -10,8 +10,11 @@ import (
 	"reprise/pkg/admin"
 	"reprise/pkg/controller"
 	"reprise/pkg/errs"
+	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
+	"reprise/pkg/placement"
+	"reprise/pkg/processor"
 	"reprise/pkg/rpc"
 	adminwire "reprise/services/admin/wire"
 	ingresswire "reprise/services/ingress/wire"
@@ -43,7 +46,8 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, logs)
-	worker, err := workerwire.New(n, n.LogDialer(logs.Server), nil)
+	logServers := n.LogDialer(logs.Server)
+	worker, err := workerwire.New(n, logServers, nil)
 	if err != nil {
 		return err
 	}
@@ -68,7 +72,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	// The ingress starts before all partitions are led: it tries again what is for those that are not yet.
 	parts = append(parts, lifecycle.Func(worker.Node.Run), front, awaiting(worker.Node))
 	parts = append(parts, sql.Parts...)
-	parts = append(parts, api, n.Fabric(sql.Register), banner(n, ports.ingress.Addr(), api))
+	parts = append(parts, api, n.Fabric(sql.Register, n.Operator(alone{n.Member.ID, worker.Node}, logServers).Register), banner(n, ports.ingress.Addr(), api))
 	return lifecycle.Run(ctx, parts...)
 }
 
@@ -96,6 +100,20 @@ func (p ports) describe(d *daemon.Daemon, s *storedv1.Node) {
 	s.Roles = []string{metastore.RoleMetadata, metastore.RoleLogServer, metastore.RoleWorker, metastore.RoleIngress, metastore.RoleAdmin}
 	s.IngressUrl = d.Config.IngressEndpoint().URL(p.ingress.Addr())
 }
+
+// alone is the roster of one worker.
+type alone struct {
+	me     id.GenerationalNode
+	worker *processor.Node
+}
+
+// Alive implements rpc.Attendants.
+func (a alone) Alive() []placement.Attendant {
+	return []placement.Attendant{{ID: a.me, Statuses: a.worker.Status()}}
+}
+
+// Call implements rpc.Attendants.
+func (a alone) Call(c placement.Call) bool { return a.worker.Lead(c.Partition, c.Over) == nil }
 
 // awaiting is a part that does nothing and is ready when another one is.
 func awaiting(r lifecycle.Readier) lifecycle.Part { return gate{r} }

@@ -1,0 +1,277 @@
+package metastore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+)
+
+// Log is the chain of a log.
+type Log struct {
+	Chain   *storedv1.Chain // all segments, also those in pages
+	Version int64           // revision that wrote it last; 0: nothing was ever written
+}
+
+// Facts are what a change of a node is judged by, as one quorum read found them.
+type Facts struct {
+	Cluster *storedv1.Cluster
+	Nodes   []*storedv1.Node // by id
+	Epochs  []*storedv1.Epoch
+	Logs    []Log
+	Present []id.GenerationalNode // processes that hold a lease
+
+	revision      int64
+	nodesModified map[uint32]int64
+}
+
+// Node returns the node of an id, or nil.
+func (f *Facts) Node(n id.Node) *storedv1.Node {
+	if i := slices.IndexFunc(f.Nodes, func(node *storedv1.Node) bool { return node.Id == uint32(n) }); i >= 0 {
+		return f.Nodes[i]
+	}
+	return nil
+}
+
+// Logs reads the chains of all partitions.
+func (s *Store) Logs(ctx context.Context) (logs []Log, cluster *storedv1.Cluster, err error) {
+	f, err := s.Facts(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.Logs, f.Cluster, nil
+}
+
+// Facts reads through a quorum, in short tries until ctx ends.
+func (s *Store) Facts(ctx context.Context) (f *Facts, err error) {
+	err = s.tries(ctx, slowTry, func(ctx context.Context) (err error) {
+		f, err = s.facts(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read metadata: %w", err)
+	}
+	return f, nil
+}
+
+func (s *Store) facts(ctx context.Context) (*Facts, error) {
+	k := s.keys
+	got, rev, err := s.kv.Read(ctx, Range{Key: k.cluster()}, Range{Key: k.nodes(), Prefix: true}, Range{Key: k.epochs(), Prefix: true},
+		Range{Key: k.chains(), Prefix: true}, Range{Key: k.allPages(), Prefix: true}, Range{Key: k.presences(), Prefix: true})
+	if err != nil {
+		return nil, err
+	}
+	f := &Facts{Cluster: &storedv1.Cluster{}, revision: rev, nodesModified: map[uint32]int64{}}
+	if found, err := decode(got[0], f.Cluster); err != nil {
+		return nil, err
+	} else if found == 0 {
+		return nil, errs.Newf(errs.NotFound, "cluster %s is not provisioned", s.name)
+	}
+	for i := range got[1] {
+		n := &storedv1.Node{}
+		modified, err := decode(got[1][i:i+1], n)
+		if err != nil {
+			return nil, err
+		}
+		f.Nodes, f.nodesModified[n.Id] = append(f.Nodes, n), modified
+	}
+	f.Epochs = make([]*storedv1.Epoch, f.Cluster.Partitions)
+	for p := range f.Epochs {
+		f.Epochs[p] = &storedv1.Epoch{}
+	}
+	for i, it := range got[2] {
+		if p, ok := number(it.Key, k.epochs(), 16); ok && p < uint64(len(f.Epochs)) {
+			if _, err := decode(got[2][i:i+1], f.Epochs[p]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for _, it := range got[5] {
+		n, ok := number(it.Key, k.presences(), 32)
+		g, err := parseDecimal(it.Value)
+		if !ok || err != nil {
+			return nil, errs.Newf(errs.Corrupt, "decode %s", it.Key)
+		}
+		f.Present = append(f.Present, id.GenerationalNode{Node: id.Node(n), Generation: g})
+	}
+	f.Logs, err = s.logsOf(f.Cluster.Partitions, got[3], got[4])
+	return f, err
+}
+
+// logsOf joins pages, which come in order, and the chains behind them.
+func (s *Store) logsOf(partitions uint32, chains, pages []Item) ([]Log, error) {
+	logs := make([]Log, partitions)
+	for p := range logs {
+		logs[p].Chain = &storedv1.Chain{}
+	}
+	for i, it := range pages {
+		partition, _, _ := strings.Cut(strings.TrimPrefix(it.Key, s.keys.allPages()), "/")
+		p, err := strconv.ParseUint(partition, 16, 16)
+		if err != nil || p >= uint64(partitions) {
+			continue // of a partition that does not exist: nothing reads it
+		}
+		page := &storedv1.Chain{}
+		if _, err := decode(pages[i:i+1], page); err != nil {
+			return nil, err
+		}
+		logs[p].Chain.Segments = append(logs[p].Chain.Segments, page.Segments...)
+		logs[p].Chain.Pages++
+	}
+	for i, it := range chains {
+		p, ok := number(it.Key, s.keys.chains(), 16)
+		if !ok || p >= uint64(partitions) {
+			continue
+		}
+		tail := &storedv1.Chain{}
+		version, err := decode(chains[i:i+1], tail)
+		if err != nil {
+			return nil, err
+		}
+		if tail.Pages != logs[p].Chain.Pages {
+			return nil, errs.Newf(errs.Corrupt, "chain of partition %d has %d pages, found %d", p, tail.Pages, logs[p].Chain.Pages)
+		}
+		logs[p].Chain.Segments = append(logs[p].Chain.Segments, tail.Segments...)
+		logs[p].Version = version
+	}
+	return logs, nil
+}
+
+// ChangeNode lets an operator change a node. decide judges what one quorum read found and returns the node as it shall be,
+// or nil to remove it; it is asked again if nodes, epochs or chains changed before that was written. The name of a removed
+// node is free, its id is never given out again.
+func (s *Store) ChangeNode(ctx context.Context, n id.Node, decide func(*Facts) (*storedv1.Node, error)) (now *storedv1.Node, err error) {
+	err = s.change(ctx, func(ctx context.Context) (err error) {
+		now, err = s.changeNodeOnce(ctx, n, decide)
+		return err
+	})
+	return now, err
+}
+
+func (s *Store) changeNodeOnce(ctx context.Context, n id.Node, decide func(*Facts) (*storedv1.Node, error)) (*storedv1.Node, error) {
+	f, err := s.facts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	was := f.Node(n)
+	if was == nil {
+		return nil, errs.Newf(errs.NotFound, "there is no node %s", n)
+	}
+	next, err := decide(f)
+	if err != nil {
+		return nil, err
+	}
+	key := s.keys.node(n)
+	writes := []Write{{Key: key, Delete: true}, {Key: s.keys.name(was.Name), Delete: true}}
+	if next != nil {
+		if proto.Equal(was, next) { // also: an earlier try with an unknown outcome
+			return was, nil
+		}
+		w, err := put(key, next)
+		if err != nil {
+			return nil, err
+		}
+		writes = []Write{w}
+	}
+	err = s.write(ctx, []Cond{
+		{Key: key, Modified: f.nodesModified[was.Id]}, {Key: s.keys.nodes(), Modified: f.revision, Prefix: true},
+		{Key: s.keys.epochs(), Modified: f.revision, Prefix: true}, {Key: s.keys.chains(), Modified: f.revision, Prefix: true},
+	}, writes...)
+	return next, err
+}
+
+// Members asks the members of the metadata quorum how they stand.
+func (s *Store) Members(ctx context.Context) ([]Member, error) {
+	kv, ok := s.kv.(interface {
+		Members(ctx context.Context) ([]Member, error)
+	})
+	if !ok {
+		return nil, errs.Newf(errs.Unsupported, "the metadata is not in etcd")
+	}
+	return kv.Members(ctx)
+}
+
+// Document reads a document by its name: cluster, schema, nodes/<id>, epochs/<partition> or chains/<partition>, with
+// decimal numbers. A chain comes without what lies in pages.
+func (s *Store) Document(ctx context.Context, name string) (m proto.Message, version int64, err error) {
+	key, doc, err := s.documentOf(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	err = s.tries(ctx, slowTry, func(ctx context.Context) error {
+		got, _, err := s.kv.Read(ctx, Range{Key: key})
+		if err != nil {
+			return err
+		}
+		version, err = decode(got[0], doc)
+		return err
+	})
+	if err == nil && version == 0 {
+		err = errs.Newf(errs.NotFound, "there is no document %s", name)
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	return doc, version, nil
+}
+
+// NewDocument returns an empty message of the kind of a document.
+func (s *Store) NewDocument(name string) (proto.Message, error) {
+	_, doc, err := s.documentOf(name)
+	return doc, err
+}
+
+// PutDocument replaces a document of that version (0: there is none). It tries once: after errs.Uncertain, read it again.
+// errs.Conflict: it has another version.
+func (s *Store) PutDocument(ctx context.Context, name string, m proto.Message, version int64) error {
+	key, _, err := s.documentOf(name)
+	if err != nil {
+		return err
+	}
+	doc, ok := m.(message)
+	if !ok {
+		return errs.Newf(errs.Internal, "%T is no document", m)
+	}
+	w, err := put(key, doc)
+	if err != nil {
+		return err
+	}
+	ok, _, err = s.kv.Txn(ctx, []Cond{{Key: key, Modified: version}}, []Write{w})
+	if err == nil && !ok {
+		err = errs.Newf(errs.Conflict, "%s has been changed since version %d: read it again", name, version)
+	}
+	return err
+}
+
+func (s *Store) documentOf(name string) (key string, doc message, err error) {
+	kind, text, numbered := strings.Cut(name, "/")
+	bits := 16
+	if kind == "nodes" {
+		bits = 32
+	}
+	n := uint64(0)
+	if numbered {
+		if n, err = strconv.ParseUint(text, 10, bits); err != nil {
+			return "", nil, errs.Newf(errs.Invalid, "key %s: %q is no number", name, text)
+		}
+	}
+	switch {
+	case name == "cluster":
+		return s.keys.cluster(), &storedv1.Cluster{}, nil
+	case name == "schema":
+		return s.keys.schema(), &storedv1.Schema{}, nil
+	case kind == "nodes" && numbered:
+		return s.keys.node(id.Node(n)), &storedv1.Node{}, nil
+	case kind == "epochs" && numbered:
+		return s.keys.epoch(id.Partition(n)), &storedv1.Epoch{}, nil
+	case kind == "chains" && numbered:
+		return s.keys.chain(id.Partition(n)), &storedv1.Chain{}, nil
+	}
+	return "", nil, errs.Newf(errs.Invalid, "no document has the key %q: cluster, schema, nodes/<id>, epochs/<partition> or chains/<partition>", name)
+}
