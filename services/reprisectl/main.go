@@ -13,5 +13,5 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(command.Run(ctx, os.Args[1:], command.Env{Out: os.Stdout, Err: os.Stderr}))
+	os.Exit(command.Run(ctx, os.Args[1:], command.Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Lookup: os.Getenv}))
 }

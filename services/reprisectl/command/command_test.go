@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 		{"health --address " + ill.URL, 1, "", "503 Service Unavailable starting"},
 		{"health --address " + gone.URL, 1, "", "does not answer"},
 		{"health --nope", 2, "", "-nope"},
-		{"nodes list", 2, "", "unrecognized subcommand 'nodes'"},
+		{"snapshots create", 2, "", "unrecognized subcommand 'snapshots'"},
 		{"", 0, "health", ""},
 	} {
 		var out, errOut strings.Builder

@@ -41,7 +41,7 @@ func sqlCommand(env Env) *cli.Command {
 func sqlAction(c *cli.Context, env Env) error {
 	ctx, cancel := context.WithTimeout(c.Context, time.Duration(c.Int64("request-timeout"))*time.Millisecond)
 	defer cancel()
-	address := strings.TrimSuffix(strings.TrimPrefix(c.String("address"), "http://"), "/")
+	address := firstAddress(c)
 	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return argv.Usagef("invalid value '%s' for '--address': %s", c.String("address"), err)

@@ -1,0 +1,160 @@
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	clusterv1 "reprise/api/cluster/v1"
+	"reprise/services/internal/argv"
+)
+
+// What a worker is to a partition.
+const (
+	leading   = clusterv1.PartitionRole_PARTITION_ROLE_LEADS
+	following = clusterv1.PartitionRole_PARTITION_ROLE_FOLLOWS
+	parked    = clusterv1.PartitionRole_PARTITION_ROLE_PARKED
+)
+
+func (r *runner) partitions() *cli.Command {
+	return &cli.Command{
+		Name: "partitions", Aliases: []string{"partition", "part"}, Usage: "look at partitions and move their leaders",
+		Subcommands: []*cli.Command{
+			{Name: "list", Aliases: []string{"ls"}, Usage: "list the partition processors that live", Flags: []cli.Flag{jsonFlag()}, Action: r.bare(r.partitionsList)},
+			{
+				Name: "leadership", Usage: "look at who leads, and move leaders",
+				Subcommands: []*cli.Command{
+					{Name: "show", Usage: "show who leads which partition", ArgsUsage: "[PARTITIONS]", Flags: []cli.Flag{jsonFlag()}, Action: r.with(r.leadershipShow)},
+					{
+						Name: "move", Usage: "let another worker that holds a partition lead it now", ArgsUsage: "PARTITIONS", Action: r.with(r.leadershipMove),
+						Flags: []cli.Flag{&cli.StringFlag{Name: "node", Usage: "`ID` of the worker; without it, any other that is up to date"}},
+					},
+				},
+			},
+		},
+	}
+}
+
+func (r *runner) partitionsList(c *cli.Context) error {
+	o, err := r.overview(c)
+	if err != nil {
+		return err
+	}
+	v := &view{OverviewResponse: o}
+	return r.show(fmt.Sprintf("Alive partition processors (nodes config v%d)\n", o.NodesVersion), v.partitionsTable())
+}
+
+// partitionsTable has a line for each partition at each worker that is heard of.
+func (v *view) partitionsTable() *listing {
+	l := &listing{header: []string{"ID", "NODE", "MODE", "STATUS", "EPOCH", "APPLIED", "DURABLE", "ARCHIVED", "LSN-LAG"}}
+	for p, e := range v.Epochs {
+		var leader *clusterv1.PartitionStatus // the newest that says so
+		for _, a := range v.Attendants {
+			if s := statusAt(a, p); s.GetRole() == leading && s.Epoch >= leader.GetEpoch() {
+				leader = s
+			}
+		}
+		for _, mode := range []clusterv1.PartitionRole{leading, following, parked} {
+			for _, a := range v.Attendants {
+				s := statusAt(a, p)
+				if s.GetRole() != mode {
+					continue
+				}
+				epoch := fmt.Sprintf("e%d", e.GetEpoch())
+				if mode == leading {
+					epoch = fmt.Sprintf("e%d", s.Epoch)
+				}
+				name, state, lag := described(s, leader)
+				l.add(p, generational(a.Node, a.Generation), name, state, epoch, s.Applied, s.Durable, nil, lag)
+			}
+		}
+	}
+	return l
+}
+
+func statusAt(a *clusterv1.Attendant, p int) *clusterv1.PartitionStatus {
+	if p >= len(a.Statuses) {
+		return nil
+	}
+	return a.Statuses[p]
+}
+
+// lagMax is how far behind a follower is in every moment, since beats are not at once.
+const lagMax = 1000
+
+// described names what a processor does, and how many records it is behind the leader.
+func described(s, leader *clusterv1.PartitionStatus) (mode, state string, lag any) {
+	if leader != nil {
+		lag = max(leader.Applied, s.Applied) - s.Applied
+	}
+	switch {
+	case s.Role == leading && s.Epoch < leader.GetEpoch():
+		return "Leader", "Superseded", lag
+	case s.Role == leading:
+		return "Leader", "Active", lag
+	case s.Role == parked:
+		return "Follower", "Parked", lag
+	case leader != nil && s.Applied+lagMax < leader.Applied:
+		return "Follower", fmt.Sprintf("Catching Up (%d)", leader.Applied), lag
+	default:
+		return "Follower", "Active", lag
+	}
+}
+
+func (r *runner) leadershipShow(c *cli.Context) error {
+	v, err := r.overview(c)
+	if err != nil {
+		return err
+	}
+	ids, err := some(c, "<PARTITION>", len(v.Epochs))
+	if err != nil {
+		return err
+	}
+	l := &listing{header: []string{"PARTITION", "LEADER", "EPOCH", "REPLICAS"}}
+	for _, p := range ids {
+		e := v.Epochs[p]
+		var leader any
+		if e.Epoch > 0 {
+			leader = generational(e.Node, e.Generation)
+		}
+		l.add(p, leader, fmt.Sprintf("e%d", e.Epoch), plains(e.Replicas))
+	}
+	return r.show("", l)
+}
+
+func (r *runner) leadershipMove(c *cli.Context) error {
+	if !c.Args().Present() {
+		return argv.Usagef("the following required arguments were not provided: <PARTITIONS>")
+	}
+	partitions, err := parseIDs("<PARTITIONS>", c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	node := uint32(0)
+	if text := c.String("node"); text != "" {
+		if node, err = parseID(text); err != nil || node == 0 {
+			return argv.Usagef("invalid value '%s' for '--node': the id of a node, such as 1", text)
+		}
+	}
+	var failed []error
+	for _, p := range partitions {
+		var a *clusterv1.LeadResponse
+		err := r.ask(c, true, func(ctx context.Context, o clusterv1.OperatorServiceClient) (err error) {
+			a, err = o.Lead(ctx, &clusterv1.LeadRequest{Partition: p, Node: node})
+			return err
+		})
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		if a.Now.GetEpoch() == a.Was.GetEpoch() {
+			r.printf("Partition %d is led by %s already\n", p, generational(a.Now.GetNode(), a.Now.GetGeneration()))
+			continue
+		}
+		r.printf("Partition %d is led by %s (e%d), was %s (e%d)\n", p,
+			generational(a.Now.GetNode(), a.Now.GetGeneration()), a.Now.GetEpoch(), generational(a.Was.GetNode(), a.Was.GetGeneration()), a.Was.GetEpoch())
+	}
+	return errors.Join(failed...)
+}
