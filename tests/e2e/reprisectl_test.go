@@ -1,0 +1,167 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"reprise/tests/e2e/harness"
+)
+
+// ctl runs reprisectl and returns its output, both kinds, and whether it succeeded.
+func ctl(t *testing.T, args ...string) (string, bool) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), env.bins.Path("reprisectl"), args...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err == nil
+}
+
+// fabricOf is the address of a daemon's fabric port.
+func fabricOf(p *harness.Process) string { return p.Addrs[0] }
+
+// Every command against five kinds of daemons, asked through one that is no metadata daemon.
+func TestReprisectl(t *testing.T) {
+	f := newForm(t, "daemons")
+	worker, err := f.Process("worker-1")
+	ok(t, err)
+	at := fabricOf(worker)
+	run := func(line string, fails bool, says ...string) string {
+		t.Helper()
+		out, success := ctl(t, append([]string{"-s", at}, strings.Fields(line)...)...)
+		if success == fails {
+			t.Fatalf("%s: success %t\n%s", line, success, out)
+		}
+		for _, s := range says {
+			if !regexp.MustCompile(s).MatchString(out) {
+				t.Errorf("%s does not say %q:\n%s", line, s, out)
+			}
+		}
+		return out
+	}
+	// All partitions have a leader and a follower.
+	ok(t, harness.Wait(t.Context(), time.Minute, "leaders and followers", func(context.Context) error {
+		out, success := ctl(t, "-s", at, "partitions", "list", "--json")
+		if n := strings.Count(out, `"Leader"`); !success || n != 24 || strings.Count(out, `"Follower"`) != 24 {
+			return fmt.Errorf("%d leaders: %.2000s", n, out)
+		}
+		return nil
+	}))
+	run("provision", false, "already provisioned", `Number of partitions: 24`)
+	run("config get", false, `Partition replication: {node: 2}`, `Logs Provider: replicated`)
+	run("status", false, `Node Configuration \(v\d+\)`, `N\d:1 +metadata +\d+s +Member +- +- +0 +0 +metadata-server`, `N\d:1 +worker-1 +\d+s +- +\d+ +\d+ +0 +\d+ +worker`)
+	run("status --extra", false, `LSN-LAG`, `WORKER-STATE`, `SEGMENTS`)
+	run("nodes list --extra", false, `log-server-1 +http://127\.0\.0\.1:\d+ +log-server +- +read-write +- +\d+s +alive +\S+`, `worker-2 .* active `)
+	run("partitions list", false, `Alive partition processors`, `\n 0 +N\d:1 +Leader +Active +e1 `, `\n 0 +N\d:1 +Follower +Active `)
+	run("logs list", false, `Logs v\d+\n└ Logs Provider: replicated`, `\n 0 +1 +1 +replicated +0_0 +{node: 2} +N\d:1 +\[N\d, N\d, N\d\]`)
+	run("logs describe 3", false, `Log Id: 3`, `▶︎ +0 +1 +replicated +3_0`, `1/1 segments shown`)
+	run("logs describe 99", true, `there is no log 99: they are 0 to 23`)
+	run("logs find-tail 0-1", false, `\n 0 +0 +OPEN +\d+`, `\n 1 +0 +OPEN +\d+`)
+	run("replicated-loglet info 3_0", false, `Loglet Id: +3_0 \(raw=12884901888\)`, `Used in: +LogId=3 at Segment=0\n`, `\n N\d +\d+ +\d+ +0 +NO`)
+	run("replicated-loglet digest 3_0", false, ` 1(-\d+)? +[X-] +[X-] +[X-] `)
+	run("replicated-loglet info 3_7", true, `there is no loglet 3_7`)
+	run("replicated-loglet list-servers", false, `read-write +0 +24`)
+	run("metadata-server list", false, `metadata +Member +3\.\S+ +metadata +\[metadata\] +\d+ +\d+ +\d+`)
+	run("metadata get -k epochs/0", false, `"epoch": "1"`, `"replicas"`)
+	run("metadata get -k nonsense", true, `no document has the key`)
+
+	leader := func(p int) (node string, others []string) {
+		t.Helper()
+		var rows []struct {
+			Leader   string
+			Replicas []string
+		}
+		ok(t, json.Unmarshal([]byte(run(fmt.Sprintf("partitions leadership show %d --json", p), false)), &rows))
+		node, _, _ = strings.Cut(rows[0].Leader, ":")
+		for _, r := range rows[0].Replicas {
+			if r != node {
+				others = append(others, r)
+			}
+		}
+		return node, others
+	}
+	was, others := leader(5)
+	run("partitions leadership move 5 --node "+others[0], false, `Partition 5 is led by `+others[0]+`:1 \(e2\), was `+was)
+	if now, _ := leader(5); now != others[0] {
+		t.Errorf("partition 5 is led by %s, want %s", now, others[0])
+	}
+	run("partitions leadership move 5 --node "+others[0], false, `led by `+others[0]+`:1 already`)
+	run("partitions leadership move 5 --node 1", true, `can not be led|does not hold it`)
+
+	// Who writes next begins a new segment.
+	run("logs seal 4 -y", false, `\n 4 +0 +SEALED +\d+`)
+	ok(t, harness.Wait(t.Context(), 30*time.Second, "a segment after the seal", func(context.Context) error {
+		out, success := ctl(t, "-s", at, "logs", "find-tail", "4")
+		if !success || !regexp.MustCompile(`\n 4 +[1-9]\d* +OPEN`).MatchString(out) {
+			return fmt.Errorf("%s", out)
+		}
+		return nil
+	}))
+	testStates(t, f, run)
+	testWithoutMetadata(t, f, run)
+}
+
+// testStates changes states and takes a node away.
+func testStates(t *testing.T, f *harness.Form, run func(line string, fails bool, says ...string) string) {
+	t.Helper()
+	ids := map[string]string{}
+	for _, m := range regexp.MustCompile(` N(\d+) +N\d+:1 +(\S+) `).FindAllStringSubmatch(run("nodes list", false), -1) {
+		ids[m[2]] = m[1]
+	}
+	run("nodes set-worker-state -y --nodes "+ids["worker-2"]+" --worker-state draining", true, `1 other workers are active, which can not hold 2 copies`)
+	run("nodes set-worker-state -y --nodes "+ids["log-server-1"]+" --worker-state draining", true, `is no worker`)
+	run("nodes set-storage-state -y --nodes "+ids["log-server-3"]+" --storage-state read-only", false, `N\d is read-only`)
+	run("nodes set-storage-state -y --nodes "+ids["log-server-2"]+" --storage-state read-only", true, `without it no nodeset can be chosen`)
+	run("nodes remove -y --nodes "+ids["log-server-3"], true, `It is not safe to remove node N\d`, `├─ it runs, as N\d:1`, `─ log server is part of a node set of loglet 0_0`)
+	run("nodes remove -y --nodes "+ids["worker-1"], true, `worker holds partitions 0, 1, 2`)
+	run("nodes remove -y --nodes "+ids["metadata"], true, `member of the metadata quorum`)
+	run("nodes set-storage-state -y --nodes "+ids["log-server-3"]+" --storage-state read-write", false)
+	ingress, err := f.Process("ingress")
+	ok(t, err)
+	run("nodes remove -y --nodes "+ids["ingress"], true, `it runs`)
+	ok(t, ingress.Stop())
+	run("nodes remove -y --nodes "+ids["ingress"], false, `was removed`)
+	if out := run("nodes list", false); strings.Contains(out, "http-ingress") {
+		t.Errorf("it is there still:\n%s", out)
+	}
+}
+
+// testWithoutMetadata says what does not answer.
+func testWithoutMetadata(t *testing.T, f *harness.Form, run func(line string, fails bool, says ...string) string) {
+	t.Helper()
+	metadata, err := f.Process("metadata")
+	ok(t, err)
+	ok(t, metadata.Kill())
+	run("status", true, `no metadata daemon answers`, regexp.QuoteMeta(fabricOf(metadata)))
+}
+
+// One process answers the same questions.
+func TestReprisectlStandalone(t *testing.T) {
+	f := newForm(t, "standalone")
+	for line, says := range map[string]string{
+		"status":                        `N1:1 +standalone +\d+s +Member +24 +0 +24 +24 +admin \| http-ingress`,
+		"nodes list":                    `N1 +N1:1 +standalone`,
+		"partitions list":               `\n 0 +N1:1 +Leader +Active +e1`,
+		"logs list":                     `\n 0 +1 +1 +replicated +0_0`,
+		"logs find-tail 0":              `\n 0 +0 +OPEN`,
+		"metadata-server list":          `standalone +Member +3\.`,
+		"replicated-loglet info 0_0":    `N1 +\d+ +\d+ +0 +NO`,
+		"provision":                     `already provisioned`,
+		"partitions leadership show 23": ` 23 +N1:1 +e1 +\[N1\]`,
+	} {
+		ok(t, harness.Wait(t.Context(), 30*time.Second, line, func(context.Context) error { // leaders come after the ports
+			out, success := ctl(t, append([]string{"-s", f.Fabric}, strings.Fields(line)...)...)
+			if !success || !regexp.MustCompile(says).MatchString(out) {
+				return fmt.Errorf("%s", out)
+			}
+			return nil
+		}))
+	}
+	if out, success := ctl(t, "-s", f.Fabric, "partitions", "leadership", "move", "0"); success || !strings.Contains(out, "no other worker holds it and lives") {
+		t.Errorf("moved: %s", out)
+	}
+}
