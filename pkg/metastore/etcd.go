@@ -231,9 +231,9 @@ type Member struct {
 	DBBytes    int64
 }
 
-// Members asks each member how it stands.
+// Members asks each member how it stands. It needs no quorum: who is a member is what the one that answers knows.
 func (e *Etcd) Members(ctx context.Context) ([]Member, error) {
-	all, err := e.client.MemberList(ctx)
+	all, err := e.client.MemberList(ctx, clientv3.WithSerializable())
 	if err != nil {
 		return nil, errs.Newf(errs.Unavailable, "list the metadata members: %w", err)
 	}

@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 	"google.golang.org/grpc/status"
@@ -27,7 +28,7 @@ func (r *runner) look(c *cli.Context) (*view, error) {
 		}
 		logs, err := o.Logs(ctx, &clusterv1.LogsRequest{})
 		if err != nil {
-			r.warn("the metadata store does not answer, so that nothing is known about logs: %s", status.Convert(err).Message())
+			r.warn("the metadata store does not answer, so that nothing is known about logs%s: %s", silentMembers(ctx, o), status.Convert(err).Message())
 		}
 		v.logs = logs.GetLogs()
 		return nil
@@ -37,6 +38,24 @@ func (r *runner) look(c *cli.Context) (*view, error) {
 	}
 	v.idents, err = r.idents(c, v.Nodes)
 	return v, err
+}
+
+// silentMembers names the members of the metadata quorum that it waits for.
+func silentMembers(ctx context.Context, o clusterv1.OperatorServiceClient) string {
+	a, err := o.MetadataMembers(ctx, &clusterv1.MetadataMembersRequest{})
+	if err != nil {
+		return ""
+	}
+	var silent []string
+	for _, m := range a.Members {
+		if m.Error != "" {
+			silent = append(silent, m.Name)
+		}
+	}
+	if len(silent) == 0 {
+		return ""
+	}
+	return "; it waits for " + strings.Join(silent, ", ")
 }
 
 // overview asks for what needs no quorum.
