@@ -30,6 +30,7 @@ const releaseTimeout = 200 * time.Millisecond
 
 // holdTry bounds one question at the begin of a hold: a member that hangs never answers, the next one asked does.
 const holdTry = 500 * time.Millisecond
+
 // memberTimeout bounds a question to one member.
 const memberTimeout = time.Second
 
