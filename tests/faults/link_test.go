@@ -41,7 +41,7 @@ func newLink(at, to string) (*link, error) {
 
 // carry connects both ends until one of them closes.
 func (l *link) carry(a net.Conn) {
-	b, err := net.DialTimeout("tcp", l.to, time.Second) //nolint:noctx // it has a limit
+	b, err := net.DialTimeout("tcp", l.to, time.Second)
 	if err != nil {
 		_ = a.Close() // as if nobody listened
 		return

@@ -29,7 +29,7 @@ const nobody = "02:00:00:00:00:00"
 
 // ip runs the command of that name.
 func ip(args ...string) error {
-	cmd := exec.Command("ip", args...) //nolint:noctx // it ends at once
+	cmd := exec.Command("ip", args...)
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("ip %q: %w: %s", args, err, bytes.TrimSpace(text))
 	}
