@@ -1,6 +1,7 @@
 package partitionstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
@@ -31,9 +33,17 @@ type LifeRows struct {
 	seek    []byte
 
 	backward bool
+	active   *activeGuide // not nil: completed invocations are left out
 	fields   Fields
 	row      invocation.Invocation // with fields: the one that Next lends
 	encoded  []byte                // with fields: what of a row is decoded
+	target   lastTarget            // with fields: many invocations have the same one
+}
+
+// lastTarget is the target that was decoded last.
+type lastTarget struct {
+	encoded []byte
+	message *storedv1.Target
 }
 
 // Fields is a set of fields of a stored invocation, by their numbers.
@@ -61,7 +71,10 @@ func (s *Snapshot) LivesWith(f Fields) *LifeRows {
 	return r
 }
 
-const fieldIncarnation = 1
+const (
+	fieldIncarnation = 1
+	fieldTarget      = 3
+)
 
 // Backward has Next go from the newest invocation to the oldest. NextJournal must not be called then.
 func (r *LifeRows) Backward() { r.backward = true }
@@ -72,6 +85,7 @@ func (r *LifeRows) decode(l life, value []byte) (*invocation.Invocation, error) 
 		return decodeInvocation(l, value)
 	}
 	r.encoded = r.encoded[:0]
+	var target []byte
 	for rest := value; len(rest) > 0; {
 		number, kind, tag := protowire.ConsumeTag(rest)
 		if tag < 0 {
@@ -81,14 +95,30 @@ func (r *LifeRows) decode(l life, value []byte) (*invocation.Invocation, error) 
 		if n < 0 {
 			return nil, errs.Newf(errs.Corrupt, "row of invocation %s@%d: %w", l.id, l.incarnation, protowire.ParseError(n))
 		}
-		if number < 64 && r.fields&(1<<number) != 0 {
-			r.encoded = append(r.encoded, rest[:tag+n]...)
+		switch field := rest[:tag+n]; {
+		case number >= 64 || r.fields&(1<<number) == 0:
+		case number == fieldTarget && bytes.Equal(field, r.target.encoded):
+			target = field
+		default:
+			if number == fieldTarget {
+				target = field
+			}
+			r.encoded = append(r.encoded, field...)
 		}
 		rest = rest[tag+n:]
 	}
 	r.row.Row.Reset()
 	r.row.ID = l.id
-	return &r.row, decodeInto(&r.row, l, r.encoded)
+	if err := decodeInto(&r.row, l, r.encoded); err != nil {
+		return nil, err
+	}
+	switch decoded := r.row.Row.Target; {
+	case decoded != nil:
+		r.target = lastTarget{append(r.target.encoded[:0], target...), decoded}
+	case target != nil:
+		r.row.Row.Target = r.target.message
+	}
+	return &r.row, nil
 }
 
 // step moves to the next row that was not told; false at the end.
@@ -127,7 +157,19 @@ func (r *LifeRows) Next() (*invocation.Invocation, error) {
 				return nil, err
 			}
 			r.current, r.ahead = l, false
-			return r.decode(l, v)
+			inv, err := r.decode(l, v)
+			if err != nil || r.active == nil {
+				return inv, err
+			}
+			if !completed(inv) {
+				r.active.meet()
+				return inv, nil
+			}
+			if err := r.pass(l); err != nil {
+				return nil, err
+			}
+			steps = 0
+			continue
 		}
 		l, _, ok := parseJournalKey(k)
 		if !ok {
@@ -183,7 +225,7 @@ func (r *LifeRows) Close() error {
 	}
 	it := r.it
 	r.it, r.err, r.ahead = nil, errors.New("the walk is closed"), false
-	return it.Close()
+	return errors.Join(it.Close(), r.active.close())
 }
 
 // Object narrows a walk to the objects of one service, or to one object of it.

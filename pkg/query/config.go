@@ -27,6 +27,9 @@ type Config struct {
 	Threads int
 	// ConcurrentMax is how many statements run at a time (default 4); more wait.
 	ConcurrentMax int
+	// QuickTime is how long a statement runs with the priority of the daemon (default 100 ms); then it gives way to whatever
+	// else wants a core. 0: at once.
+	QuickTime time.Duration
 	// WaitMax is how long a statement waits for its turn (default 30 s); then it is refused.
 	WaitMax time.Duration
 	// RatePerSecond is how many statements are taken over HTTP (default: all); BurstMax of them may come at once.
@@ -42,7 +45,7 @@ type Config struct {
 // Default returns the defaults for a machine with that many cores.
 func Default(cores int) Config {
 	return Config{
-		MemoryBytes: 1 << 30, Threads: cores, ConcurrentMax: 4, WaitMax: 30 * time.Second, LeaderWait: 10 * time.Second,
+		MemoryBytes: 1 << 30, Threads: cores, ConcurrentMax: 4, QuickTime: 100 * time.Millisecond, WaitMax: 30 * time.Second, LeaderWait: 10 * time.Second,
 		IdleMax: 2, IdleTimeout: 30 * time.Second,
 	}
 }
@@ -61,6 +64,9 @@ func (c Config) Validate() error {
 	positive("memory", c.MemoryBytes)
 	positive("threads", int64(c.Threads))
 	positive("concurrent-max", int64(c.ConcurrentMax))
+	if c.QuickTime < 0 {
+		all = append(all, fmt.Errorf("query: quick-time is %s", c.QuickTime))
+	}
 	positive("wait-max", int64(c.WaitMax))
 	positive("leader-wait", int64(c.LeaderWait))
 	if c.RatePerSecond < 0 || c.RatePerSecond > 0 && c.BurstMax < 1 {

@@ -155,6 +155,10 @@ func (e *Engine) take(fresh bool) (*process, error) {
 // give takes a process back that has answered.
 func (e *Engine) give(p *process) {
 	p.reused, p.since = true, e.host.Clock.Now()
+	if !p.rise() {
+		e.discard(p)
+		return
+	}
 	e.mu.Lock()
 	if e.group != nil && len(e.idle) < e.cfg.IdleMax {
 		e.idle = append(e.idle, p)
@@ -165,14 +169,14 @@ func (e *Engine) give(p *process) {
 	e.discard(p)
 }
 
-// spawn runs a scan; false if the engine does not run.
+// spawn runs a part of a statement; false if the engine does not run.
 func (e *Engine) spawn(f func(ctx context.Context)) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.group == nil {
 		return false
 	}
-	e.group.Go("scan", func(ctx context.Context) error {
+	e.group.Go("statement", func(ctx context.Context) error {
 		f(ctx)
 		return nil
 	})
@@ -270,6 +274,7 @@ func (e *Engine) run(ctx context.Context, d Dialect, q pipe.Question) (*Rows, er
 		r := newRows(ctx, e, p, d)
 		again := p.reused && try == 0
 		if err = p.in.WriteJSON(pipe.Statement, 0, q); err == nil {
+			r.pace()
 			err = r.first()
 		}
 		if err == nil {

@@ -7,12 +7,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,7 +139,7 @@ func TestScanWaitsForALeader(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			clock := hosttest.NewClock()
-			e := startAt(t, clock, partitions{scan: row.l.scan}, nil)
+			e := startAt(t, clock, partitions{scan: row.l.scan}, nil, func(c *query.Config) { c.QuickTime = 0 })
 			armed := clock.Armed() // the engine's own
 			type outcome struct {
 				status int
@@ -159,6 +164,76 @@ func TestScanWaitsForALeader(t *testing.T) {
 				t.Errorf("%d %s", got.status, got.body)
 			}
 		})
+	}
+}
+
+// priorities are the different ones of the threads of a process.
+func priorities(t *testing.T, pid int) (out []string) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // the thread has ended
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(string(b), ") ")
+		out = append(out, strings.Fields(rest)[16])
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// A statement that takes long gives way with all of its threads; the next one does not pay for that.
+func TestLongStatementGivesWay(t *testing.T) {
+	clock := hosttest.NewClock()
+	opened, goOn := make(chan struct{}), make(chan struct{})
+	e := startAt(t, clock, partitions{scan: func(_ context.Context, p id.Partition, _ *scan.Request, _ func(scan.Batch) error) error {
+		if p == 0 {
+			opened <- struct{}{}
+			<-goOn
+		}
+		return nil
+	}}, nil)
+	for range 2 {
+		group := lifecycle.NewGroup(context.Background())
+		group.Go("statement", func(context.Context) error {
+			if status, body := post(e, "SELECT count(*) AS n FROM sys_journal"); status != http.StatusOK {
+				return fmt.Errorf("%d %s", status, body)
+			}
+			return nil
+		})
+		<-opened
+		pids := children(t)
+		if len(pids) != 1 {
+			t.Fatalf("%d processes", len(pids))
+		}
+		quick := priorities(t, pids[0])
+		if len(quick) != 1 {
+			t.Fatalf("it begins with priorities %v", quick)
+		}
+		base, err := strconv.Atoi(quick[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := quick
+		if base < 10 { // else it cannot have its priority back here, so that it gives way always
+			want = []string{strconv.Itoa(base + 10)}
+			clock.Await(2) // that of the engine and that of the statement
+			clock.Advance(100 * time.Millisecond)
+		}
+		for !slices.Equal(priorities(t, pids[0]), want) {
+			runtime.Gosched() // until the timer was seen
+		}
+		goOn <- struct{}{}
+		if err := group.Wait(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

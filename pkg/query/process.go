@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"reprise/pkg/query/pipe"
@@ -25,9 +26,13 @@ type process struct {
 	reused bool // it has answered a statement
 	since  time.Time
 
+	nice  int  // niceness of the daemon
+	rises bool // it can have its priority back
+
 	// mu guards what follows.
 	mu    sync.Mutex
 	ended bool
+	slow  bool // it gave way
 }
 
 // startProcess starts a query process. It does not wait for it: what is written waits in the pipe.
@@ -43,6 +48,7 @@ func startProcess(c *Config) (p *process, err error) {
 	}()
 	p.cmd = exec.CommandContext(context.Background(), c.Command[0], c.Command[1:]...) // kill ends it
 	p.cmd.Dir, p.cmd.Env, p.cmd.Stderr = p.dir, []string{}, p.last
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // for setPriority
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -55,6 +61,10 @@ func startProcess(c *Config) (p *process, err error) {
 		return nil, fmt.Errorf("start a query process: %w", err)
 	}
 	p.stdin, p.in, p.out = stdin, pipe.NewWriter(stdin), pipe.NewReader(stdout)
+	if err := p.findPriority(c.QuickTime > 0); err != nil {
+		p.kill()
+		return nil, err
+	}
 	config := pipe.Config{MemoryBytes: max(c.MemoryBytes/int64(c.ConcurrentMax), memoryMin), SpillDir: p.dir, Threads: c.Threads}
 	if err := p.in.WriteJSON(pipe.Configure, 0, config); err != nil {
 		p.kill()

@@ -19,7 +19,7 @@ import (
 	"reprise/pkg/query/plan"
 )
 
-func openTest(t *testing.T) *engine {
+func openTest(t testing.TB) *engine {
 	t.Helper()
 	all, err := newCatalogs()
 	if err != nil {

@@ -20,7 +20,9 @@ import (
 // engine is a DuckDB with an empty catalog.
 type engine struct {
 	connector *duckdb.Connector
-	conn      *duckdb.Conn // for syntax trees
+	conn      *duckdb.Conn // for syntax trees, by these two
+	parse     driver.Stmt
+	write     driver.Stmt
 	user      space
 	cluster   space
 }
@@ -68,6 +70,12 @@ func open(ctx context.Context, c pipe.Config, all catalogs) (e *engine, err erro
 	}
 	script := settings(c) + ";\n" + strings.Join(plan.Macros, ";\n") + ";\nSET lock_configuration=true"
 	_, err = e.conn.ExecContext(ctx, script, nil)
+	if err == nil {
+		e.parse, err = e.conn.PrepareContext(ctx, "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)")
+	}
+	if err == nil {
+		e.write, err = e.conn.PrepareContext(ctx, "SELECT json_deserialize_sql(CAST(? AS JSON))")
+	}
 	for _, s := range []*space{&e.user, &e.cluster} {
 		if err == nil {
 			s.planner, err = plan.New(s.catalog, func(sql string) (map[string]any, error) { return e.tree(ctx, sql) })
@@ -94,13 +102,22 @@ func (e *engine) connect(ctx context.Context) (*duckdb.Conn, error) {
 
 // close gives the engine up; nothing in it is kept.
 func (e *engine) close() {
+	for _, s := range []driver.Stmt{e.parse, e.write} {
+		if s != nil {
+			_ = s.Close()
+		}
+	}
 	_ = e.conn.Close()
 	_ = e.connector.Close()
 }
 
 // ask returns the text that a statement with one argument answers with.
-func (e *engine) ask(ctx context.Context, sql, arg string) (answer string, err error) {
-	rows, err := e.conn.QueryContext(ctx, sql, []driver.NamedValue{{Ordinal: 1, Value: arg}})
+func (e *engine) ask(ctx context.Context, prepared driver.Stmt, arg string) (answer string, err error) {
+	s, ok := prepared.(driver.StmtQueryContext)
+	if !ok {
+		return "", fmt.Errorf("prepared statement of type %T", prepared)
+	}
+	rows, err := s.QueryContext(ctx, []driver.NamedValue{{Ordinal: 1, Value: arg}})
 	if err != nil {
 		return "", err
 	}
@@ -112,8 +129,7 @@ func (e *engine) ask(ctx context.Context, sql, arg string) (answer string, err e
 		}
 		return "", err
 	}
-	answer, ok := into[0].(string)
-	if !ok {
+	if answer, ok = into[0].(string); !ok {
 		return "", fmt.Errorf("answer of type %T", into[0])
 	}
 	return answer, nil
@@ -121,7 +137,7 @@ func (e *engine) ask(ctx context.Context, sql, arg string) (answer string, err e
 
 // tree is the syntax tree of a text, or what is wrong with it.
 func (e *engine) tree(ctx context.Context, sql string) (map[string]any, error) {
-	t, err := e.ask(ctx, "SELECT CAST(json_serialize_sql(CAST(? AS VARCHAR)) AS VARCHAR)", sql)
+	t, err := e.ask(ctx, e.parse, sql)
 	if err != nil {
 		return nil, fmt.Errorf("make a syntax tree: %w", err)
 	}
@@ -130,7 +146,7 @@ func (e *engine) tree(ctx context.Context, sql string) (map[string]any, error) {
 
 // text is the statement that a syntax tree stands for.
 func (e *engine) text(ctx context.Context, tree string) (string, error) {
-	t, err := e.ask(ctx, "SELECT json_deserialize_sql(CAST(? AS JSON))", tree)
+	t, err := e.ask(ctx, e.write, tree)
 	if err != nil {
 		return "", fmt.Errorf("write a syntax tree: %w", err)
 	}

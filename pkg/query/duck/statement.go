@@ -144,9 +144,8 @@ func (s *statement) plan(ctx context.Context, asked asked) (*plan.Plan, string, 
 func (s *statement) views(ctx context.Context, p *plan.Plan) (release func(), err error) {
 	var releases []func()
 	release = func() {
-		for i, free := range releases {
-			// A view that cannot be dropped is replaced by the next one of its name; no plan has it before.
-			_, _ = s.conn.ExecContext(ctx, "DROP VIEW IF EXISTS "+s.viewName(p, i), nil)
+		// The views stay, and are of no use: the next one of its name takes the place of each, and no plan has it before.
+		for _, free := range releases {
 			free()
 		}
 		for _, x := range s.streams {

@@ -10,7 +10,7 @@ import (
 // filters are the conjuncts that a scan of r's table can apply before the engine does. They come from WHERE, so that a
 // row which one of them drops could only have made rows that WHERE drops, whatever the joins are. The exception is IS
 // NULL: an outer join makes what it looks for.
-func (s *scope) filters(r *ref) (out []scan.Filter, err error) {
+func (p *Planner) filters(s *scope, r *ref) (out []scan.Filter, err error) {
 	t := r.table
 	for _, x := range s.all {
 		if x.column == nil || x.equal != nil || x.filter.Null && !x.filter.Not && s.outer {
@@ -26,6 +26,8 @@ func (s *scope) filters(r *ref) (out []scan.Filter, err error) {
 		switch {
 		case column == nil || !column.Kind.Filterable():
 			continue
+		case x.weak && !p.isLive(t, name):
+			continue // most rows pass
 		case f.Null:
 		case x.kind == literal && column.Kind != table.Text && column.Kind != table.ShortText,
 			x.kind == number && column.Kind != table.Uint64 && column.Kind != table.Uint32:
@@ -40,6 +42,11 @@ func (s *scope) filters(r *ref) (out []scan.Filter, err error) {
 		out = append(out, f)
 	}
 	return out, nil
+}
+
+// isLive tells whether a column of the view is NULL unless an invocation is live.
+func (p *Planner) isLive(t *table.Table, column string) bool {
+	return t.Name == table.View && p.catalog.Table(storedTable).Column(column) == nil
 }
 
 func isID(t *table.Table, column string) bool {

@@ -260,7 +260,7 @@ func (x *planning) reference(n node, s *scope, r *ref, ctes *common) error {
 // table plans a reference to a table of the catalog.
 func (x *planning) table(n node, s *scope, r *ref) error {
 	t := r.table
-	filters, err := s.filters(r)
+	filters, err := x.filters(s, r)
 	if err != nil {
 		return err
 	}
@@ -284,9 +284,14 @@ func (x *planning) table(n node, s *scope, r *ref) error {
 	}
 	inner.read(tree, demand{all: true})
 	var stored, onLive []scan.Filter
+	onlyLive := false // rows without a live side are not wanted
 	for _, f := range filters {
 		a, b := x.intoView(f)
 		stored, onLive = append(stored, a...), append(onLive, b...)
+		onlyLive = onlyLive || len(b) > 0 && x.isLive(t, f.Column)
+	}
+	if onlyLive {
+		stored = append(stored, notCompleted)
 	}
 	for i := range inner.refs {
 		side := &inner.refs[i]

@@ -171,6 +171,7 @@ type conjunct struct {
 	equal  []string // another column; then there is no filter
 	filter scan.Filter
 	kind   constantKind // of the values
+	weak   bool         // the condition says more than the filter, which is that the column is not NULL
 }
 
 // conjuncts takes a WHERE apart.
@@ -205,11 +206,29 @@ func conjunctOf(n node) (c conjunct, ok bool) {
 		c.column = columnOf(children[0])
 		c.filter = scan.Filter{Null: true, Not: kind == "OPERATOR_IS_NOT_NULL"}
 		return c, c.column != nil
+	case "COMPARE_GREATERTHAN", "COMPARE_LESSTHAN", "COMPARE_GREATERTHANOREQUALTO", "COMPARE_LESSTHANOREQUALTO":
+		return known(child(n, "left"), child(n, "right"))
+	case "COMPARE_BETWEEN":
+		return known(child(n, "input"))
+	case "COLUMN_REF":
+		return known(n)
 	case "CONJUNCTION_OR":
 		return alternatives(n)
 	default:
 		return c, false
 	}
+}
+
+// known says of a condition that is never true where a column is NULL that it is not. The column is the first of the
+// sides that is one.
+func known(sides ...node) (c conjunct, ok bool) {
+	for _, side := range sides {
+		if c.column = columnOf(side); c.column != nil {
+			c.weak, c.filter = true, scan.Filter{Null: true, Not: true}
+			return c, true
+		}
+	}
+	return c, false
 }
 
 func comparison(n node, not bool) (c conjunct, ok bool) {
@@ -224,8 +243,11 @@ func comparison(n node, not bool) (c conjunct, ok bool) {
 		return c, !not
 	}
 	value, kind := constant(right)
+	if kind == other {
+		return known(left)
+	}
 	c.kind, c.filter = kind, scan.Filter{Values: []string{value}, Not: not}
-	return c, kind != other
+	return c, true
 }
 
 func inList(n node, not bool) (c conjunct, ok bool) {
@@ -249,7 +271,7 @@ func inList(n node, not bool) (c conjunct, ok bool) {
 func alternatives(n node) (c conjunct, ok bool) {
 	for i, x := range nodes(n, "children") {
 		one, ok := conjunctOf(x)
-		if !ok || one.equal != nil || one.filter.Not || one.filter.Null {
+		if !ok || one.equal != nil || one.filter.Not || one.filter.Null || one.weak {
 			return c, false
 		}
 		if i == 0 {

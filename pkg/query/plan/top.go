@@ -19,6 +19,9 @@ func (p *Planner) topOf(n node, s *scope, r *ref, filters []scan.Filter) *scan.T
 		text(modifiers[0], "type") != "ORDER_MODIFIER" || text(modifiers[1], "type") != "LIMIT_MODIFIER" {
 		return nil
 	}
+	if slices.ContainsFunc(s.all, func(c conjunct) bool { return c.weak }) {
+		return nil
+	}
 	rows, ok := constantRows(modifiers[1])
 	orders := nodes(modifiers[0], "orders")
 	if !ok || rows == 0 || rows > topMax || len(orders) == 0 {

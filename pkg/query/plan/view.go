@@ -46,6 +46,9 @@ var storedOf = map[string]string{
 	"running": "invoked", "backing-off": "invoked", "ready": "invoked",
 }
 
+// notCompleted passes the stored rows that can have a live one: their scan goes by an index of those.
+var notCompleted = scan.Filter{Column: "status", Values: []string{"completed"}, Not: true}
+
 // intoView turns a filter on the view into filters on its two sides.
 func (p *Planner) intoView(f scan.Filter) (stored, live []scan.Filter) {
 	switch {

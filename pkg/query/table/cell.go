@@ -25,10 +25,11 @@ type cell[R any] struct {
 	texts  func(*R) (v []string, ok bool)
 }
 
-// Batches grow from few rows to many, so that a statement which needs few rows costs few.
+// Batches grow from few rows to many where a statement may need few rows only. Where it needs all, each batch costs as
+// much again as some hundred rows.
 const (
 	batchRowsMin  = 128
-	batchRowsMax  = 4096
+	batchRowsMax  = 8192
 	batchBytesMax = 1 << 20 // of texts and bytes
 )
 
@@ -62,6 +63,8 @@ func newWriter[R any](t *Table, cells []cell[R], r *scan.Request, emit func(scan
 	w := &writer[R]{emit: emit, schema: schema, target: batchRowsMin, left: ^uint64(0)}
 	if r.Limit > 0 {
 		w.left = r.Limit
+	} else if r.Top == nil {
+		w.target = batchRowsMax
 	}
 	find := func(name string) *cell[R] {
 		i := slices.IndexFunc(cells, func(c cell[R]) bool { return c.name == name })
@@ -99,7 +102,7 @@ func (f *filter[R]) keeps(row *R) bool {
 		text, known = f.cell.text(row)
 	case f.cell.number != nil:
 		var n uint64
-		if n, known = f.cell.number(row); known {
+		if n, known = f.cell.number(row); known && !f.null {
 			text = strconv.FormatUint(n, 10)
 		}
 	default:

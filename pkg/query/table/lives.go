@@ -37,6 +37,9 @@ func (in *input) lives(fields []int, f func(*living) error) (err error) {
 	if in.backward {
 		rows.Backward()
 	}
+	if in.active {
+		rows.OnlyActive(in.snap)
+	}
 	defer errs.CloseInto(&err, rows)
 	for {
 		inv, err := rows.Next()

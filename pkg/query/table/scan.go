@@ -100,6 +100,7 @@ type input struct {
 	snap       *partitionstore.Snapshot
 	live       []invocation.Live
 	backward   bool // the newest invocations first
+	active     bool // only invocations that are not completed
 	emit       func(scan.Batch) error
 	goOn       func() error // the reason not to
 }

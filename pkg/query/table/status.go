@@ -44,6 +44,8 @@ func (s *summary) add(row journal.Row) error {
 	return nil
 }
 
+const completedStatus = "completed"
+
 // statusNames are the stored statuses, as they are told.
 var statusNames = map[storedv1.InvocationStatus]string{
 	storedv1.InvocationStatus_INVOCATION_STATUS_SCHEDULED: "scheduled",
@@ -51,7 +53,7 @@ var statusNames = map[storedv1.InvocationStatus]string{
 	storedv1.InvocationStatus_INVOCATION_STATUS_INVOKED:   "invoked",
 	storedv1.InvocationStatus_INVOCATION_STATUS_SUSPENDED: "suspended",
 	storedv1.InvocationStatus_INVOCATION_STATUS_PAUSED:    "paused",
-	storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED: "completed",
+	storedv1.InvocationStatus_INVOCATION_STATUS_COMPLETED: completedStatus,
 }
 
 // serviceTypes are the types of services, as they are told.
@@ -238,6 +240,7 @@ func statusRows(in *input, yield func(*statusRow) error) error {
 	if top := in.request.Top; top != nil && top.Descending && !summed {
 		in.backward = true // what is wanted comes first, and is all that is kept
 	}
+	in.active = !in.request.Admits("status", completedStatus)
 	fields := []int{}
 	for _, c := range in.request.Used() {
 		of, known := statusFields[c]
