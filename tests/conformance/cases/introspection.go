@@ -142,6 +142,33 @@ func init() {
 			},
 		},
 		Case{
+			Name: "awaited", Desc: "Read what a running attempt awaits, and what a suspended invocation waits for.",
+			Expect: "suspended_waiting_future_json names the signal of the awakeable; last_awaiting_on_future_json does, if the attempt speaks version 7, else it is NULL",
+			Run: func(t *T) {
+				const awakeable = `{"Single":{"SignalIndex":17}}`
+				susp := t.Send("/SuspAwakeables/"+t.Key("aw")+"/wait", nil)
+				t.KillQuietly(susp.InvocationID)
+				t.WaitStatus(susp.InvocationID, "suspended")
+				row := t.SQL("SELECT suspended_waiting_future_json AS f, last_awaiting_on_future_json AS l FROM sys_invocation WHERE id = %s", harness.Quote(susp.InvocationID))[0]
+				if !strings.Contains(row.Str("f"), awakeable) || row.Str("l") != "" {
+					t.Errorf("suspended: it waits for %q, the attempt awaits %q", row.Str("f"), row.Str("l"))
+				}
+				if t.Env.Setup.Mode != harness.Bidi {
+					return // no attempt of it waits
+				}
+				run := t.Send("/Awakeables/"+t.Key("aw")+"/wait", nil)
+				t.KillQuietly(run.InvocationID)
+				t.Eventually(0, "the attempt waits", func() error {
+					row := t.SQL("SELECT status, pinned_service_protocol_version AS v, last_awaiting_on_future_json AS l, suspended_waiting_future_json AS f FROM sys_invocation WHERE id = %s", harness.Quote(run.InvocationID))[0]
+					hint := strings.Contains(row.Str("l"), awakeable)
+					if row.Str("status") != "running" || row.Str("v") == "" || hint != (row.Num("v") >= 7) || row.Str("f") != "" {
+						return fmt.Errorf("the row is %v", row)
+					}
+					return nil
+				})
+			},
+		},
+		Case{
 			Name: "tables", Desc: "List the tables and columns through information_schema.",
 			Expect: "the documented tables are there",
 			Run: func(t *T) {
