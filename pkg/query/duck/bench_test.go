@@ -33,14 +33,15 @@ func BenchmarkLookup(b *testing.B) {
 		if s.conn, err = s.connect(ctx); err != nil {
 			b.Fatal(err)
 		}
-		if release, err = s.views(ctx, p); err != nil {
+		free, err := s.views(ctx, p)
+		if err != nil {
 			b.Fatal(err)
 		}
 		for _, x := range s.streams {
 			x.frames <- pipe.Frame{Kind: pipe.ScanEnd, Payload: []byte("{}")}
 		}
 		return func() {
-			release()
+			free()
 			_ = s.conn.Close()
 		}
 	}

@@ -110,6 +110,7 @@ func All() []Scenario {
 		{Name: "replay-long", Doc: "an invocation with a journal of n entries: time to resume after a cut connection and after a suspension", run: replayLong},
 		{Name: "journal-memory", Doc: "memory of the server with c running invocations that have journals of n entries of the given size", run: journalMemory},
 		{Name: "sql-scan", Doc: "time of typical introspection queries with n invocations present", run: sqlScan},
+		{Name: "steps-under-scan", Doc: "steps3 in windows that take turns, alone and while a client reads all invocations again and again", run: stepsUnderScan},
 		{Name: "cold-start", Doc: "time from process start to the first success, with empty and with kept data", NeedsManaged: true, run: coldStart},
 		{Name: "recovery", Doc: "the server is killed under load: time to the next success, and whether every request took effect exactly once", NeedsManaged: true, run: recovery},
 	}

@@ -313,18 +313,7 @@ func journalMemory(ctx context.Context, t *Target, p Params) (report.Result, err
 
 func sqlScan(ctx context.Context, t *Target, p Params) (report.Result, error) {
 	n := orDefault(p.N, 100_000)
-	if err := t.control("/reset"); err != nil {
-		return report.Result{}, err
-	}
-	wake := time.Now().Add(2 * time.Hour)
-	if _, err := sendSleepers(ctx, t, p, n, wake); err != nil {
-		return report.Result{}, err
-	}
-	err := until(ctx, 5*time.Minute, 200*time.Millisecond, func() (bool, error) {
-		s, err := t.stats()
-		return s.Exited >= int64(n), err
-	})
-	if err != nil {
+	if err := suspendMany(ctx, t, p, n); err != nil {
 		return report.Result{}, err
 	}
 	b, err := t.Server.Query(ctx, "SELECT id FROM sys_invocation LIMIT 1")
