@@ -134,7 +134,7 @@ func TestHungMember(t *testing.T) {
 		}
 		for range 3 {
 			was := must[metastore.Lineage](t)(through.Lineage(ctx, 0))
-			if _, err := takeOver(ctx, through, 0, was, me, uint64(was.Epoch.Epoch)+1); err != nil {
+			if _, err := takeOver(ctx, through, 0, was, me, was.Epoch.Epoch+1); err != nil {
 				t.Fatalf("member %d hangs: %v", i, err)
 			}
 		}
