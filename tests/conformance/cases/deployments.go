@@ -296,8 +296,9 @@ func init() {
 				t.Call("/"+name+"/text", "x", nil)
 				t.Admin("DELETE", "/deployments/"+ep.Deployment.ID, nil, harness.Query("force", "true")).Want(t, 202)
 				t.Admin("GET", "/deployments/"+ep.Deployment.ID, nil).Want(t, 404).Err(t)
+				// One-way: a call that is taken before all processes know would wait for what never comes.
 				t.Eventually(0, "the service is gone", func() error {
-					if r := t.Post("/"+name+"/text", "x"); r.Status != 404 {
+					if r := t.Post("/"+name+"/text/send", "x"); r.Status != 404 {
 						return fmt.Errorf("status %d", r.Status)
 					}
 					return nil
