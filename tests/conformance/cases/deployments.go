@@ -226,8 +226,8 @@ func init() {
 				t.Endpoint(harness.AsAsked, nil, services.Echo(name))
 				t.Call("/"+name+"/upper", "x", nil)
 				t.Endpoint(harness.AsAsked, nil, services.Text(name))
-				t.Eventually(0, "the handler is gone", func() error {
-					if r := t.Post("/"+name+"/upper", "x"); r.Status != 404 {
+				t.Eventually(0, "the handler is gone", func() error { // one-way: see remove
+					if r := t.Post("/"+name+"/upper/send", "x"); r.Status != 404 {
 						return fmt.Errorf("status %d", r.Status)
 					}
 					return nil
