@@ -392,6 +392,7 @@ func TestDescribe(t *testing.T) {
 // Nothing that is asked ends more than its own query process, and the next statement is answered.
 func TestHostileStatements(t *testing.T) {
 	e := start(t, partitions{}, func(c *query.Config) { c.MemoryBytes, c.ConcurrentMax = 256<<20, 4 })
+	written := filepath.Join(t.TempDir(), "must-not-be")
 	deep := func(n int, open, middle, end string) string {
 		return "SELECT " + strings.Repeat(open, n) + middle + strings.Repeat(end, n)
 	}
@@ -410,8 +411,8 @@ func TestHostileStatements(t *testing.T) {
 		{"10,000 AND", "SELECT true" + strings.Repeat(" AND true", 10_000), []int{200, 400, 500}, ""},
 		{"a join that explodes", "SELECT count(DISTINCT a.i * 1000000 + b.i) FROM range(1000000) a(i), range(1000000) b(i) ORDER BY 1", []int{500}, "Resources exhausted"},
 		{"a sort that is too large", "SELECT count(*) FROM (SELECT i, repeat('x', 500) || i AS t FROM range(4000000) r(i) ORDER BY t DESC)", []int{200, 500}, ""},
-		{"ATTACH", "ATTACH '/tmp/x.db' AS x", []int{400}, "DDL not supported: ATTACH"},
-		{"COPY to a file", "COPY (SELECT 1) TO '/tmp/reprise-must-not-be'", []int{400}, "DML not supported: COPY"},
+		{"ATTACH", "ATTACH 'x.db' AS x", []int{400}, "DDL not supported: ATTACH"},
+		{"COPY to a file", "COPY (SELECT 1) TO '" + written + "'", []int{400}, "DML not supported: COPY"},
 		{"CREATE", "CREATE TABLE x AS SELECT 1", []int{400}, "DDL not supported: CREATE"},
 		{"INSTALL", "INSTALL httpfs", []int{400}, "DDL not supported: INSTALL"},
 		{"LOAD", "LOAD httpfs", []int{400}, "DDL not supported: LOAD"},
@@ -430,7 +431,7 @@ func TestHostileStatements(t *testing.T) {
 			t.Fatalf("after %s: %d %s", row.name, status, body)
 		}
 	}
-	if _, err := os.Stat("/tmp/reprise-must-not-be"); err == nil {
+	if _, err := os.Stat(written); err == nil {
 		t.Error("a statement wrote a file")
 	}
 }
