@@ -21,8 +21,6 @@ type Beat struct {
 }
 
 const (
-	// BeatInterval is how often a process tells.
-	BeatInterval = 200 * time.Millisecond
 	// deadAfter is how long a process may be silent.
 	deadAfter = time.Second
 	// lateTick is how late a look at the roster may be before all are given that time: we were slow ourselves.

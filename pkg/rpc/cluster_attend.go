@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"syscall"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
@@ -166,9 +167,12 @@ func Prober(nodes func() []*storedv1.Node) controller.Probe {
 	}
 }
 
+// probeTimeout is how long a port may take to be refused.
+const probeTimeout = 200 * time.Millisecond
+
 // listens returns false only if the machine says that nobody listens.
 func listens(ctx context.Context, address string) bool {
-	ctx, cancel := context.WithTimeout(ctx, controller.BeatInterval)
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", address)
