@@ -1,6 +1,7 @@
 package processor_test
 
 import (
+	"reflect"
 	"testing"
 
 	"reprise/pkg/command"
@@ -121,31 +122,43 @@ func TestMessagesComeInOrder(t *testing.T) {
 	w := newWorld(t, 2, 1)
 	n := w.start("a")
 	to := echo.request(w.nameIn(1, echo, "nobody"), "", 0).ID
-	acks := make(chan error, 10)
-	accept := func(seq uint64) {
-		t.Helper()
-		must(t, n.Accept(1, message(to, seq), func(err error) { acks <- err }))
+	type ack struct {
+		seq uint64
+		err error
+	}
+	acks := make(chan ack, 10)
+	accept := func(seq uint64) error {
+		return n.Accept(1, message(to, seq), func(err error) { acks <- ack{seq, err} })
+	}
+	// codes are those of the next acks of each message, in order; 0 is taken.
+	codes := func(count int) map[uint64][]errs.Code {
+		got := map[uint64][]errs.Code{}
+		for range count {
+			a := <-acks
+			code := errs.Code(0)
+			if a.err != nil {
+				code = errs.CodeOf(a.err)
+			}
+			got[a.seq] = append(got[a.seq], code)
+		}
+		return got
 	}
 	n.Busy(1, func() { // all in one turn
 		for _, seq := range []uint64{2, 1, 2, 4, 3, 1} {
-			accept(seq)
+			must(t, accept(seq))
 		}
 	})
-	want := []errs.Code{errs.Conflict, errs.Conflict, 0, 0, 0, 0}
-	for i, c := range want {
-		err := <-acks
-		if c == 0 && err != nil || c != 0 && !errs.Is(err, c) {
-			t.Errorf("ack %d: %v, want code %d", i, err, c)
-		}
+	want := map[uint64][]errs.Code{1: {0, 0}, 2: {errs.Conflict, 0}, 3: {0}, 4: {errs.Conflict}}
+	if got := codes(6); !reflect.DeepEqual(got, want) {
+		t.Errorf("codes by message %v, want %v", got, want)
 	}
 	n.Depose(1, func() {})
-	eventually(t, "it leads again", func() bool { return n.Accept(1, message(to, 3), func(err error) { acks <- err }) == nil })
-	accept(5) // by the rows alone, 4 comes next
-	accept(4)
-	for i, c := range []errs.Code{errs.Conflict, 0, 0} {
-		if err := <-acks; c == 0 && err != nil || c != 0 && !errs.Is(err, c) {
-			t.Errorf("after a change of leaders, ack %d: %v, want code %d", i, err, c)
-		}
+	eventually(t, "it leads again", func() bool { return accept(3) == nil })
+	must(t, accept(5)) // by the rows alone, 4 comes next
+	must(t, accept(4))
+	want = map[uint64][]errs.Code{3: {0}, 4: {0}, 5: {errs.Conflict}}
+	if got := codes(3); !reflect.DeepEqual(got, want) {
+		t.Errorf("codes by message after a change of leaders %v, want %v", got, want)
 	}
 	for name, err := range map[string]error{
 		"of another partition": n.Accept(0, message(to, 5), nil),
