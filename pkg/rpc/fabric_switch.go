@@ -50,10 +50,10 @@ func (s *portSwitch) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.ln.Close() }) // Accept returns its error
 	defer stop()
 	undecided := make(chan struct{}, undecidedMax)
-	g.Go("accept", func(ctx context.Context) error {
+	g.Go("accept", func(context.Context) error {
 		for {
 			c, err := s.ln.Accept()
-			if ctx.Err() != nil {
+			if ctx.Err() != nil { // the one that closes the port: those derived from it may end a moment later
 				return nil
 			}
 			if err != nil && errors.Is(err, net.ErrClosed) {
