@@ -27,6 +27,7 @@ type WorkerClient struct {
 	host    host.Host
 	refused prometheus.Counter
 	ready   chan struct{}
+	own     *own // nil: this process is no worker
 
 	// mu guards what follows. Order: WorkerClient.mu, then peer.mu. Never held across I/O or a callback.
 	mu    sync.Mutex
@@ -53,6 +54,9 @@ func NewWorkerClient(cfg WorkerConfig, self id.GenerationalNode, routes Routes, 
 		cfg: cfg, self: self, routes: routes, conns: conns, host: h, refused: refused, ready: make(chan struct{}), peers: map[id.GenerationalNode]*peer{},
 	}, nil
 }
+
+// SetOwn names the worker of this process, which is asked directly for what it leads. Call it before Run.
+func (c *WorkerClient) SetOwn(w Worker) { c.own = newOwn(w) }
 
 // Ready is closed when requests are taken.
 func (c *WorkerClient) Ready() <-chan struct{} { return c.ready }
@@ -102,11 +106,17 @@ func (c *WorkerClient) dropMoved() {
 		}
 	}
 	c.mu.Unlock()
-	for _, p := range peers {
-		p.failMoved(func(part id.Partition) bool {
+	movedFrom := func(leader id.GenerationalNode) func(id.Partition) bool {
+		return func(part id.Partition) bool {
 			l, ok := c.routes.Leader(part)
-			return ok && l != p.leader
-		})
+			return ok && l != leader
+		}
+	}
+	for _, p := range peers {
+		p.failMoved(movedFrom(p.leader))
+	}
+	if c.own != nil {
+		c.own.failMoved(movedFrom(c.self))
 	}
 }
 
@@ -157,10 +167,19 @@ func (c *WorkerClient) Deliver(ctx context.Context, target id.Partition, record 
 	}
 }
 
-func (c *WorkerClient) submit(w *waiter, record []byte) (*peer, error) {
+// receiver takes requests for one leader.
+type receiver interface {
+	submit(w *waiter, record []byte) error
+	forget(w *waiter)
+}
+
+func (c *WorkerClient) submit(w *waiter, record []byte) (receiver, error) {
 	l, ok := c.routes.Leader(w.partition)
 	if !ok {
 		return nil, errs.Newf(errs.Unavailable, "partition %d has no leader", w.partition)
+	}
+	if c.own != nil && l == c.self {
+		return c.own, c.own.submit(w, record)
 	}
 	p, err := c.peer(l)
 	if err != nil {
@@ -187,7 +206,7 @@ func (c *WorkerClient) peer(l id.GenerationalNode) (*peer, error) {
 
 // waiter is somebody who waits for an answer. It is answered exactly once.
 type waiter struct {
-	number    uint64 // guarded by peer.mu until it is answered
+	number    uint64 // guarded by the mutex of its receiver until it is answered
 	partition id.Partition
 	want      command.Want  // 0: a delivery
 	id        id.Invocation // of a request

@@ -195,9 +195,18 @@ func (s countedStream) RecvMsg(m any) error {
 
 func (w *workers) client(cfg rpc.WorkerConfig, clock *hosttest.Clock) *rpc.WorkerClient {
 	w.t.Helper()
-	c, err := rpc.NewWorkerClient(cfg, id.GenerationalNode{Node: 9, Generation: 1}, w, w, hosttest.New(clock, 1))
+	return w.clientWith(cfg, clock, nil)
+}
+
+// clientWith is a client of self, in a process that is a worker itself unless own is nil.
+func (w *workers) clientWith(cfg rpc.WorkerConfig, clock *hosttest.Clock, own rpc.Worker) *rpc.WorkerClient {
+	w.t.Helper()
+	c, err := rpc.NewWorkerClient(cfg, self, w, w, hosttest.New(clock, 1))
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if own != nil {
+		c.SetOwn(own)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	g := lifecycle.NewGroup(ctx)

@@ -47,6 +47,7 @@ func runMember(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, worker)
+	others.SetOwn(worker.Node)
 	serve, err := worker.Service(n)
 	if err != nil {
 		return err
