@@ -166,7 +166,7 @@ type Bifrost struct {
 	AppendRetryMin         Duration         `toml:"append-retry-min-interval"`
 	AppendRetryMax         Duration         `toml:"append-retry-max-interval"`
 	ReadRetry              Retry            `toml:"read-retry-policy"`
-	RecordCacheBytes       Bytes            `toml:"record-cache-memory-size"`
+	RecordCacheBytes       Bytes            `toml:"record-cache-memory-size"` // nothing to act on: ADR 13
 	RecordSizeLimit        Bytes            `toml:"record-size-limit"`
 	DisableAutoImprovement bool             `toml:"disable-auto-improvement"`
 	Loglet                 ReplicatedLoglet `toml:"replicated-loglet"`
