@@ -71,6 +71,9 @@ func (c *Config) Validate() error {
 	bad(c.Bifrost.Loglet.InflightRecordsMax == 0, "bifrost.replicated-loglet.maximum-inflight-records must be above 0")
 	bad(c.Bifrost.Loglet.StoreTimeout.Min == 0, "bifrost.replicated-loglet.store-timeout must be above 0")
 	bad(c.Bifrost.Loglet.NodesetSize > 128, "bifrost.replicated-loglet.default-nodeset-size is %d: it must be at most 128", c.Bifrost.Loglet.NodesetSize)
+	if n := c.LogServer.BatchBytesMax; n != nil {
+		bad(*n < 4*kib, "log-server.write-batch-commit-bytes is %s: it must be at least 4 KiB", n)
+	}
 	bad(c.DiskReserve != nil && *c.DiskReserve < mib, "disk-reserve-size must be at least 1 MiB: a full disk ends the process")
 	bad(c.ShutdownTimeout <= 0, "shutdown-timeout must be above 0")
 	bad(c.InitTimeout <= 0, "initialization-timeout must be above 0")

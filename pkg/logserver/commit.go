@@ -19,6 +19,7 @@ type committer struct {
 	parts   [][]byte
 	ranges  []logproto.Range
 	groups  int
+	records uint32
 
 	unlooked int // bytes committed since the free space was looked at
 }
@@ -38,7 +39,7 @@ func (s *Server) commitLoop(ctx context.Context) error {
 		for {
 			s.queueMu.Lock()
 			taken := s.queue
-			s.queue = spare[:0]
+			s.queue, s.queueBytes = spare[:0], 0
 			s.queueMu.Unlock()
 			if len(taken) == 0 {
 				spare = taken
@@ -67,7 +68,7 @@ func (c *committer) round(ops []op) error {
 		if err := c.decide(o); err != nil {
 			return c.fail(ops[i+1:], err)
 		}
-		if c.batch.Len() > c.s.cfg.BatchBytesMax {
+		if c.batch.Len() > c.s.cfg.BatchBytesMax || c.s.cfg.BatchRecordsMax > 0 && c.records >= c.s.cfg.BatchRecordsMax {
 			if err := c.commit(); err != nil {
 				return c.fail(ops[i+1:], err)
 			}
@@ -168,7 +169,7 @@ func (c *committer) commit() error {
 		}
 		bytes := c.batch.Len()
 		start := c.s.h.Clock.Now()
-		if err := c.batch.Commit(true); err != nil {
+		if err := c.batch.Commit(!c.s.cfg.Unsynced); err != nil {
 			return err
 		}
 		c.s.metrics.batch(bytes, c.groups, c.s.h.Clock.Now().Sub(start))
@@ -193,7 +194,7 @@ func (c *committer) reset() {
 	clear(c.touched)
 	clear(c.ops)
 	c.touched, c.ops = c.touched[:0], c.ops[:0]
-	c.repairs, c.groups = false, 0
+	c.repairs, c.groups, c.records = false, 0, 0
 }
 
 // hideUnsynced tells readers what they may find below a tail before it is synced.

@@ -14,8 +14,14 @@ type Config struct {
 	ReserveBytes uint64
 	// BatchBytesMax bounds what is committed with one sync. Default 32 MiB.
 	BatchBytesMax int
+	// BatchRecordsMax bounds it likewise, to within one frame; 0: it does not.
+	BatchRecordsMax uint32
 	// QueueMax bounds the operations that wait for the committer. Default 4096; more are Dropped.
 	QueueMax int
+	// QueueBytesMax bounds the records that wait for the committer; one frame is always taken. 0: what QueueMax allows.
+	QueueBytesMax int
+	// Unsynced answers before what was stored is on the disk. For tests only: a machine that dies loses records that were committed.
+	Unsynced bool
 	// ReadBytesMax bounds the answer to a read. Default 4 MiB; one group comes always.
 	ReadBytesMax int
 	// KeepKnownEvery is how often advanced known global tails are written. Default 10 s.
@@ -34,7 +40,7 @@ func Default() Config {
 
 // Validate reports all faults at once.
 func (c Config) Validate() error {
-	if c.BatchBytesMax < 1 || c.QueueMax < 1 || c.ReadBytesMax < 1 || c.KeepKnownEvery <= 0 || c.CheckSpaceEvery <= 0 {
+	if c.BatchBytesMax < 1 || c.QueueMax < 1 || c.QueueBytesMax < 0 || c.ReadBytesMax < 1 || c.KeepKnownEvery <= 0 || c.CheckSpaceEvery <= 0 {
 		return errs.Newf(errs.Invalid, "log-server: limits and intervals must be positive: %+v", c)
 	}
 	return nil

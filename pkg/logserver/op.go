@@ -24,6 +24,7 @@ type op struct {
 	oneWay bool // of a frame: no answer is wanted
 	conn   *Conn
 	frame  *logproto.Frame
+	bytes  int   // of its records
 	call   *call // of the other kinds, but for upkeep
 }
 
@@ -54,15 +55,23 @@ func (o *op) refuse(err error) {
 
 // push queues an operation. An error means that nothing happened.
 func (s *Server) push(o op) error {
+	if o.frame != nil {
+		for i := range o.frame.Groups {
+			o.bytes += len(o.frame.Groups[i].Records)
+		}
+	}
 	s.queueMu.Lock()
 	var err error
 	switch {
 	case s.stopped:
 		err = errStopped
+	case s.cfg.QueueBytesMax > 0 && s.queueBytes > 0 && s.queueBytes+o.bytes > s.cfg.QueueBytesMax:
+		err = errs.Newf(errs.Unavailable, "%d bytes wait for the log-server's disk", s.queueBytes)
 	case len(s.queue) >= s.cfg.QueueMax:
 		err = errs.Newf(errs.Unavailable, "%d operations wait for the log-server's disk", len(s.queue))
 	default:
 		s.queue = append(s.queue, o)
+		s.queueBytes += o.bytes
 	}
 	s.queueMu.Unlock()
 	if err == nil {

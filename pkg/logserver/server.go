@@ -29,10 +29,11 @@ type Server struct {
 	failed atomic.Bool   // a commit failed; set once
 
 	// queueMu guards what waits for the committer.
-	queueMu sync.Mutex
-	queue   []op
-	stopped bool
-	wake    chan struct{} // one token: the queue is not empty any more
+	queueMu    sync.Mutex
+	queue      []op
+	queueBytes int // of the records in it
+	stopped    bool
+	wake       chan struct{} // one token: the queue is not empty any more
 
 	// mu guards what readers see.
 	mu      sync.Mutex
@@ -108,7 +109,7 @@ func (s *Server) stop() []op {
 	defer s.queueMu.Unlock()
 	s.stopped = true
 	rest := s.queue
-	s.queue = nil
+	s.queue, s.queueBytes = nil, 0
 	return rest
 }
 

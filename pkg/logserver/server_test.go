@@ -38,9 +38,14 @@ type running struct {
 // run starts a log-server on fs.
 func run(t testing.TB, fs vfs.FS) *running {
 	t.Helper()
+	return runWith(t, fs, Default())
+}
+
+func runWith(t testing.TB, fs vfs.FS, cfg Config) *running {
+	t.Helper()
 	h := host.New(slog.New(slog.DiscardHandler))
 	h.FS = fs
-	storeCfg, cfg := logstore.Default(), Default()
+	storeCfg := logstore.Default()
 	storeCfg.MemtableBytes, storeCfg.CacheBytes = 1<<20, 1<<20
 	store, err := logstore.Open(storeCfg, h, "data")
 	if err != nil {
@@ -152,6 +157,7 @@ type gate struct {
 	mu   sync.Mutex
 	shut chan struct{} // nil: open
 	held chan struct{} // one token: a sync waits
+	n    int           // syncs that began
 }
 
 func (g *gate) fs(fs vfs.FS) vfs.FS {
@@ -159,6 +165,7 @@ func (g *gate) fs(fs vfs.FS) vfs.FS {
 	return errorfs.Wrap(fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) && strings.HasSuffix(op.Path, ".log") {
 			g.mu.Lock()
+			g.n++
 			shut := g.shut
 			g.mu.Unlock()
 			if shut != nil {
@@ -168,6 +175,12 @@ func (g *gate) fs(fs vfs.FS) vfs.FS {
 		}
 		return nil
 	}))
+}
+
+func (g *gate) count() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.n
 }
 
 func (g *gate) close() {

@@ -81,6 +81,7 @@ func (c *committer) put(j *joined) error {
 	clear(c.parts)
 	c.parts = c.parts[:0]
 	c.groups++
+	c.records += uint32(j.end - j.first)
 	j.lg = nil
 	return err
 }
@@ -157,6 +158,7 @@ func (c *committer) repair(call *call) error {
 		}
 		lg.wrote(miss)
 		c.groups++
+		c.records += part.Count
 	}
 	return nil
 }

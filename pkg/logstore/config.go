@@ -8,6 +8,9 @@ type Config struct {
 	CacheBytes int64
 	// MemtableBytes is the size of a memtable: what a restart replays from Pebble's own log. Default 64 MiB.
 	MemtableBytes uint64
+	// WALDir is a folder for Pebble's own log, for example on another disk; empty: the store's. It may be set later, but not be
+	// taken away or changed while it holds what the store has not flushed: Open refuses that.
+	WALDir string
 }
 
 // Default returns the default configuration.

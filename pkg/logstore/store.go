@@ -10,6 +10,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/wal"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
@@ -48,8 +49,17 @@ func Open(cfg Config, h host.Host, dir string) (*Store, error) {
 	if err := checkFormat(h.FS, dir); err != nil {
 		return nil, err
 	}
+	if cfg.WALDir != "" {
+		if err := h.FS.MkdirAll(cfg.WALDir, 0o700); err != nil {
+			return nil, fmt.Errorf("folder of the log store's own log: %w", err)
+		}
+	}
 	cache := pebble.NewCache(cfg.CacheBytes)
-	db, err := pebble.Open(dir, options(cfg, h, cache))
+	o := options(cfg, h, cache)
+	if cfg.WALDir != "" {
+		o.WALDir, o.WALRecoveryDirs = cfg.WALDir, []wal.Dir{{FS: h.FS, Dirname: dir}}
+	}
+	db, err := pebble.Open(dir, o)
 	if err != nil {
 		cache.Unref()
 		return nil, fmt.Errorf("open log store %s: %w", dir, err)

@@ -119,6 +119,35 @@ func TestReopen(t *testing.T) {
 	}
 }
 
+// Pebble's own log may go to another folder, also when the store is there already, and not silently away from it.
+func TestLogFolder(t *testing.T) {
+	fs := vfs.NewMem()
+	s := open(t, fs)
+	put(t, s, 1, 4, true)
+	closeStore(t, s)
+	apart := small()
+	apart.WALDir = "other/disk"
+	s, err := logstore.Open(apart, hostOn(fs), "data")
+	check(t, err)
+	put(t, s, 5, 2, true)
+	closeStore(t, s)
+	if names, err := fs.List("other/disk"); err != nil || len(names) == 0 {
+		t.Errorf("the other folder holds %v, %v", names, err)
+	}
+	if s, err := logstore.Open(small(), hostOn(fs), "data"); err == nil {
+		t.Errorf("opened without the folder, with %+v", load(t, s))
+		closeStore(t, s)
+	} else if !strings.Contains(err.Error(), "other/disk") {
+		t.Errorf("the error does not name the folder: %v", err)
+	}
+	s, err = logstore.Open(apart, hostOn(fs), "data")
+	check(t, err)
+	defer closeStore(t, s)
+	if got := load(t, s); got.Tail != 7 {
+		t.Errorf("loaded %+v", got)
+	}
+}
+
 func TestCrashLosesOnlyWhatWasNotSynced(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	s := open(t, fs)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -114,6 +115,9 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 	}
 	if c.Bool("dump-config") {
 		return cfg.Dump(os.Stdout)
+	}
+	if n := cfg.DefaultThreadPoolSize; n > 0 {
+		runtime.GOMAXPROCS(int(n))
 	}
 	m := cfg.Memory()
 	limitMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), m.BlockCache+m.WorkerMemtables+m.LogServerMemtables)

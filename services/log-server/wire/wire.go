@@ -48,6 +48,9 @@ func Open(ctx context.Context, n *node.Node) (*LogServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log store: %w", err)
 	}
+	if n.Config.LogServer.DisableFsync {
+		n.Host.Log.Warn("log-server.rocksdb-disable-wal-fsync is set: a machine that dies loses what was answered as stored")
+	}
 	if err := logserver.Admit(ctx, store, n.Member.Node, n.Fingerprint(), n.Meta, n.Host); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
@@ -58,6 +61,14 @@ func serverConfig(cfg *config.Config) logserver.Config {
 	c := logserver.Default()
 	if cfg.DiskReserve != nil {
 		c.ReserveBytes = uint64(*cfg.DiskReserve)
+	}
+	l := &cfg.LogServer
+	c.Unsynced, c.BatchRecordsMax = l.DisableFsync, uint32(l.BatchRecordsMax)
+	if l.BatchBytesMax != nil {
+		c.BatchBytesMax = l.BatchBytesMax.Int()
+	}
+	if l.DataServiceBytesMax != nil {
+		c.QueueBytesMax = max(l.DataServiceBytesMax.Int(), cfg.Networking.MessageSizeLimit.Int())
 	}
 	return c
 }
@@ -73,6 +84,9 @@ func storeConfig(cfg *config.Config) logstore.Config {
 	m := cfg.Memory()
 	c.MemtableBytes = uint64(min(max(m.LogServerMemtables/4, memtableMin), memtableMax)) // up to four wait for their flush
 	c.CacheBytes = min(m.BlockCache/8, c.CacheBytes)
+	if dir := cfg.LogServer.WALDir; dir != "" {
+		c.WALDir = filepath.Join(dir, cfg.NodeName) // nodes of one machine may share the disk
+	}
 	return c
 }
 
