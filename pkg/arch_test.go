@@ -59,6 +59,7 @@ var sideways = map[string]string{
 	"partition -> journal":      "the rows that Apply appends",
 	"partition -> serviceproto": "Apply reads the frames that are the body of a command",
 	"serviceproto -> journal":   "an await is decided by what a journal holds",
+	"placement -> quorum":       "replicas are spread over locations by the same property as records",
 	"schema -> retry":           "a handler's options hold its retry policy",
 	"schema -> serviceproto":    "a deployment is checked against the protocol versions that are spoken",
 

@@ -14,60 +14,37 @@ import (
 	"reprise/pkg/logkey"
 	"reprise/pkg/metastore"
 	"reprise/pkg/placement"
+	"reprise/pkg/quorum"
 )
 
-// Config of a controller.
-type Config struct {
-	Copies int // workers that hold a partition
-	// Settle is how long the set of present workers must not change before partitions that nobody
-	// holds are placed: workers that start together get equal shares. 0 where there is one worker.
-	Settle time.Duration
-	// Grace is how long a worker may be away and keep its partitions.
-	Grace time.Duration
-}
-
-// Default is for a cluster.
-func Default() Config { return Config{Copies: 1, Settle: time.Second, Grace: 10 * time.Minute} }
-
-// retryPause is waited after a failed write.
-const retryPause = 250 * time.Millisecond
-
-// View is the part of metastore.View that the controller reads.
-type View interface {
-	Current() *metastore.Snapshot
-	Changed() <-chan struct{}
-}
+const (
+	// retryPause is waited after a failed write.
+	retryPause = 250 * time.Millisecond
+	// movingPause is how often those are looked at that catch up.
+	movingPause = 100 * time.Millisecond
+)
 
 // Store is the part of metastore.Store that the controller writes.
 type Store interface {
-	Assign(ctx context.Context, partitions uint32, plan func(current [][]id.Node) [][]id.Node) (changed int, err error)
+	Assign(ctx context.Context, partitions uint32, plan func([]*storedv1.Epoch) []placement.Replicas) (changed int, err error)
+	ChangeNode(ctx context.Context, n id.Node, decide func(*metastore.Facts) (*storedv1.Node, error)) (*storedv1.Node, error)
 }
 
-// Controller is a lifecycle.Part.
+// Controller is a lifecycle.Part: it decides which workers hold partitions.
 type Controller struct {
-	cfg   Config
-	self  id.Node
-	view  View
-	store Store
-	host  host.Host
+	cfg    Config
+	self   id.Node
+	view   View
+	roster Attendants
+	store  Store
+	host   host.Host
 }
 
 var _ lifecycle.Part = (*Controller)(nil)
 
 // New returns the controller of a metadata daemon.
-func New(cfg Config, self id.Node, view View, store Store, h host.Host) *Controller {
-	return &Controller{cfg: cfg, self: self, view: view, store: store, host: h}
-}
-
-// Acting returns the node whose controller acts: of the metadata daemons present, the one that came
-// first. 0: none is there.
-func Acting(s *metastore.Snapshot) id.Node {
-	for _, p := range s.Present {
-		if n := s.Node(p.ID.Node); n != nil && slices.Contains(n.Roles, metastore.RoleMetadata) {
-			return p.ID.Node
-		}
-	}
-	return 0
+func New(cfg Config, self id.Node, view View, roster Attendants, store Store, h host.Host) *Controller {
+	return &Controller{cfg: cfg, self: self, view: view, roster: roster, store: store, host: h}
 }
 
 // Run watches and acts until ctx ends.
@@ -101,37 +78,84 @@ func (c *Controller) Run(ctx context.Context) error {
 
 // round looks once. It returns when to look again without a change (0: never), and false if a write failed.
 func (c *Controller) round(ctx context.Context, w *watcher) (wait time.Duration, ok bool) {
-	s := c.view.Current()
-	workers, wait := w.observe(s, c.host.Clock.Now())
-	if s.Cluster == nil || Acting(s) != c.self || workers == nil {
+	s, now := c.view.Current(), c.host.Clock.Now()
+	workers, wait := w.observe(s, now)
+	alive := c.roster.Alive()
+	if s.Cluster == nil || workers == nil || !acts(c.self, s, alive) {
 		return wait, true
 	}
-	plan := func(current [][]id.Node) [][]id.Node { return placement.Assign(current, workers, c.cfg.Copies) }
-	if settled(s, plan) {
+	property, err := quorum.Parse(metastore.PartitionReplication(s.Cluster))
+	if err != nil {
+		c.host.Log.Error("partitions are not placed: the replication of the cluster cannot be read", slog.Any(logkey.Err, err))
 		return wait, true
 	}
-	n, err := c.store.Assign(ctx, s.Partitions, plan)
-	if err != nil && ctx.Err() == nil {
-		level := slog.LevelWarn
-		if errs.Is(err, errs.Conflict) {
-			level = slog.LevelDebug
+	if moving(s.Epochs) {
+		wait = sooner(wait, movingPause)
+	}
+	plan := func(epochs []*storedv1.Epoch) []placement.Replicas {
+		all := holdings(epochs, s.Directives)
+		w.marks.set(all, alive, now)
+		return placement.Reconfigure(all, alive, workers, property)
+	}
+	if !settled(s, plan) {
+		n, err := c.store.Assign(ctx, s.Partitions, plan)
+		if err != nil {
+			return wait, c.failed(ctx, "assigning partitions, will try again", err)
 		}
-		c.host.Log.Log(ctx, level, "assigning partitions, will try again", slog.Any(logkey.Err, err))
-		return wait, false
+		c.host.Log.Info("assigned partitions", slog.Int(logkey.Count, n))
 	}
-	c.host.Log.Info("assigned partitions", slog.Int(logkey.Count, n))
-	return wait, true
+	return wait, c.disable(ctx, s)
+}
+
+// moving tells whether workers catch up.
+func moving(epochs []*storedv1.Epoch) bool {
+	return slices.ContainsFunc(epochs, func(e *storedv1.Epoch) bool { return len(e.GetNext()) > 0 })
+}
+
+// failed logs why a write was not made, and returns false unless ctx has ended.
+func (c *Controller) failed(ctx context.Context, what string, err error) bool {
+	if ctx.Err() != nil {
+		return true
+	}
+	level := slog.LevelWarn
+	if errs.Is(err, errs.Conflict) {
+		level = slog.LevelDebug
+	}
+	c.host.Log.Log(ctx, level, what, slog.Any(logkey.Err, err))
+	return false
 }
 
 // settled tells, from the view alone, that there is nothing to write.
-func settled(s *metastore.Snapshot, plan func([][]id.Node) [][]id.Node) bool {
-	current := make([][]id.Node, len(s.Epochs))
-	for p, e := range s.Epochs {
-		for _, n := range e.Replicas {
-			current[p] = append(current[p], id.Node(n))
+func settled(s *metastore.Snapshot, plan func([]*storedv1.Epoch) []placement.Replicas) bool {
+	for p, want := range plan(s.Epochs) {
+		now := metastore.ReplicasOf(s.Epochs[p])
+		if !slices.Equal(want.Current, now.Current) || !slices.Equal(want.Next, now.Next) {
+			return false
 		}
 	}
-	return slices.EqualFunc(current, plan(current), slices.Equal)
+	return true
+}
+
+// disable ends the draining of workers that hold nothing any more.
+func (c *Controller) disable(ctx context.Context, s *metastore.Snapshot) (ok bool) {
+	ok = true
+	for _, n := range s.Nodes {
+		if n.WorkerState != storedv1.WorkerState_WORKER_STATE_DRAINING || len(holds(s.Epochs, id.Node(n.Id))) > 0 {
+			continue
+		}
+		_, err := c.store.ChangeNode(ctx, id.Node(n.Id), func(f *metastore.Facts) (*storedv1.Node, error) {
+			if was := f.Node(id.Node(n.Id)); was != nil && was.WorkerState != storedv1.WorkerState_WORKER_STATE_DRAINING {
+				return was, nil // the operator changed their mind
+			}
+			return Changed(f, id.Node(n.Id), Change{Worker: storedv1.WorkerState_WORKER_STATE_DISABLED})
+		})
+		if err != nil {
+			ok = c.failed(ctx, "disabling a worker that is drained, will try again", err) && ok
+			continue
+		}
+		c.host.Log.Info("a worker is drained and disabled", slog.String(logkey.Peer, id.Node(n.Id).String()))
+	}
+	return ok
 }
 
 // watcher remembers since when which workers are there or away.
@@ -140,6 +164,7 @@ type watcher struct {
 	present []id.Node
 	since   time.Time // present has been like this
 	absent  map[id.Node]time.Time
+	marks   marks
 }
 
 // observe returns the workers for placement, nil while their set is settling, and after what time to
@@ -152,8 +177,7 @@ func (w *watcher) observe(s *metastore.Snapshot, now time.Time) (workers []place
 		if !slices.Contains(n.Roles, metastore.RoleWorker) {
 			continue
 		}
-		active := n.WorkerState == storedv1.WorkerState_WORKER_STATE_ACTIVE
-		pw := placement.Worker{ID: nid, Takes: there && active, Keeps: active}
+		left := w.cfg.Grace
 		if there {
 			present = append(present, nid)
 			delete(w.absent, nid)
@@ -163,11 +187,10 @@ func (w *watcher) observe(s *metastore.Snapshot, now time.Time) (workers []place
 				since = now
 				w.absent[nid] = now
 			}
-			left := w.cfg.Grace - now.Sub(since)
-			pw.Keeps = active && left > 0
+			left = w.cfg.Grace - now.Sub(since)
 			wait = sooner(wait, left)
 		}
-		workers = append(workers, pw)
+		workers = append(workers, placement.Worker{ID: nid, Location: n.Location, Standing: standing(n.WorkerState, there, left > 0)})
 	}
 	if !slices.Equal(present, w.present) {
 		w.present, w.since = present, now
@@ -176,6 +199,22 @@ func (w *watcher) observe(s *metastore.Snapshot, now time.Time) (workers []place
 		return nil, sooner(wait, left)
 	}
 	return workers, wait
+}
+
+// standing is what a worker may hold: it is there, or has been away for no longer than the grace.
+func standing(state storedv1.WorkerState, there, graced bool) placement.Standing {
+	switch {
+	case state == storedv1.WorkerState_WORKER_STATE_DRAINING:
+		return placement.Yields
+	case state != storedv1.WorkerState_WORKER_STATE_ACTIVE:
+		return placement.Out
+	case there:
+		return placement.Takes
+	case graced:
+		return placement.Keeps
+	default:
+		return placement.Yields
+	}
 }
 
 func sooner(a, b time.Duration) time.Duration {

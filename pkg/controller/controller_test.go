@@ -2,10 +2,14 @@ package controller_test
 
 import (
 	"context"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/controller"
@@ -14,8 +18,10 @@ import (
 	"reprise/pkg/host/hosttest"
 	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
+	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
 	"reprise/pkg/metastore/metatest"
+	"reprise/pkg/placement"
 	"reprise/pkg/schema"
 )
 
@@ -23,6 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type cluster struct {
 	t     *testing.T
+	alive attending
 	kv    *metatest.Fake
 	store *metastore.Store
 	view  *metastore.View
@@ -36,7 +43,7 @@ func newCluster(t *testing.T, partitions uint32) *cluster {
 	clock := hosttest.NewClock()
 	c := &cluster{t: t, kv: metatest.NewFake(), clock: clock, host: hosttest.New(clock, 1)}
 	c.store = metastore.New(c.kv, "c", c.host)
-	if _, err := c.store.Provision(t.Context(), &storedv1.Cluster{Partitions: partitions}); err != nil {
+	if _, err := c.store.Provision(t.Context(), &storedv1.Cluster{Partitions: partitions, Replication: "{node: 1}"}); err != nil {
 		t.Fatal(err)
 	}
 	c.view = metastore.NewView(c.store, schema.Default(), c.host)
@@ -51,6 +58,24 @@ func newCluster(t *testing.T, partitions uint32) *cluster {
 	})
 	<-c.view.Ready()
 	return c
+}
+
+// attending are the processes that a controller hears of.
+type attending struct {
+	mu  sync.Mutex
+	all []placement.Attendant
+}
+
+func (a *attending) Alive() []placement.Attendant {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.all)
+}
+
+func (a *attending) set(all ...placement.Attendant) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = all
 }
 
 // join registers a node and holds its presence until the test ends.
@@ -92,8 +117,38 @@ func (c *cluster) await(what string, ok func(*metastore.Snapshot) bool) *metasto
 	return s
 }
 
+// controls runs a controller until stop.
+func (c *cluster) controls(cfg controller.Config, self id.Node) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := lifecycle.NewGroup(ctx)
+	g.Go("controller", controller.New(cfg, self, c.view, &c.alive, c.store, c.host).Run)
+	return func() {
+		cancel()
+		if err := g.Wait(); err != nil {
+			c.t.Error(err)
+		}
+	}
+}
+
+// ticks moves the clock whenever all wait for it, until stop.
+func (c *cluster) ticks() (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := lifecycle.NewGroup(ctx)
+	g.Go("clock", func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			c.clock.Advance(100 * time.Millisecond)
+			runtime.Gosched()
+		}
+		return nil
+	})
+	return func() {
+		cancel()
+		_ = g.Wait() // it never fails
+	}
+}
+
 func (c *cluster) control(cfg controller.Config, self id.Node) {
-	c.group.Go("controller", controller.New(cfg, self, c.view, c.store, c.host).Run)
+	c.group.Go("controller", controller.New(cfg, self, c.view, &c.alive, c.store, c.host).Run)
 }
 
 // shares counts the partitions of each worker, if all are assigned.
@@ -111,7 +166,7 @@ func shares(s *metastore.Snapshot) map[id.Node]int {
 func TestOneWorkerGetsAllAtOnce(t *testing.T) {
 	c := newCluster(t, 24)
 	self := c.join("a", metastore.RoleMetadata, metastore.RoleWorker)
-	c.control(controller.Config{Copies: 1, Grace: time.Minute}, self)
+	c.control(controller.Config{Grace: time.Minute}, self)
 	c.await("all partitions", func(s *metastore.Snapshot) bool { return shares(s)[self] == 24 })
 }
 
@@ -120,7 +175,7 @@ func TestWorkersThatStartTogetherShare(t *testing.T) {
 	meta := c.join("m", metastore.RoleMetadata)
 	a := c.join("a", metastore.RoleWorker)
 	b := c.join("b", metastore.RoleWorker)
-	c.control(controller.Config{Copies: 1, Settle: time.Second, Grace: time.Minute}, meta)
+	c.control(controller.Config{Settle: time.Second, Grace: time.Minute}, meta)
 	c.clock.Await(1)
 	if shares(c.view.Current()) != nil {
 		t.Error("placed before the workers settled")
@@ -134,7 +189,7 @@ func TestALostWorkerKeepsItsPartitionsForTheGrace(t *testing.T) {
 	meta := c.join("m", metastore.RoleMetadata)
 	a := c.join("a", metastore.RoleWorker)
 	b := c.join("b", metastore.RoleWorker)
-	c.control(controller.Config{Copies: 1, Grace: time.Minute}, meta)
+	c.control(controller.Config{Grace: time.Minute}, meta)
 	c.await("shares", func(s *metastore.Snapshot) bool { return shares(s)[a] == 12 })
 	c.kv.Expire("/reprise/v1/c/presence/00000002")
 	c.await("absence", func(s *metastore.Snapshot) bool { return len(s.Present) == 2 })
@@ -147,19 +202,21 @@ func TestALostWorkerKeepsItsPartitionsForTheGrace(t *testing.T) {
 	c.await("the move", func(s *metastore.Snapshot) bool { return shares(s)[b] == 24 })
 }
 
-func TestOnlyTheOldestActs(t *testing.T) {
+func TestTheLowestMetadataDaemonPlaces(t *testing.T) {
 	c := newCluster(t, 4)
 	first := c.join("m1", metastore.RoleMetadata)
 	second := c.join("m2", metastore.RoleMetadata)
-	if got := controller.Acting(c.view.Current()); got != first {
-		t.Errorf("N%d acts", got)
-	}
-	c.control(controller.Config{Copies: 1, Grace: time.Minute}, second)
+	c.alive.set(placement.Attendant{ID: gen(first, 1)})
+	c.control(controller.Config{Settle: time.Minute}, second)
 	w := c.join("a", metastore.RoleWorker)
+	c.clock.Await(1) // it waits until the workers have settled
+	c.clock.Advance(time.Minute)
+	c.join("m3", metastore.RoleMetadata) // a change, at which it looks
 	if shares(c.view.Current()) != nil {
 		t.Error("the second placed while the first is there")
 	}
-	c.kv.Expire("/reprise/v1/c/presence/00000001")
+	c.alive.set()
+	c.join("m4", metastore.RoleMetadata)
 	c.await("the second acts", func(s *metastore.Snapshot) bool { return shares(s)[w] == 4 })
 }
 
@@ -167,7 +224,7 @@ func TestAFailedWriteIsTriedAgain(t *testing.T) {
 	c := newCluster(t, 4)
 	self := c.join("a", metastore.RoleMetadata)
 	conflict := &store{Store: c.store, fail: 1, failed: make(chan struct{})}
-	c.group.Go("controller", controller.New(controller.Config{Copies: 1}, self, c.view, conflict, c.host).Run)
+	c.group.Go("controller", controller.New(controller.Config{}, self, c.view, &c.alive, conflict, c.host).Run)
 	w := c.join("w", metastore.RoleWorker)
 	<-conflict.failed
 	c.clock.Await(1)
@@ -182,11 +239,121 @@ type store struct {
 	failed chan struct{}
 }
 
-func (s *store) Assign(ctx context.Context, partitions uint32, plan func([][]id.Node) [][]id.Node) (int, error) {
+func (s *store) Assign(ctx context.Context, partitions uint32, plan func([]*storedv1.Epoch) []placement.Replicas) (int, error) {
 	if s.fail > 0 {
 		s.fail--
 		close(s.failed)
 		return 0, context.DeadlineExceeded
 	}
 	return s.Store.Assign(ctx, partitions, plan)
+}
+
+// stand has workers tell how one partition stands there: who leads it and who follows, all of which have applied and flushed so
+// much.
+func stand(e *storedv1.Epoch, applied map[id.Node]lsn.LSN) (all []placement.Attendant) {
+	for n, at := range applied {
+		st := placement.Status{Role: placement.Follows, Applied: at, Durable: at}
+		if n == metastore.LeaderOf(e).Node {
+			st.Role, st.Epoch = placement.Leads, lsn.Epoch(e.Epoch)
+		}
+		all = append(all, placement.Attendant{ID: gen(n, 1), Statuses: []placement.Status{st}})
+	}
+	slices.SortFunc(all, func(a, b placement.Attendant) int { return int(a.ID.Node) - int(b.ID.Node) })
+	return all
+}
+
+// lead has a worker take partition 0 over.
+func (c *cluster) lead(n id.Node) *storedv1.Epoch {
+	c.t.Helper()
+	was, err := c.store.Lineage(c.t.Context(), 0)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	next, chain := proto.CloneOf(was.Epoch), proto.CloneOf(was.Chain)
+	next.Epoch, next.Node, next.Generation = was.Epoch.Epoch+1, uint32(n), 1
+	index := uint32(next.Epoch)
+	chain.Segments = append(chain.Segments, &storedv1.Segment{Index: index, Base: uint64(index), Loglet: &storedv1.Loglet{Id: uint64(id.NewLoglet(0, index))}})
+	now, err := c.store.TakeOver(c.t.Context(), 0, was, next, chain, gen(n, 1))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return now.Epoch
+}
+
+func (c *cluster) setWorker(n id.Node, state storedv1.WorkerState) {
+	c.t.Helper()
+	_, err := c.store.ChangeNode(c.t.Context(), n, func(f *metastore.Facts) (*storedv1.Node, error) {
+		return controller.Changed(f, n, controller.Change{Worker: state, Force: true})
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// sets tells whether partition 0 is held like that.
+func sets(current, next []uint32) func(*metastore.Snapshot) bool {
+	return func(s *metastore.Snapshot) bool {
+		return slices.Equal(s.Epochs[0].Replicas, current) && slices.Equal(s.Epochs[0].Next, next)
+	}
+}
+
+// A worker is drained: another catches up in its place and only then is it dropped and, holding nothing any more, disabled. Each
+// step is taken by another controller, which knows what is stored.
+func TestDrain(t *testing.T) {
+	c := newCluster(t, 1)
+	meta := c.join("m", metastore.RoleMetadata)
+	a, b := c.join("a", metastore.RoleWorker), c.join("b", metastore.RoleWorker)
+	stop := c.controls(controller.Config{Grace: time.Minute}, meta)
+	first := c.await("the first placement", func(s *metastore.Snapshot) bool { return len(s.Epochs[0].Replicas) == 1 })
+	stop()
+	was := id.Node(first.Epochs[0].Replicas[0])
+	other := a + b - was
+	e := c.lead(was)
+	c.alive.set(stand(e, map[id.Node]lsn.LSN{was: 5000, other: 0})...)
+	c.setWorker(was, draining)
+	stop = c.controls(controller.Config{Grace: time.Minute}, meta)
+	c.await("the next set", sets([]uint32{uint32(was)}, []uint32{uint32(other)}))
+	stop()
+	c.alive.set(stand(e, map[id.Node]lsn.LSN{was: 5000, other: 5000})...) // it has caught up, but does not lead
+	stop = c.controls(controller.Config{Grace: time.Minute}, meta)
+	c.clock.Await(1)
+	c.clock.Advance(time.Second)
+	c.clock.Await(1)
+	if s := c.view.Current(); !sets([]uint32{uint32(was)}, []uint32{uint32(other)})(s) || s.Node(was).WorkerState != draining {
+		t.Errorf("dropped while it leads: %v, %v", s.Epochs[0], s.Node(was))
+	}
+	stop()
+	e = c.lead(other)
+	c.alive.set(stand(e, map[id.Node]lsn.LSN{was: 5000, other: 5001})...)
+	stop = c.controls(controller.Config{Grace: time.Minute}, meta)
+	c.await("the end", func(s *metastore.Snapshot) bool {
+		return sets([]uint32{uint32(other)}, nil)(s) && s.Node(was).WorkerState == disabled
+	})
+	stop()
+}
+
+// The replication changes in the metadata, and partitions follow, without a restart.
+func TestReplicationChanges(t *testing.T) {
+	c := newCluster(t, 1)
+	meta := c.join("m", metastore.RoleMetadata)
+	a, b := c.join("a", metastore.RoleWorker), c.join("b", metastore.RoleWorker)
+	c.control(controller.Config{Grace: time.Minute}, meta)
+	first := c.await("the first placement", func(s *metastore.Snapshot) bool { return len(s.Epochs[0].Replicas) == 1 })
+	one := id.Node(first.Epochs[0].Replicas[0])
+	two := a + b - one
+	e := c.lead(one)
+	c.alive.set(stand(e, map[id.Node]lsn.LSN{one: 10, two: 10})...)
+	_, err := c.store.ChangeCluster(t.Context(), func(f *metastore.Facts) (*storedv1.Cluster, error) {
+		next := proto.CloneOf(f.Cluster)
+		next.PartitionReplication = "{node: 2}"
+		return next, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.await("the next set", func(s *metastore.Snapshot) bool { return len(s.Epochs[0].Next) == 2 || len(s.Epochs[0].Replicas) == 2 })
+	defer c.ticks()()
+	if s := c.await("two replicas", sets([]uint32{uint32(one), uint32(two)}, nil)); s.Epochs[0].Epoch != 1 {
+		t.Errorf("epoch %v", s.Epochs[0])
+	}
 }

@@ -6,7 +6,7 @@ import "time"
 func (r *Roster) Look(late time.Duration) { r.look(late) }
 
 // Begin says that the process starts now.
-func (l *Leaders) Begin() { l.started = l.host.Clock.Now() }
+func (l *Leaders) Begin() { l.begin() }
 
 // Look has the part look once.
 func (l *Leaders) Look() { l.look() }

@@ -12,6 +12,7 @@ import (
 	"reprise/pkg/host/hosttest"
 	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
+	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
 	"reprise/pkg/placement"
 )
@@ -51,17 +52,18 @@ type leaders struct {
 	view   *view
 	called chan placement.Call
 	visits map[id.Node]*controller.Visit
+	beats  map[id.Node]controller.Beat // what they say
 }
 
 func newLeaders(t *testing.T) *leaders {
 	t.Helper()
-	l := &leaders{roster: newRoster(t), view: &view{changed: make(chan struct{})}, called: make(chan placement.Call, 100), visits: map[id.Node]*controller.Visit{}}
+	l := &leaders{roster: newRoster(t), view: &view{changed: make(chan struct{})}, called: make(chan placement.Call, 100), visits: map[id.Node]*controller.Visit{}, beats: map[id.Node]controller.Beat{}}
 	for n := uint32(1); n <= 5; n++ {
 		role := metastore.RoleWorker
 		if n <= 2 {
 			role = metastore.RoleMetadata
 		}
-		l.view.shown.Nodes = append(l.view.shown.Nodes, &storedv1.Node{Id: n, Generation: 1, Roles: []string{role}})
+		l.view.shown.Nodes = append(l.view.shown.Nodes, &storedv1.Node{Id: n, Generation: 1, Roles: []string{role}, WorkerState: active})
 	}
 	l.Leaders = controller.NewLeaders(2, l.view, l.Roster, hosttest.New(l.clock, 1))
 	l.Begin()
@@ -81,7 +83,7 @@ func (l *leaders) pass(d time.Duration, silent ...id.Node) {
 		l.clock.Advance(min(d, tick))
 		for n, v := range l.visits {
 			if !slices.Contains(silent, n) {
-				v.Beat(controller.Beat{})
+				v.Beat(l.beats[n])
 			}
 		}
 		l.Roster.Look(0)
@@ -271,4 +273,156 @@ func TestLeadersRun(t *testing.T) {
 	if err := g.Wait(); err != nil {
 		t.Error(err)
 	}
+}
+
+// says has workers say how partitions stand there, the same with each beat.
+func (l *leaders) says(n id.Node, statuses ...placement.Status) {
+	l.beats[n] = controller.Beat{Statuses: statuses}
+}
+
+func leads(e lsn.Epoch, applied lsn.LSN, works bool) placement.Status {
+	return placement.Status{Role: placement.Leads, Epoch: e, Applied: applied, Works: works}
+}
+
+func followsAt(applied lsn.LSN) placement.Status {
+	return placement.Status{Role: placement.Follows, Applied: applied}
+}
+
+// A worker that is drained gives away what it leads as soon as another is up to date.
+func TestADrainedLeaderIsMoved(t *testing.T) {
+	l := newLeaders(t)
+	l.view.show(epoch(7, gen(3, 1), 3, 4, 5))
+	l.enter(gen(3, 1), gen(4, 1), gen(5, 1))
+	l.says(3, leads(7, 9000, false))
+	l.says(4, followsAt(9000))
+	l.says(5, followsAt(100))
+	l.pass(time.Second)
+	l.wantCalls("while it is active")
+	l.view.shown.Nodes[2].WorkerState = draining
+	l.says(4, followsAt(100))
+	l.pass(time.Second)
+	l.wantCalls("while nobody is up to date")
+	l.says(5, followsAt(8999))
+	l.pass(100 * time.Millisecond)
+	call := placement.Call{Partition: 0, Node: 5, Over: 7}
+	l.wantCalls("once somebody is", call)
+	l.pass(900 * time.Millisecond)
+	l.wantCalls("within a second")
+	l.pass(2200 * time.Millisecond)
+	l.wantCalls("a second after the first call, and two after the next", call, call)
+}
+
+// A leader with work that makes no progress for two seconds is moved, though its process lives; then it stays a while, each time
+// longer.
+func TestAStuckLeaderIsMoved(t *testing.T) {
+	l := newLeaders(t)
+	l.view.show(epoch(7, gen(3, 1), 3, 4))
+	l.enter(gen(3, 1), gen(4, 1))
+	l.says(4, followsAt(9000))
+	for i := range 30 {
+		l.says(3, leads(7, 9000+lsn.LSN(i), true))
+		l.pass(300 * time.Millisecond)
+	}
+	l.wantCalls("while it gets on")
+	l.says(3, leads(7, 9030, false))
+	l.pass(10 * time.Second)
+	l.wantCalls("while there is nothing to do")
+	l.says(3, leads(7, 9030, true))
+	l.pass(2 * time.Second)
+	l.wantCalls("within two seconds")
+	l.pass(200 * time.Millisecond)
+	call := placement.Call{Partition: 0, Node: 4, Over: 7}
+	l.wantCalls("after them", call)
+	l.view.show(epoch(8, gen(4, 1), 3, 4)) // and the other one is stuck as well
+	l.says(3, followsAt(9030))
+	back := placement.Call{Partition: 0, Node: 3, Over: 8}
+	l.says(4, leads(8, 9030, true))
+	l.pass(2 * time.Second)
+	l.wantCalls("within its two seconds")
+	l.pass(200 * time.Millisecond)
+	l.wantCalls("after them", back)
+	l.view.show(epoch(9, gen(3, 1), 3, 4))
+	l.says(4, followsAt(9030))
+	l.says(3, leads(9, 9030, true))
+	l.pass(2200 * time.Millisecond)
+	again := placement.Call{Partition: 0, Node: 4, Over: 9}
+	l.wantCalls("after two more", again)
+	for pause := 4 * time.Second; pause <= 16*time.Second; pause *= 2 { // and nobody takes it over
+		l.pass(pause - 600*time.Millisecond)
+		l.wantCalls("before " + pause.String())
+		l.pass(600 * time.Millisecond)
+		l.wantCalls("after "+pause.String(), again)
+	}
+}
+
+// A daemon that was late itself blames nobody.
+func TestALateDaemonMovesNobody(t *testing.T) {
+	l := newLeaders(t)
+	l.view.show(epoch(7, gen(3, 1), 3, 4))
+	l.enter(gen(3, 1), gen(4, 1))
+	l.says(3, leads(7, 9000, true))
+	l.says(4, followsAt(9000))
+	l.pass(time.Second)
+	l.clock.Advance(time.Minute)
+	for n, v := range l.visits {
+		v.Beat(l.beats[n])
+	}
+	l.Leaders.Look()
+	l.wantCalls("after a minute without a look")
+	l.pass(800 * time.Millisecond)
+	l.wantCalls("before two seconds of looks")
+	l.pass(400 * time.Millisecond)
+	l.wantCalls("after them", placement.Call{Partition: 0, Node: 4, Over: 7})
+}
+
+// A leader is not called back when its node returns: only when all has been quiet for long, one after the other, leaders
+// are evened out.
+func TestLeadersAreEvenedOutSlowly(t *testing.T) {
+	l := newLeaders(t)
+	var epochs []*storedv1.Epoch
+	var leading, following []placement.Status
+	for range 8 {
+		epochs = append(epochs, epoch(7, gen(3, 1), 3, 4))
+		leading, following = append(leading, leads(7, 100, false)), append(following, followsAt(100))
+	}
+	l.view.show(epochs...)
+	l.enter(gen(3, 1), gen(4, 1))
+	l.says(3, leading...)
+	l.says(4, following...)
+	l.pass(19 * time.Second)
+	l.wantCalls("before all was quiet for long")
+	l.enter(gen(5, 1))
+	l.says(5, make([]placement.Status, 8)...)
+	l.pass(19 * time.Second)
+	l.wantCalls("after somebody came")
+	l.pass(5 * time.Second)
+	if n := len(l.called); n < 2 || n > 3 {
+		t.Errorf("%d calls in the seconds after", n)
+	}
+	for len(l.called) > 0 {
+		if c := <-l.called; c.Node != 4 {
+			t.Errorf("called %v", c)
+		}
+	}
+	l.view.show(append([]*storedv1.Epoch{epoch(8, gen(1, 1), 1)}, epochs[1:]...)...) // one has no leader
+	l.pass(10 * time.Second)
+	l.wantCalls("while one has no leader")
+}
+
+// Who is frozen is called by nobody, be its leader dead; who is pinned is called back once all is quiet.
+func TestDirectives(t *testing.T) {
+	l := newLeaders(t)
+	why := "maintenance"
+	l.view.shown.Directives = []*storedv1.Directive{{LeadershipFrozen: &why}, {Pin: 4}}
+	l.view.show(epoch(7, gen(3, 1), 3, 4), epoch(7, gen(3, 1), 3, 4))
+	l.enter(gen(3, 1), gen(4, 1))
+	l.says(3, leads(7, 100, false), leads(7, 100, false))
+	l.says(4, followsAt(100), followsAt(100))
+	l.pass(19 * time.Second)
+	l.wantCalls("before all was quiet for long")
+	l.pass(4 * time.Second)
+	l.wantCalls("after that", placement.Call{Partition: 1, Node: 4, Over: 7})
+	l.view.show(epoch(7, gen(3, 1), 3, 4), epoch(8, gen(4, 1), 3, 4))
+	l.pass(1100*time.Millisecond, 3)
+	l.wantCalls("after the death of N3")
 }

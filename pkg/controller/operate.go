@@ -67,7 +67,7 @@ func workerReasons(f *metastore.Facts, was, next *storedv1.Node) (reasons []stri
 	case [2]storedv1.WorkerState{provisioning, active}, [2]storedv1.WorkerState{draining, active}:
 	case [2]storedv1.WorkerState{active, draining}:
 		copies := 1
-		if p, err := quorum.Parse(f.Cluster.Replication); err == nil {
+		if p, err := quorum.Parse(metastore.PartitionReplication(f.Cluster)); err == nil {
 			copies = p.Copies()
 		}
 		others := 0
@@ -80,7 +80,7 @@ func workerReasons(f *metastore.Facts, was, next *storedv1.Node) (reasons []stri
 			reasons = append(reasons, fmt.Sprintf("%d other workers are active, which can not hold %d copies of each partition: start another one, or give --force", others, copies))
 		}
 	case [2]storedv1.WorkerState{draining, disabled}, [2]storedv1.WorkerState{provisioning, disabled}:
-		if held := heldBy(f, id.Node(was.Id)); len(held) > 0 {
+		if held := holds(f.Epochs, id.Node(was.Id)); len(held) > 0 {
 			reasons = append(reasons, fmt.Sprintf("it still holds partitions %s: wait until they have moved", list(held)))
 		}
 	default:
@@ -139,7 +139,7 @@ func Removable(f *metastore.Facts, n id.Node, alive bool) error {
 	if slices.Contains(node.Roles, metastore.RoleMetadata) && len(node.EtcdClientUrls) > 0 {
 		reasons = append(reasons, "it is a member of the metadata quorum")
 	}
-	if held := heldBy(f, n); len(held) > 0 {
+	if held := holds(f.Epochs, n); len(held) > 0 {
 		reasons = append(reasons, fmt.Sprintf("worker holds partitions %s: 'reprisectl nodes set-worker-state --nodes %d --worker-state draining', and wait until they have moved", list(held), node.Id))
 	}
 	if node.StorageState == storedv1.StorageState_STORAGE_STATE_READ_WRITE {
@@ -172,10 +172,10 @@ func membershipReasons(f *metastore.Facts, n id.Node) (reasons []string) {
 	return reasons
 }
 
-// heldBy are the partitions that a worker holds.
-func heldBy(f *metastore.Facts, n id.Node) (held []string) {
-	for p, e := range f.Epochs {
-		if slices.Contains(e.Replicas, uint32(n)) {
+// holds are the partitions that a worker holds, or is to hold.
+func holds(epochs []*storedv1.Epoch, n id.Node) (held []string) {
+	for p, e := range epochs {
+		if r := metastore.ReplicasOf(e); slices.Contains(r.All(), n) {
 			held = append(held, fmt.Sprint(p))
 		}
 	}
@@ -204,9 +204,6 @@ func stateName(text, prefix string) string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(text, prefix)), "_", "-")
 }
 
-// behindMax is how many records a worker may be behind that is to lead at once.
-const behindMax = 1000
-
 // ToLead is the call with which an operator moves a leader: to want, or, if that is 0, to the follower that is furthest.
 // made is false if want leads already. errs.Conflict: it can not lead, and the error says why.
 func ToLead(s *metastore.Snapshot, alive []placement.Attendant, p id.Partition, want id.Node) (call placement.Call, made bool, err error) {
@@ -214,6 +211,7 @@ func ToLead(s *metastore.Snapshot, alive []placement.Attendant, p id.Partition, 
 		return call, false, errs.Newf(errs.NotFound, "there is no partition %d", p)
 	}
 	e := s.Epochs[p]
+	replicas, leader := metastore.ReplicasOf(e), metastore.LeaderOf(e)
 	furthest := lsn.LSN(0)
 	var best *placement.Attendant
 	var why []string
@@ -222,8 +220,8 @@ func ToLead(s *metastore.Snapshot, alive []placement.Attendant, p id.Partition, 
 		status := a.Status(p)
 		furthest = max(furthest, status.Applied)
 		switch {
-		case !slices.Contains(e.Replicas, uint32(a.ID.Node)), want != 0 && a.ID.Node != want:
-		case a.ID.Node == id.Node(e.Node) && a.ID.Generation == e.Generation:
+		case !slices.Contains(replicas.All(), a.ID.Node), want != 0 && a.ID.Node != want:
+		case a.ID == leader:
 			if want != 0 {
 				return call, false, nil
 			}
@@ -237,7 +235,7 @@ func ToLead(s *metastore.Snapshot, alive []placement.Attendant, p id.Partition, 
 			best = a
 		}
 	}
-	if best != nil && best.Status(p).Applied+behindMax < furthest {
+	if best != nil && best.Status(p).Applied+placement.FewRecords < furthest {
 		why = append(why, fmt.Sprintf("%s is %d records behind", best.ID, furthest-best.Status(p).Applied))
 		best = nil
 	}
@@ -248,7 +246,7 @@ func ToLead(s *metastore.Snapshot, alive []placement.Attendant, p id.Partition, 
 	case len(why) > 0:
 	case want == 0:
 		why = []string{"no other worker holds it and lives"}
-	case !slices.Contains(e.Replicas, uint32(want)):
+	case !slices.Contains(replicas.All(), want):
 		why = []string{fmt.Sprintf("%s does not hold it", want)}
 	default:
 		why = []string{fmt.Sprintf("%s is not alive", want)}

@@ -16,8 +16,9 @@ import (
 
 // Beat is what a process tells the metadata daemons again and again.
 type Beat struct {
-	Leaving  bool               // it stops
-	Statuses []placement.Status // of a worker, by partition
+	Leaving      bool               // it stops
+	SentAtMillis int64              // by the clock of the process, Unix milliseconds; 0: it does not say
+	Statuses     []placement.Status // of a worker, by partition
 }
 
 const (
@@ -51,6 +52,7 @@ type Visit struct {
 	heard time.Time
 	dead  bool
 	beat  Beat
+	skew  skew
 }
 
 // NewRoster returns a roster; Run looks after it.
@@ -82,6 +84,7 @@ func (v *Visit) Beat(b Beat) {
 	v.heard = r.host.Clock.Now()
 	news := v.dead || v.beat.Leaving != b.Leaving
 	v.dead, v.beat = false, b
+	v.skew.beat(b.SentAtMillis, v.heard)
 	if news {
 		r.changeLocked()
 	}
@@ -162,6 +165,7 @@ func (r *Roster) Alive() []placement.Attendant {
 		}
 	}
 	slices.SortFunc(alive, func(a, b placement.Attendant) int { return int(a.ID.Node) - int(b.ID.Node) })
+	r.judgeClocksLocked(alive)
 	return alive
 }
 

@@ -32,9 +32,9 @@ type Worker interface {
 	Lead(p id.Partition, over lsn.Epoch) error
 }
 
-// Meeting is a connection to one metadata daemon. Tell does not wait.
+// Meeting is a connection to one metadata daemon. Tell does not wait; nowMillis is what the clock shows, Unix milliseconds.
 type Meeting interface {
-	Tell(leaving bool, statuses []placement.Status) error
+	Tell(leaving bool, nowMillis int64, statuses []placement.Status) error
 	// Await blocks until the daemon asks for something, or the connection ends.
 	Await() (p id.Partition, over lsn.Epoch, err error)
 }
@@ -196,7 +196,7 @@ func (a *Attendance) beat(ctx context.Context, m Meeting) error {
 		if a.worker != nil {
 			statuses = a.worker.Status()
 		}
-		if err := m.Tell(a.leaving.Load(), statuses); err != nil {
+		if err := m.Tell(a.leaving.Load(), host.Millis(a.host.Clock), statuses); err != nil {
 			return err
 		}
 		timer.Reset(beatInterval)

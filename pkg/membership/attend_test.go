@@ -95,7 +95,7 @@ func (d *desks) Attend(ctx context.Context, n id.Node) (membership.Meeting, erro
 	}
 }
 
-func (m *meeting) Tell(leaving bool, statuses []placement.Status) error {
+func (m *meeting) Tell(leaving bool, _ int64, statuses []placement.Status) error {
 	select {
 	case m.told <- beat{leaving: leaving, statuses: statuses}:
 		return nil

@@ -20,6 +20,7 @@
 //	generations/<id:8>             newest generation, decimal; outlives its node, so that no id is given out twice
 //	presence/<id:8>                generation, decimal; bound to a lease
 //	epochs/<partition:4>           Epoch
+//	directives/<partition:4>       Directive: what an operator has decided about it
 //	chains/<partition:4>           Chain: its last segments
 //	pages/<partition:4>/<page:8>   Chain: 32 older segments, never changed
 //	schema                         Schema: names the documents that hold its deployments

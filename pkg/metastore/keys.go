@@ -33,6 +33,10 @@ func (k keys) epoch(p id.Partition) string { return fmt.Sprintf("%sepochs/%04x",
 func (k keys) epochs() string              { return k.root + "epochs/" }
 func (k keys) chain(p id.Partition) string { return fmt.Sprintf("%schains/%04x", k.root, uint16(p)) }
 func (k keys) chains() string              { return k.root + "chains/" }
+func (k keys) directive(p id.Partition) string {
+	return fmt.Sprintf("%sdirectives/%04x", k.root, uint16(p))
+}
+func (k keys) directives() string          { return k.root + "directives/" }
 func (k keys) allPages() string            { return k.root + "pages/" }
 func (k keys) pages(p id.Partition) string { return fmt.Sprintf("%spages/%04x/", k.root, uint16(p)) }
 func (k keys) page(p id.Partition, n uint32) string {

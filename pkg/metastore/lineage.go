@@ -3,7 +3,6 @@ package metastore
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -162,108 +161,4 @@ func (s *Store) chainWrites(p id.Partition, pages uint32, chain *storedv1.Chain)
 	}
 	w, err := put(s.keys.chain(p), &storedv1.Chain{Segments: rest, Pages: pages})
 	return append(writes, w), err
-}
-
-// AssignReplicas writes which workers hold a partition, preferred leader first. It leaves leader and
-// epoch as they are. errs.Conflict: the lineage changed, read again.
-func (s *Store) AssignReplicas(ctx context.Context, p id.Partition, was Lineage, replicas []id.Node) error {
-	next := &storedv1.Epoch{}
-	if was.Epoch != nil {
-		next = proto.CloneOf(was.Epoch)
-	}
-	next.Replicas = make([]uint32, len(replicas))
-	for i, n := range replicas {
-		next.Replicas[i] = uint32(n)
-	}
-	w, err := put(s.keys.epoch(p), next)
-	if err != nil {
-		return err
-	}
-	err = s.tries(ctx, slowTry, func(ctx context.Context) error {
-		ok, _, err := s.kv.Txn(ctx, []Cond{{Key: w.Key, Modified: was.epochRevision}}, []Write{w})
-		if err != nil || ok {
-			return err
-		}
-		now, _, err := s.lineage(ctx, p, 0)
-		if err != nil {
-			return err
-		}
-		if !proto.Equal(now.Epoch, next) { // else an earlier try, or a like-minded controller, did it
-			return errs.Newf(errs.Conflict, "epoch object changed")
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("assign replicas of partition %d: %w", p, err)
-	}
-	return nil
-}
-
-// Assign asks plan which workers shall hold each partition, given who does now, and writes what
-// differs: all of it decided on one quorum read, each written only if the epoch object is still that.
-// errs.Conflict: one of them changed, and some of the plan may be written; ask again.
-func (s *Store) Assign(ctx context.Context, partitions uint32, plan func(current [][]id.Node) [][]id.Node) (changed int, err error) {
-	err = s.tries(ctx, slowTry, func(ctx context.Context) error {
-		changed = 0
-		conds, writes, err := s.assignment(ctx, partitions, plan)
-		if err != nil {
-			return err
-		}
-		for len(writes) > 0 {
-			n := min(len(writes), TxnOpsMax)
-			if err := s.write(ctx, conds[:n], writes[:n]...); err != nil {
-				return err
-			}
-			changed += n
-			conds, writes = conds[n:], writes[n:]
-		}
-		return nil
-	})
-	if err != nil {
-		return changed, fmt.Errorf("assign replicas: %w", err)
-	}
-	return changed, nil
-}
-
-func (s *Store) assignment(ctx context.Context, partitions uint32, plan func([][]id.Node) [][]id.Node) ([]Cond, []Write, error) {
-	got, _, err := s.kv.Read(ctx, Range{Key: s.keys.epochs(), Prefix: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	epochs, revisions := make([]*storedv1.Epoch, partitions), make([]int64, partitions)
-	for i, it := range got[0] {
-		if p, ok := number(it.Key, s.keys.epochs(), 16); ok && p < uint64(partitions) {
-			epochs[p] = &storedv1.Epoch{}
-			if revisions[p], err = decode(got[0][i:i+1], epochs[p]); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	current := make([][]id.Node, partitions)
-	for p, e := range epochs {
-		for _, n := range e.GetReplicas() {
-			current[p] = append(current[p], id.Node(n))
-		}
-	}
-	var conds []Cond
-	var writes []Write
-	for p, want := range plan(current) {
-		if slices.Equal(want, current[p]) {
-			continue
-		}
-		next := epochs[p]
-		if next == nil {
-			next = &storedv1.Epoch{}
-		}
-		next.Replicas = make([]uint32, len(want))
-		for i, n := range want {
-			next.Replicas[i] = uint32(n)
-		}
-		w, err := put(s.keys.epoch(id.Partition(p)), next)
-		if err != nil {
-			return nil, nil, err
-		}
-		conds, writes = append(conds, Cond{Key: w.Key, Modified: revisions[p]}), append(writes, w)
-	}
-	return conds, writes, nil
 }

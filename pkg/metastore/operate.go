@@ -28,6 +28,8 @@ type Facts struct {
 	Logs    []Log
 	Present []id.GenerationalNode // processes that hold a lease
 
+	Directives []*storedv1.Directive // by partition
+
 	revision      int64
 	nodesModified map[uint32]int64
 }
@@ -64,7 +66,8 @@ func (s *Store) Facts(ctx context.Context) (f *Facts, err error) {
 func (s *Store) facts(ctx context.Context) (*Facts, error) {
 	k := s.keys
 	got, rev, err := s.kv.Read(ctx, Range{Key: k.cluster()}, Range{Key: k.nodes(), Prefix: true}, Range{Key: k.epochs(), Prefix: true},
-		Range{Key: k.chains(), Prefix: true}, Range{Key: k.allPages(), Prefix: true}, Range{Key: k.presences(), Prefix: true})
+		Range{Key: k.chains(), Prefix: true}, Range{Key: k.allPages(), Prefix: true}, Range{Key: k.presences(), Prefix: true},
+		Range{Key: k.directives(), Prefix: true})
 	if err != nil {
 		return nil, err
 	}
@@ -82,16 +85,11 @@ func (s *Store) facts(ctx context.Context) (*Facts, error) {
 		}
 		f.Nodes, f.nodesModified[n.Id] = append(f.Nodes, n), modified
 	}
-	f.Epochs = make([]*storedv1.Epoch, f.Cluster.Partitions)
-	for p := range f.Epochs {
-		f.Epochs[p] = &storedv1.Epoch{}
+	if f.Epochs, err = ofPartitions(f.Cluster.Partitions, got[2], k.epochs(), func() *storedv1.Epoch { return &storedv1.Epoch{} }); err != nil {
+		return nil, err
 	}
-	for i, it := range got[2] {
-		if p, ok := number(it.Key, k.epochs(), 16); ok && p < uint64(len(f.Epochs)) {
-			if _, err := decode(got[2][i:i+1], f.Epochs[p]); err != nil {
-				return nil, err
-			}
-		}
+	if f.Directives, err = ofPartitions(f.Cluster.Partitions, got[6], k.directives(), func() *storedv1.Directive { return &storedv1.Directive{} }); err != nil {
+		return nil, err
 	}
 	for _, it := range got[5] {
 		n, ok := number(it.Key, k.presences(), 32)
@@ -103,6 +101,24 @@ func (s *Store) facts(ctx context.Context) (*Facts, error) {
 	}
 	f.Logs, err = s.logsOf(f.Cluster.Partitions, got[3], got[4])
 	return f, err
+}
+
+// ofPartitions decodes one document of each partition; empty ones stand for those that do not exist.
+func ofPartitions[M message](partitions uint32, items []Item, prefix string, empty func() M) ([]M, error) {
+	all := make([]M, partitions)
+	for p := range all {
+		all[p] = empty()
+	}
+	for i, it := range items {
+		p, ok := number(it.Key, prefix, 16)
+		if !ok || p >= uint64(partitions) {
+			continue // of a partition that does not exist: nothing reads it
+		}
+		if _, err := decode(items[i:i+1], all[p]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // logsOf joins pages, which come in order, and the chains behind them.
@@ -144,7 +160,7 @@ func (s *Store) logsOf(partitions uint32, chains, pages []Item) ([]Log, error) {
 }
 
 // ChangeNode lets an operator change a node. decide judges what one quorum read found and returns the node as it shall be,
-// or nil to remove it; it is asked again if nodes, epochs or chains changed before that was written. The name of a removed
+// or nil to remove it; it is asked again if the cluster, nodes, epochs or chains changed before that was written. The name of a removed
 // node is free, its id is never given out again.
 func (s *Store) ChangeNode(ctx context.Context, n id.Node, decide func(*Facts) (*storedv1.Node, error)) (now *storedv1.Node, err error) {
 	err = s.change(ctx, func(ctx context.Context) (err error) {
@@ -180,7 +196,7 @@ func (s *Store) changeNodeOnce(ctx context.Context, n id.Node, decide func(*Fact
 		writes = []Write{w}
 	}
 	err = s.write(ctx, []Cond{
-		{Key: key, Modified: f.nodesModified[was.Id]}, {Key: s.keys.nodes(), Modified: f.revision, Prefix: true},
+		{Key: key, Modified: f.nodesModified[was.Id]}, {Key: s.keys.nodes(), Modified: f.revision, Prefix: true}, {Key: s.keys.cluster(), Modified: f.revision, Prefix: true},
 		{Key: s.keys.epochs(), Modified: f.revision, Prefix: true}, {Key: s.keys.chains(), Modified: f.revision, Prefix: true},
 	}, writes...)
 	return next, err
@@ -197,7 +213,7 @@ func (s *Store) Members(ctx context.Context) ([]Member, error) {
 	return kv.Members(ctx)
 }
 
-// Document reads a document by its name: cluster, schema, nodes/<id>, epochs/<partition> or chains/<partition>, with
+// Document reads a document by its name: cluster, schema, nodes/<id>, epochs/<partition>, chains/<partition> or directives/<partition>, with
 // decimal numbers. A chain comes without what lies in pages.
 func (s *Store) Document(ctx context.Context, name string) (m proto.Message, version int64, err error) {
 	key, doc, err := s.documentOf(name)
@@ -272,6 +288,8 @@ func (s *Store) documentOf(name string) (key string, doc message, err error) {
 		return s.keys.epoch(id.Partition(n)), &storedv1.Epoch{}, nil
 	case kind == "chains" && numbered:
 		return s.keys.chain(id.Partition(n)), &storedv1.Chain{}, nil
+	case kind == "directives" && numbered:
+		return s.keys.directive(id.Partition(n)), &storedv1.Directive{}, nil
 	}
-	return "", nil, errs.Newf(errs.Invalid, "no document has the key %q: cluster, schema, nodes/<id>, epochs/<partition> or chains/<partition>", name)
+	return "", nil, errs.Newf(errs.Invalid, "no document has the key %q: cluster, schema, nodes/<id>, epochs/<partition>, chains/<partition> or directives/<partition>", name)
 }

@@ -9,6 +9,7 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/metastore"
+	"reprise/pkg/placement"
 )
 
 // lead makes a node the next leader of a partition.
@@ -60,9 +61,13 @@ func TestChangeNode(t *testing.T) {
 		do   func()
 	}{
 		{"a take-over", func() { lead(t, s, 0, n1) }},
-		{"placement", func() {
-			l := must[metastore.Lineage](t)(s.Lineage(t.Context(), 1))
-			if err := s.AssignReplicas(t.Context(), 1, l, []id.Node{2}); err != nil {
+		{"placement", func() { hold(t, s, 1, placement.Replicas{Current: []id.Node{2}}) }},
+		{"the replication", func() {
+			if _, err := s.ChangeCluster(t.Context(), func(f *metastore.Facts) (*storedv1.Cluster, error) {
+				next := proto.CloneOf(f.Cluster)
+				next.Replication = "{node: 2}"
+				return next, nil
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}},

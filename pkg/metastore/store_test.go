@@ -3,7 +3,6 @@ package metastore_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -156,9 +155,6 @@ func TestTakeOver(t *testing.T) {
 	if !proto.Equal(now.Epoch, second.Epoch) || !proto.Equal(now.Chain, second.Chain) {
 		t.Errorf("the refused left a trace: %v", now)
 	}
-	if err := s.AssignReplicas(t.Context(), 7, first, []id.Node{1}); !errs.Is(err, errs.Conflict) {
-		t.Errorf("assign with an old lineage: %v", err)
-	}
 }
 
 func TestTakeOverOutcomeUnknown(t *testing.T) {
@@ -274,43 +270,5 @@ func TestEmbeddedKeepsWhatItHas(t *testing.T) {
 	}
 	if again := register(t, s, "a", "worker"); again.Generation != me.Generation+1 {
 		t.Errorf("generation is %d", again.Generation)
-	}
-}
-
-func TestAssign(t *testing.T) {
-	s, f := newStore(t)
-	me := register(t, s, "a")
-	const partitions = 300 // more than a transaction holds
-	f.Inject = func(op string, n int) metatest.Fault { return pick(op == "txn" && n == 3, metatest.LostAfter) }
-	plan := func(current [][]id.Node) [][]id.Node {
-		next := make([][]id.Node, len(current))
-		for p := range next {
-			if next[p] = current[p]; len(next[p]) == 0 {
-				next[p] = []id.Node{1}
-			}
-		}
-		return next
-	}
-	if _, err := s.Assign(t.Context(), partitions, plan); err != nil {
-		t.Fatal(err)
-	}
-	l := must[metastore.Lineage](t)(takeOver(t.Context(), s, 299, must[metastore.Lineage](t)(s.Lineage(t.Context(), 299)), me, 1))
-	if len(l.Epoch.Replicas) != 1 {
-		t.Errorf("epoch %v", l.Epoch)
-	}
-	if n, err := s.Assign(t.Context(), partitions, plan); n != 0 || err != nil {
-		t.Errorf("a second time: %d changes, %v", n, err)
-	}
-	_, err := s.Assign(t.Context(), partitions, func(current [][]id.Node) [][]id.Node {
-		l = must[metastore.Lineage](t)(takeOver(t.Context(), s, 299, l, me, 2))
-		next := slices.Clone(current)
-		next[299] = []id.Node{2}
-		return next
-	})
-	if !errs.Is(err, errs.Conflict) {
-		t.Errorf("beside a take-over: %v", err)
-	}
-	if now := must[metastore.Lineage](t)(s.Lineage(t.Context(), 299)); now.Epoch.Epoch != 2 || now.Epoch.Replicas[0] != 1 {
-		t.Errorf("epoch %v", now.Epoch)
 	}
 }

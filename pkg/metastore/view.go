@@ -28,7 +28,8 @@ type Snapshot struct {
 	Partitions uint32
 	Epochs     []*storedv1.Epoch // one per partition; one without replicas is nobody's yet
 	Registry   *schema.Registry
-	Present    []Presence // processes that hold a lease, the longest holder first
+	Directives []*storedv1.Directive // one per partition
+	Present    []Presence            // processes that hold a lease, the longest holder first
 }
 
 // Presence is a process that holds a lease: it lives, or died a moment ago.
@@ -155,7 +156,8 @@ func (v *View) load(ctx context.Context, each time.Duration) (*loaded, int64, er
 	tctx, cancel := context.WithTimeout(ctx, each)
 	defer cancel()
 	got, rev, err := v.store.kv.Read(tctx, Range{Key: k.cluster()}, Range{Key: k.schema()}, Range{Key: k.documents(), Prefix: true},
-		Range{Key: k.nodes(), Prefix: true}, Range{Key: k.epochs(), Prefix: true}, Range{Key: k.presences(), Prefix: true})
+		Range{Key: k.nodes(), Prefix: true}, Range{Key: k.epochs(), Prefix: true}, Range{Key: k.directives(), Prefix: true},
+		Range{Key: k.presences(), Prefix: true})
 	if err != nil {
 		return nil, 0, err
 	}
@@ -188,7 +190,7 @@ func (l *loaded) take(events []Event) bool {
 		k := l.keys
 		switch {
 		case e.Key == k.cluster(), e.Key == k.schema(), strings.HasPrefix(e.Key, k.nodes()),
-			strings.HasPrefix(e.Key, k.epochs()), strings.HasPrefix(e.Key, k.presences()):
+			strings.HasPrefix(e.Key, k.epochs()), strings.HasPrefix(e.Key, k.directives()), strings.HasPrefix(e.Key, k.presences()):
 			shows = true
 		case strings.HasPrefix(e.Key, k.documents()): // the schema that names it comes later
 		default:
@@ -242,8 +244,9 @@ func (v *View) publish(l *loaded) error {
 
 func (s *Snapshot) fill(l *loaded) error {
 	s.Epochs = make([]*storedv1.Epoch, s.Partitions)
+	s.Directives = make([]*storedv1.Directive, s.Partitions)
 	for p := range s.Epochs {
-		s.Epochs[p] = &storedv1.Epoch{}
+		s.Epochs[p], s.Directives[p] = &storedv1.Epoch{}, &storedv1.Directive{}
 	}
 	for key, it := range l.items {
 		switch {
@@ -260,6 +263,14 @@ func (s *Snapshot) fill(l *loaded) error {
 				continue // of a partition that does not exist: nothing reads it
 			}
 			if _, err := decode([]Item{it}, s.Epochs[p]); err != nil {
+				return err
+			}
+		case strings.HasPrefix(key, l.keys.directives()):
+			p, ok := number(key, l.keys.directives(), 16)
+			if !ok || p >= uint64(len(s.Directives)) {
+				continue
+			}
+			if _, err := decode([]Item{it}, s.Directives[p]); err != nil {
 				return err
 			}
 		case strings.HasPrefix(key, l.keys.presences()):

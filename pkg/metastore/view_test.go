@@ -11,6 +11,7 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
 	"reprise/pkg/metastore/metatest"
+	"reprise/pkg/placement"
 	"reprise/pkg/schema"
 )
 
@@ -51,10 +52,7 @@ func TestViewFollows(t *testing.T) {
 	}
 	first := await("the cluster", func(s *metastore.Snapshot) bool { return s.Cluster != nil && len(s.Epochs) == 3 })
 	me := register(t, s, "a", "worker")
-	was := must[metastore.Lineage](t)(s.Lineage(t.Context(), 1))
-	if err := s.AssignReplicas(t.Context(), 1, was, []id.Node{me.Node}); err != nil {
-		t.Fatal(err)
-	}
+	hold(t, s, 1, placement.Replicas{Current: []id.Node{me.Node}})
 	await("the replicas", func(s *metastore.Snapshot) bool { return len(s.Epochs[1].Replicas) == 1 && s.Node(1) != nil })
 	if len(first.Nodes) != 0 || len(first.Epochs[1].Replicas) != 0 {
 		t.Error("an old snapshot changed")

@@ -25,20 +25,30 @@ type Status struct {
 	Epoch   lsn.Epoch // while it leads
 	Applied lsn.LSN
 	Durable lsn.LSN // all up to it survives a crash without the log
+	Works   bool    // while it leads: there are records that are not applied yet
 }
 
-// Holding is who holds a partition, and who led it last.
+// Holding is who holds a partition, who led it last, and what operators have decided about it.
 type Holding struct {
-	Epoch   lsn.Epoch           // 0: nobody has led yet
-	Leader  id.GenerationalNode // of that epoch
-	Holders []id.Node           // preferred leader first
-	Late    bool                // it has had no leader for longer than whoever begins by itself needs
+	Replicas
+	Epoch  lsn.Epoch           // 0: nobody has led yet
+	Leader id.GenerationalNode // of that epoch
+	Late   bool                // it has had no leader for longer than whoever begins by itself needs
+	Mark   lsn.LSN             // what the leader had applied a moment ago
+	Stuck  bool                // the leader lives, and does not get on with its work
+	Rests  bool                // it was moved lately: a leader that lives keeps it
+
+	Pin             id.Node // who is to lead while it can; 0: anybody
+	LeaderFrozen    bool    // nobody else may begin to lead
+	PlacementFrozen bool    // only operators change who holds it
 }
 
 // Attendant is a worker that lives and tells how its partitions stand.
 type Attendant struct {
 	ID       id.GenerationalNode
 	Leaving  bool     // it stops: others are to lead
+	Drained  bool     // it is to hold nothing: others are to lead once they can
+	ClockOff bool     // its clock differs from that of the others
 	Statuses []Status // by partition
 }
 
@@ -57,40 +67,45 @@ type Call struct {
 	Over      lsn.Epoch
 }
 
-// fewRecords is how far behind another a candidate may be that leads fewer partitions: it has applied them in a moment.
-const fewRecords = 1000
+// FewRecords is how far behind another a worker may be that is to lead: it has applied them in a moment.
+const FewRecords = 1000
 
 // Leaders returns whom to call for the partitions whose leader does not live, or is leaving.
 func Leaders(partitions []Holding, alive []Attendant) []Call {
-	led := map[id.Node]int{}
-	for _, h := range partitions {
-		led[h.Leader.Node]++
-	}
+	led := leading(partitions)
 	var calls []Call
-	for p, h := range partitions {
-		if h.served(alive) {
+	for i := range partitions {
+		p, h := id.Partition(i), &partitions[i]
+		if h.LeaderFrozen || h.served(alive) {
 			continue
 		}
-		best := h.candidate(id.Partition(p), alive, led)
-		if best == nil {
-			continue
+		if best := h.candidate(p, alive, led); best != nil {
+			led[h.Leader.Node]--
+			led[best.ID.Node]++
+			calls = append(calls, Call{Partition: p, Node: best.ID.Node, Over: h.Epoch})
 		}
-		led[h.Leader.Node]--
-		led[best.ID.Node]++
-		calls = append(calls, Call{Partition: id.Partition(p), Node: best.ID.Node, Over: h.Epoch})
 	}
 	return calls
+}
+
+// leading counts what each worker leads.
+func leading(partitions []Holding) map[id.Node]int {
+	led := map[id.Node]int{}
+	for i := range partitions {
+		led[partitions[i].Leader.Node]++
+	}
+	return led
 }
 
 // served tells whether a leader lives, or somebody begins to lead without being called: the next process of its
 // node, or the first holder where no holder has led.
 func (h *Holding) served(alive []Attendant) bool {
 	begins := h.Leader.Node
-	if !slices.Contains(h.Holders, begins) {
-		if len(h.Holders) == 0 {
+	if !slices.Contains(h.All(), begins) {
+		if len(h.Current) == 0 {
 			return true // nobody holds it
 		}
-		begins = h.Holders[0]
+		begins = h.Current[0]
 	}
 	for _, a := range alive {
 		switch {
@@ -104,17 +119,16 @@ func (h *Holding) served(alive []Attendant) bool {
 	return false
 }
 
-// candidate is who should lead: of those that are about as far as the one that is furthest, who leads least.
+// candidate is who should lead: of those that are about as far as the one that is furthest, who is to stay, then who is
+// pinned, then who leads least.
 func (h *Holding) candidate(p id.Partition, alive []Attendant, led map[id.Node]int) *Attendant {
 	var able []*Attendant
-	for _, n := range h.Holders {
-		for i := range alive {
-			a := &alive[i]
-			if a.ID.Node == n && !a.Leaving && a.Status(p).Role != Parked && a.ID != h.Leader {
-				able = append(able, a)
-			}
+	for _, n := range h.All() {
+		if a := find(alive, n); a != nil && !a.Leaving && a.Status(p).Role != Parked && a.ID != h.Leader {
+			able = append(able, a)
 		}
 	}
+	able = prefer(able, func(a *Attendant) bool { return !a.ClockOff })
 	if len(able) == 0 {
 		return nil
 	}
@@ -122,6 +136,25 @@ func (h *Holding) candidate(p id.Partition, alive []Attendant, led map[id.Node]i
 	for _, a := range able {
 		far = max(far, a.Status(p).Applied)
 	}
-	able = slices.DeleteFunc(able, func(a *Attendant) bool { return a.Status(p).Applied+fewRecords < far })
+	able = prefer(able, func(a *Attendant) bool { return a.Status(p).Applied+FewRecords >= far })
+	able = prefer(able, func(a *Attendant) bool { return !a.Drained && slices.Contains(h.Target(), a.ID.Node) })
+	able = prefer(able, func(a *Attendant) bool { return a.ID.Node == h.Pin })
 	return slices.MinFunc(able, func(a, b *Attendant) int { return cmp.Compare(led[a.ID.Node], led[b.ID.Node]) })
+}
+
+// prefer keeps those that are good, or all if none is.
+func prefer(all []*Attendant, good func(*Attendant) bool) []*Attendant {
+	if !slices.ContainsFunc(all, good) {
+		return all
+	}
+	return slices.DeleteFunc(all, func(a *Attendant) bool { return !good(a) })
+}
+
+func find(alive []Attendant, n id.Node) *Attendant {
+	for i := range alive {
+		if alive[i].ID.Node == n {
+			return &alive[i]
+		}
+	}
+	return nil
 }

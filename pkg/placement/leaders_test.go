@@ -24,7 +24,7 @@ func follower(n id.Node, applied ...lsn.LSN) placement.Attendant {
 
 func TestLeaders(t *testing.T) {
 	led := func(leader id.GenerationalNode, holders ...id.Node) placement.Holding {
-		return placement.Holding{Epoch: 4, Leader: leader, Holders: holders}
+		return placement.Holding{Epoch: 4, Leader: leader, Replicas: placement.Replicas{Current: holders}}
 	}
 	late := func(h placement.Holding) placement.Holding { h.Late = true; return h }
 	leaving := func(a placement.Attendant) placement.Attendant { a.Leaving = true; return a }
@@ -51,8 +51,8 @@ func TestLeaders(t *testing.T) {
 		{"who is parked is not called", led(generation(1, 1), 1, 2, 3), []placement.Attendant{parked(follower(2)), follower(3, 9)}, 3},
 		{"the leader has restarted", led(generation(1, 1), 1, 2), []placement.Attendant{newer(follower(1, 3)), follower(2, 9)}, 0},
 		{"the leader has restarted and does not get on", late(led(generation(1, 1), 1, 2)), []placement.Attendant{newer(follower(1, 3)), follower(2, 9)}, 2},
-		{"nobody has led, the first begins", placement.Holding{Holders: []id.Node{2, 1}}, []placement.Attendant{follower(1), follower(2)}, 0},
-		{"nobody has led, the first is dead", placement.Holding{Holders: []id.Node{2, 1}}, []placement.Attendant{follower(1)}, 1},
+		{"nobody has led, the first begins", placement.Holding{Replicas: placement.Replicas{Current: []id.Node{2, 1}}}, []placement.Attendant{follower(1), follower(2)}, 0},
+		{"nobody has led, the first is dead", placement.Holding{Replicas: placement.Replicas{Current: []id.Node{2, 1}}}, []placement.Attendant{follower(1)}, 1},
 		{"nobody holds it", placement.Holding{}, []placement.Attendant{follower(1)}, 0},
 		{"it moved away from the leader", led(generation(3, 1), 1, 2), []placement.Attendant{follower(1, 9), follower(2, 9), follower(3, 9)}, 0},
 		{"it moved away from the leader to a dead one", led(generation(3, 1), 1, 2), []placement.Attendant{follower(2, 9), follower(3, 9)}, 2},
@@ -74,7 +74,7 @@ func TestLeaders(t *testing.T) {
 func TestLeadersShare(t *testing.T) {
 	var all []placement.Holding
 	for range 9 {
-		all = append(all, placement.Holding{Epoch: 1, Leader: generation(1, 1), Holders: []id.Node{1, 2, 3}})
+		all = append(all, placement.Holding{Epoch: 1, Leader: generation(1, 1), Replicas: placement.Replicas{Current: []id.Node{1, 2, 3}}})
 	}
 	n := map[id.Node]int{}
 	for _, c := range placement.Leaders(all, []placement.Attendant{follower(2), follower(3)}) {

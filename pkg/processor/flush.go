@@ -43,6 +43,9 @@ func (n *Node) keepReplayShort(ctx context.Context, parts []*part) error {
 		p := replayed(parts)
 		if now := n.host.Clock.Now(); p == nil && now.Sub(tidied) >= tidyInterval {
 			tidied = now
+			if err := n.flushJoining(ctx, parts); err != nil {
+				return err
+			}
 			p, _ = mostBehind(parts)
 		}
 		if p != nil && p.openStore().Unflushed() >= tidyMin {

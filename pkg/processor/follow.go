@@ -41,6 +41,7 @@ func (n *Node) Status() []placement.Status {
 			all[i].Role = placement.Follows
 		}
 		all[i].Durable = s.KnownDurable()
+		all[i].Works = all[i].Role == placement.Leads && p.works()
 	}
 	return all
 }
@@ -54,15 +55,15 @@ func (n *Node) role(p *part) role {
 }
 
 // roleOf is what an epoch object says. Who leads goes on leading, also after a restart; where nobody does that
-// holds the partition, the first that holds it begins. All else is decided by who calls Lead.
+// holds the partition, the first that holds it begins. All else is decided by who calls Lead. Who is to hold it follows.
 func (n *Node) roleOf(p *part, e *storedv1.Epoch) role {
-	me, holders := uint32(n.self.Node), e.GetReplicas()
+	me, holders, next := uint32(n.self.Node), e.GetReplicas(), e.GetNext()
 	switch {
-	case !slices.Contains(holders, me):
+	case !slices.Contains(holders, me) && !slices.Contains(next, me):
 		return none
 	case e.GetNode() == me, p.called.Load() == e.GetEpoch()+1:
 		return leads
-	case holders[0] == me && !slices.Contains(holders, e.GetNode()):
+	case len(holders) > 0 && holders[0] == me && !slices.Contains(holders, e.GetNode()) && !slices.Contains(next, e.GetNode()):
 		return leads
 	default:
 		return follows

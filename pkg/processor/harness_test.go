@@ -27,6 +27,7 @@ import (
 	"reprise/pkg/metastore/metatest"
 	"reprise/pkg/partition/partitiontest"
 	"reprise/pkg/partitionstore"
+	"reprise/pkg/placement"
 	"reprise/pkg/processor"
 	"reprise/pkg/schema"
 )
@@ -117,10 +118,10 @@ func (w *world) assign(to func(id.Partition) id.Node) {
 func (w *world) hold(by func(id.Partition) []id.Node) {
 	w.t.Helper()
 	eventually(w.t, "the assignment", func() bool { // candidates write the same objects
-		_, err := w.meta.Assign(w.t.Context(), w.partitions, func(current [][]id.Node) [][]id.Node {
-			all := make([][]id.Node, len(current))
+		_, err := w.meta.Assign(w.t.Context(), w.partitions, func(current []*storedv1.Epoch) []placement.Replicas {
+			all := make([]placement.Replicas, len(current))
 			for i := range all {
-				all[i] = by(id.Partition(i))
+				all[i].Current = by(id.Partition(i))
 			}
 			return all
 		})

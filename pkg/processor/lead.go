@@ -58,7 +58,8 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 	}
 	next := extend(chain, &storedv1.Segment{Index: index, Base: uint64(tail), Loglet: loglet, CreatedAtMs: host.Millis(n.host.Clock)})
 	epoch := &storedv1.Epoch{
-		Epoch: was.Epoch.GetEpoch() + 1, Node: uint32(n.self.Node), Generation: n.self.Generation, Replicas: was.Epoch.GetReplicas(),
+		Epoch: was.Epoch.GetEpoch() + 1, Node: uint32(n.self.Node), Generation: n.self.Generation,
+		Replicas: was.Epoch.GetReplicas(), Next: was.Epoch.GetNext(),
 	}
 	if _, err := n.meta.TakeOver(ctx, p.id, was, epoch, next, n.self); err != nil {
 		return won{}, fmt.Errorf("take over: %w", err) // if the outcome is unknown, the next campaign reads it
@@ -147,6 +148,7 @@ func (l *Loop) adopt(p *part, w won, lost func(led bool, cause error)) {
 	t.inflight = append(t.inflight, group{first: t.next, count: 1, buf: announce})
 	t.log.Append(t.next, 1, announce)
 	t.next++
+	p.proposed.Store(uint64(t.next.At(t.base)))
 	l.node.writer.Flush()
 }
 

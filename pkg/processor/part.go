@@ -29,9 +29,10 @@ type part struct {
 	replayed atomic.Bool                          // commands were replayed and not flushed since; for the flusher
 	inbox    inbox                                // guarded by loop.mail.mu
 
-	state  atomic.Uint64 // epoch<<2 | Role, for Status; a follower is Idle here
-	called atomic.Uint64 // 1 + the epoch that this node was called to end; 0: none
-	wake   chan struct{} // gets a value when that changed
+	state    atomic.Uint64 // epoch<<2 | Role, for Status; a follower is Idle here
+	proposed atomic.Uint64 // LSN behind the last record that was proposed here; for Status
+	called   atomic.Uint64 // 1 + the epoch that this node was called to end; 0: none
+	wake     chan struct{} // gets a value when that changed
 
 	leads atomic.Pointer[leading] // what is led here; nil: not yet, or not any more
 
@@ -144,6 +145,7 @@ func (p *part) append(g group) {
 	}
 	t.inflight = append(t.inflight, g)
 	t.next += lsn.Offset(g.count)
+	p.proposed.Store(uint64(t.next.At(t.base)))
 	t.log.Append(g.first, g.count, raw)
 }
 

@@ -91,9 +91,11 @@ func (s *ControlServer) Attend(stream clusterv1.ControlService_AttendServer) err
 }
 
 func beatOf(r *clusterv1.AttendRequest) controller.Beat {
-	b := controller.Beat{Leaving: r.Leaving, Statuses: make([]placement.Status, len(r.Statuses))}
+	b := controller.Beat{Leaving: r.Leaving, SentAtMillis: r.SentAtMs, Statuses: make([]placement.Status, len(r.Statuses))}
 	for i, s := range r.Statuses {
-		b.Statuses[i] = placement.Status{Role: placement.Role(s.Role), Epoch: lsn.Epoch(s.Epoch), Applied: lsn.LSN(s.Applied), Durable: lsn.LSN(s.Durable)}
+		b.Statuses[i] = placement.Status{
+			Role: placement.Role(s.Role), Epoch: lsn.Epoch(s.Epoch), Applied: lsn.LSN(s.Applied), Durable: lsn.LSN(s.Durable), Works: s.Works,
+		}
 	}
 	return b
 }
@@ -131,12 +133,12 @@ type meeting struct {
 }
 
 // Tell implements membership.Meeting.
-func (m *meeting) Tell(leaving bool, statuses []placement.Status) error {
-	r := &clusterv1.AttendRequest{Fingerprint: m.c.fingerprint, Node: uint32(m.c.me.Node), Generation: m.c.me.Generation, Leaving: leaving}
+func (m *meeting) Tell(leaving bool, nowMillis int64, statuses []placement.Status) error {
+	r := &clusterv1.AttendRequest{
+		Fingerprint: m.c.fingerprint, Node: uint32(m.c.me.Node), Generation: m.c.me.Generation, Leaving: leaving, SentAtMs: nowMillis,
+	}
 	for _, s := range statuses {
-		r.Statuses = append(r.Statuses, &clusterv1.PartitionStatus{
-			Role: clusterv1.PartitionRole(s.Role), Epoch: uint64(s.Epoch), Applied: uint64(s.Applied), Durable: uint64(s.Durable),
-		})
+		r.Statuses = append(r.Statuses, statusMessage(s))
 	}
 	return m.stream.Send(r)
 }

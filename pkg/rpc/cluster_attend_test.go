@@ -20,7 +20,10 @@ import (
 	"reprise/pkg/rpc"
 )
 
-const attendCluster = 0xbeef
+const (
+	attendCluster = 0xbeef
+	attendMillis  = 1_767_225_600_000 // what the clocks of hosttest show
+)
 
 // metadataDaemon is node 1 with its roster, on loopback.
 type metadataDaemon struct {
@@ -102,7 +105,7 @@ func (d *metadataDaemon) await(what string, ok func([]placement.Attendant) bool)
 
 func tell(t *testing.T, m membership.Meeting, leaving bool, statuses ...placement.Status) {
 	t.Helper()
-	if err := m.Tell(leaving, statuses); err != nil {
+	if err := m.Tell(leaving, attendMillis, statuses); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -111,7 +114,7 @@ func TestAttend(t *testing.T) {
 	d := startMetadata(t)
 	me := id.GenerationalNode{Node: 3, Generation: 2}
 	m, _ := d.attend(attendCluster, me)
-	statuses := []placement.Status{{Role: placement.Leads, Epoch: 7, Applied: 90, Durable: 80}, {}, {Role: placement.Follows, Applied: 5}, {Role: placement.Parked}}
+	statuses := []placement.Status{{Role: placement.Leads, Epoch: 7, Applied: 90, Durable: 80, Works: true}, {}, {Role: placement.Follows, Applied: 5}, {Role: placement.Parked}}
 	tell(t, m, true, statuses...)
 	d.await("the first beat", func(all []placement.Attendant) bool {
 		return len(all) == 1 && all[0].ID == me && all[0].Leaving && slices.Equal(all[0].Statuses, statuses)
@@ -159,7 +162,7 @@ func TestAttendAtAKilledDaemon(t *testing.T) {
 	if p, over, err := m.Await(); err == nil {
 		t.Errorf("called for %d over %d by nobody", p, over)
 	}
-	for m.Tell(false, nil) == nil { // gRPC may take what it cannot send any more, but not for long
+	for m.Tell(false, 0, nil) == nil { // gRPC may take what it cannot send any more, but not for long
 		continue
 	}
 	peers := rpc.NewLogPeers(func() []*storedv1.Node { return d.nodes })

@@ -60,7 +60,7 @@ const (
 // Overview implements clusterv1.OperatorServiceServer.
 func (s *OperatorServer) Overview(context.Context, *clusterv1.OverviewRequest) (*clusterv1.OverviewResponse, error) {
 	now := s.View.Current()
-	r := &clusterv1.OverviewResponse{Cluster: now.Cluster, Nodes: now.Nodes, NodesVersion: now.NodesSince, Epochs: now.Epochs}
+	r := &clusterv1.OverviewResponse{Cluster: now.Cluster, Nodes: now.Nodes, NodesVersion: now.NodesSince, Epochs: now.Epochs, Directives: now.Directives}
 	for _, a := range s.Attendants.Alive() {
 		at := &clusterv1.Attendant{Node: uint32(a.ID.Node), Generation: a.ID.Generation, Leaving: a.Leaving}
 		for _, st := range a.Statuses {
@@ -76,7 +76,7 @@ func (s *OperatorServer) Overview(context.Context, *clusterv1.OverviewRequest) (
 
 func statusMessage(s placement.Status) *clusterv1.PartitionStatus {
 	return &clusterv1.PartitionStatus{
-		Role: clusterv1.PartitionRole(s.Role), Epoch: uint64(s.Epoch), Applied: uint64(s.Applied), Durable: uint64(s.Durable),
+		Role: clusterv1.PartitionRole(s.Role), Epoch: uint64(s.Epoch), Applied: uint64(s.Applied), Durable: uint64(s.Durable), Works: s.Works,
 	}
 }
 

@@ -36,6 +36,5 @@ func (r viewRoutes) Leader(p id.Partition) (id.GenerationalNode, bool) {
 	if int(p) >= len(s.Epochs) || s.Epochs[p].GetNode() == 0 {
 		return id.GenerationalNode{}, false
 	}
-	e := s.Epochs[p]
-	return id.GenerationalNode{Node: id.Node(e.GetNode()), Generation: e.GetGeneration()}, true
+	return metastore.LeaderOf(s.Epochs[p]), true
 }

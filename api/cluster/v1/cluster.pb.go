@@ -367,8 +367,9 @@ type AttendRequest struct {
 	Fingerprint   uint64                 `protobuf:"fixed64,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // of the cluster; in the first message, as node and generation
 	Node          uint32                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"`
 	Generation    uint32                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
-	Leaving       bool                   `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`  // it stops: others are to lead
-	Statuses      []*PartitionStatus     `protobuf:"bytes,5,rep,name=statuses,proto3" json:"statuses,omitempty"` // of a worker, by partition
+	Leaving       bool                   `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`                      // it stops: others are to lead
+	Statuses      []*PartitionStatus     `protobuf:"bytes,5,rep,name=statuses,proto3" json:"statuses,omitempty"`                     // of a worker, by partition
+	SentAtMs      int64                  `protobuf:"varint,60,opt,name=sent_at_ms,json=sentAtMs,proto3" json:"sent_at_ms,omitempty"` // by the clock of the process, Unix milliseconds; 0: it does not say
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -438,12 +439,20 @@ func (x *AttendRequest) GetStatuses() []*PartitionStatus {
 	return nil
 }
 
+func (x *AttendRequest) GetSentAtMs() int64 {
+	if x != nil {
+		return x.SentAtMs
+	}
+	return 0
+}
+
 type PartitionStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Role          PartitionRole          `protobuf:"varint,1,opt,name=role,proto3,enum=cluster.v1.PartitionRole" json:"role,omitempty"`
 	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`     // while it leads
 	Applied       uint64                 `protobuf:"varint,3,opt,name=applied,proto3" json:"applied,omitempty"` // LSN
 	Durable       uint64                 `protobuf:"varint,4,opt,name=durable,proto3" json:"durable,omitempty"` // LSN: all up to it survives a crash without the log
+	Works         bool                   `protobuf:"varint,60,opt,name=works,proto3" json:"works,omitempty"`    // while it leads: there are records that are not applied yet
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -504,6 +513,13 @@ func (x *PartitionStatus) GetDurable() uint64 {
 		return x.Durable
 	}
 	return 0
+}
+
+func (x *PartitionStatus) GetWorks() bool {
+	if x != nil {
+		return x.Works
+	}
+	return false
 }
 
 // AttendResponse asks a worker to end an epoch of a partition and lead the next one.
@@ -582,7 +598,7 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x06status\x18\b \x01(\x0e2\x16.cluster.v1.NodeStatusR\x06status\x12\x1b\n" +
 	"\tuptime_ms\x18\t \x01(\x03R\buptimeMs\x12#\n" +
 	"\rmetadata_urls\x18\n" +
-	" \x03(\tR\fmetadataUrls\"\xb8\x01\n" +
+	" \x03(\tR\fmetadataUrls\"\xd6\x01\n" +
 	"\rAttendRequest\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\x06R\vfingerprint\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x1e\n" +
@@ -590,12 +606,15 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"generation\x18\x03 \x01(\rR\n" +
 	"generation\x12\x18\n" +
 	"\aleaving\x18\x04 \x01(\bR\aleaving\x127\n" +
-	"\bstatuses\x18\x05 \x03(\v2\x1b.cluster.v1.PartitionStatusR\bstatuses\"\x8a\x01\n" +
+	"\bstatuses\x18\x05 \x03(\v2\x1b.cluster.v1.PartitionStatusR\bstatuses\x12\x1c\n" +
+	"\n" +
+	"sent_at_ms\x18< \x01(\x03R\bsentAtMs\"\xa0\x01\n" +
 	"\x0fPartitionStatus\x12-\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x19.cluster.v1.PartitionRoleR\x04role\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\aapplied\x18\x03 \x01(\x04R\aapplied\x12\x18\n" +
-	"\adurable\x18\x04 \x01(\x04R\adurable\"B\n" +
+	"\adurable\x18\x04 \x01(\x04R\adurable\x12\x14\n" +
+	"\x05works\x18< \x01(\bR\x05works\"B\n" +
 	"\x0eAttendResponse\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\x04R\x04over*t\n" +

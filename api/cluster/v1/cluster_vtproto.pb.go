@@ -272,6 +272,13 @@ func (m *AttendRequest) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.SentAtMs != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.SentAtMs))
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xe0
+	}
 	if len(m.Statuses) > 0 {
 		for iNdEx := len(m.Statuses) - 1; iNdEx >= 0; iNdEx-- {
 			size, err := m.Statuses[iNdEx].MarshalToSizedBufferVT(dAtA[:i])
@@ -342,6 +349,18 @@ func (m *PartitionStatus) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.Works {
+		i--
+		if m.Works {
+			dAtA[i] = 1
+		} else {
+			dAtA[i] = 0
+		}
+		i--
+		dAtA[i] = 0x3
+		i--
+		dAtA[i] = 0xe0
 	}
 	if m.Durable != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Durable))
@@ -524,6 +543,9 @@ func (m *AttendRequest) SizeVT() (n int) {
 			n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
 		}
 	}
+	if m.SentAtMs != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.SentAtMs))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -545,6 +567,9 @@ func (m *PartitionStatus) SizeVT() (n int) {
 	}
 	if m.Durable != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Durable))
+	}
+	if m.Works {
+		n += 3
 	}
 	n += len(m.unknownFields)
 	return n
@@ -1189,6 +1214,25 @@ func (m *AttendRequest) UnmarshalVT(dAtA []byte) error {
 				return err
 			}
 			iNdEx = postIndex
+		case 60:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field SentAtMs", wireType)
+			}
+			m.SentAtMs = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.SentAtMs |= int64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -1316,6 +1360,26 @@ func (m *PartitionStatus) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 60:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Works", wireType)
+			}
+			var v int
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				v |= int(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			m.Works = bool(v != 0)
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -68,6 +68,7 @@ type OverviewResponse struct {
 	Epochs        []*v1.Epoch            `protobuf:"bytes,4,rep,name=epochs,proto3" json:"epochs,omitempty"`                                  // by partition
 	Attendants    []*Attendant           `protobuf:"bytes,5,rep,name=attendants,proto3" json:"attendants,omitempty"`                          // processes that were heard of in the last second, by node
 	Present       []*Attendant           `protobuf:"bytes,6,rep,name=present,proto3" json:"present,omitempty"`                                // processes that hold a lease; without statuses
+	Directives    []*v1.Directive        `protobuf:"bytes,60,rep,name=directives,proto3" json:"directives,omitempty"`                         // by partition
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -140,6 +141,13 @@ func (x *OverviewResponse) GetAttendants() []*Attendant {
 func (x *OverviewResponse) GetPresent() []*Attendant {
 	if x != nil {
 		return x.Present
+	}
+	return nil
+}
+
+func (x *OverviewResponse) GetDirectives() []*v1.Directive {
+	if x != nil {
+		return x.Directives
 	}
 	return nil
 }
@@ -1216,6 +1224,246 @@ func (x *LeadResponse) GetNow() *v1.Epoch {
 	return nil
 }
 
+type PlacePartitionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Replicas      []uint32               `protobuf:"varint,2,rep,packed,name=replicas,proto3" json:"replicas,omitempty"` // plain ids of workers; empty: as it is
+	Freeze        *string                `protobuf:"bytes,3,opt,name=freeze,proto3,oneof" json:"freeze,omitempty"`       // why only operators change it from now on
+	Unfreeze      bool                   `protobuf:"varint,4,opt,name=unfreeze,proto3" json:"unfreeze,omitempty"`        // Next free field: 5
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacePartitionRequest) Reset() {
+	*x = PlacePartitionRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacePartitionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacePartitionRequest) ProtoMessage() {}
+
+func (x *PlacePartitionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacePartitionRequest.ProtoReflect.Descriptor instead.
+func (*PlacePartitionRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *PlacePartitionRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *PlacePartitionRequest) GetReplicas() []uint32 {
+	if x != nil {
+		return x.Replicas
+	}
+	return nil
+}
+
+func (x *PlacePartitionRequest) GetFreeze() string {
+	if x != nil && x.Freeze != nil {
+		return *x.Freeze
+	}
+	return ""
+}
+
+func (x *PlacePartitionRequest) GetUnfreeze() bool {
+	if x != nil {
+		return x.Unfreeze
+	}
+	return false
+}
+
+type PlacePartitionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         *v1.Epoch              `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`         // as it is now
+	Directive     *v1.Directive          `protobuf:"bytes,2,opt,name=directive,proto3" json:"directive,omitempty"` // as it is now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlacePartitionResponse) Reset() {
+	*x = PlacePartitionResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlacePartitionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlacePartitionResponse) ProtoMessage() {}
+
+func (x *PlacePartitionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlacePartitionResponse.ProtoReflect.Descriptor instead.
+func (*PlacePartitionResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PlacePartitionResponse) GetEpoch() *v1.Epoch {
+	if x != nil {
+		return x.Epoch
+	}
+	return nil
+}
+
+func (x *PlacePartitionResponse) GetDirective() *v1.Directive {
+	if x != nil {
+		return x.Directive
+	}
+	return nil
+}
+
+type SteerLeaderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     uint32                 `protobuf:"varint,1,opt,name=partition,proto3" json:"partition,omitempty"`
+	Pin           *uint32                `protobuf:"varint,2,opt,name=pin,proto3,oneof" json:"pin,omitempty"`      // plain id of the worker that is to lead while it can; 0: any
+	Freeze        *string                `protobuf:"bytes,3,opt,name=freeze,proto3,oneof" json:"freeze,omitempty"` // why nobody else may begin to lead from now on
+	Unfreeze      bool                   `protobuf:"varint,4,opt,name=unfreeze,proto3" json:"unfreeze,omitempty"`  // Next free field: 5
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SteerLeaderRequest) Reset() {
+	*x = SteerLeaderRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SteerLeaderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SteerLeaderRequest) ProtoMessage() {}
+
+func (x *SteerLeaderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SteerLeaderRequest.ProtoReflect.Descriptor instead.
+func (*SteerLeaderRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SteerLeaderRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *SteerLeaderRequest) GetPin() uint32 {
+	if x != nil && x.Pin != nil {
+		return *x.Pin
+	}
+	return 0
+}
+
+func (x *SteerLeaderRequest) GetFreeze() string {
+	if x != nil && x.Freeze != nil {
+		return *x.Freeze
+	}
+	return ""
+}
+
+func (x *SteerLeaderRequest) GetUnfreeze() bool {
+	if x != nil {
+		return x.Unfreeze
+	}
+	return false
+}
+
+type SteerLeaderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         *v1.Epoch              `protobuf:"bytes,1,opt,name=epoch,proto3" json:"epoch,omitempty"`         // as it is now
+	Directive     *v1.Directive          `protobuf:"bytes,2,opt,name=directive,proto3" json:"directive,omitempty"` // as it is now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SteerLeaderResponse) Reset() {
+	*x = SteerLeaderResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SteerLeaderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SteerLeaderResponse) ProtoMessage() {}
+
+func (x *SteerLeaderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SteerLeaderResponse.ProtoReflect.Descriptor instead.
+func (*SteerLeaderResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SteerLeaderResponse) GetEpoch() *v1.Epoch {
+	if x != nil {
+		return x.Epoch
+	}
+	return nil
+}
+
+func (x *SteerLeaderResponse) GetDirective() *v1.Directive {
+	if x != nil {
+		return x.Directive
+	}
+	return nil
+}
+
 type GetDocumentRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"` // cluster, schema, nodes/<id>, epochs/<partition>, chains/<partition>
@@ -1225,7 +1473,7 @@ type GetDocumentRequest struct {
 
 func (x *GetDocumentRequest) Reset() {
 	*x = GetDocumentRequest{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[22]
+	mi := &file_cluster_v1_operator_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1237,7 +1485,7 @@ func (x *GetDocumentRequest) String() string {
 func (*GetDocumentRequest) ProtoMessage() {}
 
 func (x *GetDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[22]
+	mi := &file_cluster_v1_operator_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1250,7 +1498,7 @@ func (x *GetDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDocumentRequest.ProtoReflect.Descriptor instead.
 func (*GetDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{22}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GetDocumentRequest) GetKey() string {
@@ -1270,7 +1518,7 @@ type GetDocumentResponse struct {
 
 func (x *GetDocumentResponse) Reset() {
 	*x = GetDocumentResponse{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[23]
+	mi := &file_cluster_v1_operator_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1530,7 @@ func (x *GetDocumentResponse) String() string {
 func (*GetDocumentResponse) ProtoMessage() {}
 
 func (x *GetDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[23]
+	mi := &file_cluster_v1_operator_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1543,7 @@ func (x *GetDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDocumentResponse.ProtoReflect.Descriptor instead.
 func (*GetDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{23}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetDocumentResponse) GetJson() string {
@@ -1323,7 +1571,7 @@ type PutDocumentRequest struct {
 
 func (x *PutDocumentRequest) Reset() {
 	*x = PutDocumentRequest{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[24]
+	mi := &file_cluster_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1583,7 @@ func (x *PutDocumentRequest) String() string {
 func (*PutDocumentRequest) ProtoMessage() {}
 
 func (x *PutDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[24]
+	mi := &file_cluster_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1596,7 @@ func (x *PutDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDocumentRequest.ProtoReflect.Descriptor instead.
 func (*PutDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{24}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutDocumentRequest) GetKey() string {
@@ -1380,7 +1628,7 @@ type PutDocumentResponse struct {
 
 func (x *PutDocumentResponse) Reset() {
 	*x = PutDocumentResponse{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[25]
+	mi := &file_cluster_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1392,7 +1640,7 @@ func (x *PutDocumentResponse) String() string {
 func (*PutDocumentResponse) ProtoMessage() {}
 
 func (x *PutDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[25]
+	mi := &file_cluster_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1405,7 +1653,7 @@ func (x *PutDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDocumentResponse.ProtoReflect.Descriptor instead.
 func (*PutDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{25}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 type MetadataMembersRequest struct {
@@ -1416,7 +1664,7 @@ type MetadataMembersRequest struct {
 
 func (x *MetadataMembersRequest) Reset() {
 	*x = MetadataMembersRequest{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[26]
+	mi := &file_cluster_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1676,7 @@ func (x *MetadataMembersRequest) String() string {
 func (*MetadataMembersRequest) ProtoMessage() {}
 
 func (x *MetadataMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[26]
+	mi := &file_cluster_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1689,7 @@ func (x *MetadataMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetadataMembersRequest.ProtoReflect.Descriptor instead.
 func (*MetadataMembersRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 type MetadataMembersResponse struct {
@@ -1453,7 +1701,7 @@ type MetadataMembersResponse struct {
 
 func (x *MetadataMembersResponse) Reset() {
 	*x = MetadataMembersResponse{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[27]
+	mi := &file_cluster_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1713,7 @@ func (x *MetadataMembersResponse) String() string {
 func (*MetadataMembersResponse) ProtoMessage() {}
 
 func (x *MetadataMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[27]
+	mi := &file_cluster_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1726,7 @@ func (x *MetadataMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetadataMembersResponse.ProtoReflect.Descriptor instead.
 func (*MetadataMembersResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *MetadataMembersResponse) GetMembers() []*MetadataMember {
@@ -1507,7 +1755,7 @@ type MetadataMember struct {
 
 func (x *MetadataMember) Reset() {
 	*x = MetadataMember{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[28]
+	mi := &file_cluster_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1767,7 @@ func (x *MetadataMember) String() string {
 func (*MetadataMember) ProtoMessage() {}
 
 func (x *MetadataMember) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[28]
+	mi := &file_cluster_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1780,7 @@ func (x *MetadataMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetadataMember.ProtoReflect.Descriptor instead.
 func (*MetadataMember) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *MetadataMember) GetId() uint64 {
@@ -1618,7 +1866,7 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\n" +
 	"\x19cluster/v1/operator.proto\x12\n" +
 	"cluster.v1\x1a\x18cluster/v1/cluster.proto\x1a\x18stored/v1/metadata.proto\"\x11\n" +
-	"\x0fOverviewRequest\"\x9e\x02\n" +
+	"\x0fOverviewRequest\"\xd4\x02\n" +
 	"\x10OverviewResponse\x12,\n" +
 	"\acluster\x18\x01 \x01(\v2\x12.stored.v1.ClusterR\acluster\x12%\n" +
 	"\x05nodes\x18\x02 \x03(\v2\x0f.stored.v1.NodeR\x05nodes\x12#\n" +
@@ -1627,7 +1875,10 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\n" +
 	"attendants\x18\x05 \x03(\v2\x15.cluster.v1.AttendantR\n" +
 	"attendants\x12/\n" +
-	"\apresent\x18\x06 \x03(\v2\x15.cluster.v1.AttendantR\apresent\"\x92\x01\n" +
+	"\apresent\x18\x06 \x03(\v2\x15.cluster.v1.AttendantR\apresent\x124\n" +
+	"\n" +
+	"directives\x18< \x03(\v2\x14.stored.v1.DirectiveR\n" +
+	"directives\"\x92\x01\n" +
 	"\tAttendant\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\x12\x1e\n" +
 	"\n" +
@@ -1697,7 +1948,26 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\x04node\x18\x02 \x01(\rR\x04node\"V\n" +
 	"\fLeadResponse\x12\"\n" +
 	"\x03was\x18\x01 \x01(\v2\x10.stored.v1.EpochR\x03was\x12\"\n" +
-	"\x03now\x18\x02 \x01(\v2\x10.stored.v1.EpochR\x03now\"&\n" +
+	"\x03now\x18\x02 \x01(\v2\x10.stored.v1.EpochR\x03now\"\x95\x01\n" +
+	"\x15PlacePartitionRequest\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x1a\n" +
+	"\breplicas\x18\x02 \x03(\rR\breplicas\x12\x1b\n" +
+	"\x06freeze\x18\x03 \x01(\tH\x00R\x06freeze\x88\x01\x01\x12\x1a\n" +
+	"\bunfreeze\x18\x04 \x01(\bR\bunfreezeB\t\n" +
+	"\a_freeze\"t\n" +
+	"\x16PlacePartitionResponse\x12&\n" +
+	"\x05epoch\x18\x01 \x01(\v2\x10.stored.v1.EpochR\x05epoch\x122\n" +
+	"\tdirective\x18\x02 \x01(\v2\x14.stored.v1.DirectiveR\tdirective\"\x95\x01\n" +
+	"\x12SteerLeaderRequest\x12\x1c\n" +
+	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x15\n" +
+	"\x03pin\x18\x02 \x01(\rH\x00R\x03pin\x88\x01\x01\x12\x1b\n" +
+	"\x06freeze\x18\x03 \x01(\tH\x01R\x06freeze\x88\x01\x01\x12\x1a\n" +
+	"\bunfreeze\x18\x04 \x01(\bR\bunfreezeB\x06\n" +
+	"\x04_pinB\t\n" +
+	"\a_freeze\"q\n" +
+	"\x13SteerLeaderResponse\x12&\n" +
+	"\x05epoch\x18\x01 \x01(\v2\x10.stored.v1.EpochR\x05epoch\x122\n" +
+	"\tdirective\x18\x02 \x01(\v2\x14.stored.v1.DirectiveR\tdirective\"&\n" +
 	"\x12GetDocumentRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"C\n" +
 	"\x13GetDocumentResponse\x12\x12\n" +
@@ -1724,7 +1994,7 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\tcommitted\x18\t \x01(\x04R\tcommitted\x12\x19\n" +
 	"\bdb_bytes\x18\n" +
 	" \x01(\x03R\adbBytes\x12\x18\n" +
-	"\alearner\x18\v \x01(\bR\alearner2\x9b\a\n" +
+	"\alearner\x18\v \x01(\bR\alearner2\xc4\b\n" +
 	"\x0fOperatorService\x12E\n" +
 	"\bOverview\x12\x1b.cluster.v1.OverviewRequest\x1a\x1c.cluster.v1.OverviewResponse\x129\n" +
 	"\x04Logs\x12\x17.cluster.v1.LogsRequest\x1a\x18.cluster.v1.LogsResponse\x12E\n" +
@@ -1736,7 +2006,9 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"ChangeNode\x12\x1d.cluster.v1.ChangeNodeRequest\x1a\x1e.cluster.v1.ChangeNodeResponse\x12K\n" +
 	"\n" +
 	"RemoveNode\x12\x1d.cluster.v1.RemoveNodeRequest\x1a\x1e.cluster.v1.RemoveNodeResponse\x129\n" +
-	"\x04Lead\x12\x17.cluster.v1.LeadRequest\x1a\x18.cluster.v1.LeadResponse\x12N\n" +
+	"\x04Lead\x12\x17.cluster.v1.LeadRequest\x1a\x18.cluster.v1.LeadResponse\x12W\n" +
+	"\x0ePlacePartition\x12!.cluster.v1.PlacePartitionRequest\x1a\".cluster.v1.PlacePartitionResponse\x12N\n" +
+	"\vSteerLeader\x12\x1e.cluster.v1.SteerLeaderRequest\x1a\x1f.cluster.v1.SteerLeaderResponse\x12N\n" +
 	"\vGetDocument\x12\x1e.cluster.v1.GetDocumentRequest\x1a\x1f.cluster.v1.GetDocumentResponse\x12N\n" +
 	"\vPutDocument\x12\x1e.cluster.v1.PutDocumentRequest\x1a\x1f.cluster.v1.PutDocumentResponse\x12Z\n" +
 	"\x0fMetadataMembers\x12\".cluster.v1.MetadataMembersRequest\x1a#.cluster.v1.MetadataMembersResponseB\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
@@ -1753,7 +2025,7 @@ func file_cluster_v1_operator_proto_rawDescGZIP() []byte {
 	return file_cluster_v1_operator_proto_rawDescData
 }
 
-var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_cluster_v1_operator_proto_goTypes = []any{
 	(*OverviewRequest)(nil),         // 0: cluster.v1.OverviewRequest
 	(*OverviewResponse)(nil),        // 1: cluster.v1.OverviewResponse
@@ -1777,71 +2049,85 @@ var file_cluster_v1_operator_proto_goTypes = []any{
 	(*RemoveNodeResponse)(nil),      // 19: cluster.v1.RemoveNodeResponse
 	(*LeadRequest)(nil),             // 20: cluster.v1.LeadRequest
 	(*LeadResponse)(nil),            // 21: cluster.v1.LeadResponse
-	(*GetDocumentRequest)(nil),      // 22: cluster.v1.GetDocumentRequest
-	(*GetDocumentResponse)(nil),     // 23: cluster.v1.GetDocumentResponse
-	(*PutDocumentRequest)(nil),      // 24: cluster.v1.PutDocumentRequest
-	(*PutDocumentResponse)(nil),     // 25: cluster.v1.PutDocumentResponse
-	(*MetadataMembersRequest)(nil),  // 26: cluster.v1.MetadataMembersRequest
-	(*MetadataMembersResponse)(nil), // 27: cluster.v1.MetadataMembersResponse
-	(*MetadataMember)(nil),          // 28: cluster.v1.MetadataMember
-	(*v1.Cluster)(nil),              // 29: stored.v1.Cluster
-	(*v1.Node)(nil),                 // 30: stored.v1.Node
-	(*v1.Epoch)(nil),                // 31: stored.v1.Epoch
-	(*PartitionStatus)(nil),         // 32: cluster.v1.PartitionStatus
-	(*v1.Chain)(nil),                // 33: stored.v1.Chain
-	(*v1.Segment)(nil),              // 34: stored.v1.Segment
-	(v1.WorkerState)(0),             // 35: stored.v1.WorkerState
-	(v1.StorageState)(0),            // 36: stored.v1.StorageState
+	(*PlacePartitionRequest)(nil),   // 22: cluster.v1.PlacePartitionRequest
+	(*PlacePartitionResponse)(nil),  // 23: cluster.v1.PlacePartitionResponse
+	(*SteerLeaderRequest)(nil),      // 24: cluster.v1.SteerLeaderRequest
+	(*SteerLeaderResponse)(nil),     // 25: cluster.v1.SteerLeaderResponse
+	(*GetDocumentRequest)(nil),      // 26: cluster.v1.GetDocumentRequest
+	(*GetDocumentResponse)(nil),     // 27: cluster.v1.GetDocumentResponse
+	(*PutDocumentRequest)(nil),      // 28: cluster.v1.PutDocumentRequest
+	(*PutDocumentResponse)(nil),     // 29: cluster.v1.PutDocumentResponse
+	(*MetadataMembersRequest)(nil),  // 30: cluster.v1.MetadataMembersRequest
+	(*MetadataMembersResponse)(nil), // 31: cluster.v1.MetadataMembersResponse
+	(*MetadataMember)(nil),          // 32: cluster.v1.MetadataMember
+	(*v1.Cluster)(nil),              // 33: stored.v1.Cluster
+	(*v1.Node)(nil),                 // 34: stored.v1.Node
+	(*v1.Epoch)(nil),                // 35: stored.v1.Epoch
+	(*v1.Directive)(nil),            // 36: stored.v1.Directive
+	(*PartitionStatus)(nil),         // 37: cluster.v1.PartitionStatus
+	(*v1.Chain)(nil),                // 38: stored.v1.Chain
+	(*v1.Segment)(nil),              // 39: stored.v1.Segment
+	(v1.WorkerState)(0),             // 40: stored.v1.WorkerState
+	(v1.StorageState)(0),            // 41: stored.v1.StorageState
 }
 var file_cluster_v1_operator_proto_depIdxs = []int32{
-	29, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
-	30, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
-	31, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
+	33, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
+	34, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
+	35, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
 	2,  // 3: cluster.v1.OverviewResponse.attendants:type_name -> cluster.v1.Attendant
 	2,  // 4: cluster.v1.OverviewResponse.present:type_name -> cluster.v1.Attendant
-	32, // 5: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
-	5,  // 6: cluster.v1.LogsResponse.logs:type_name -> cluster.v1.LogChain
-	29, // 7: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
-	33, // 8: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
-	34, // 9: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
-	12, // 10: cluster.v1.DescribeLogletResponse.members:type_name -> cluster.v1.LogletMember
-	13, // 11: cluster.v1.LogletMember.exists:type_name -> cluster.v1.OffsetRange
-	12, // 12: cluster.v1.DigestLogletResponse.members:type_name -> cluster.v1.LogletMember
-	35, // 13: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
-	36, // 14: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
-	30, // 15: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
-	31, // 16: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
-	31, // 17: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
-	28, // 18: cluster.v1.MetadataMembersResponse.members:type_name -> cluster.v1.MetadataMember
-	0,  // 19: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
-	3,  // 20: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
-	6,  // 21: cluster.v1.OperatorService.FindTail:input_type -> cluster.v1.FindTailRequest
-	8,  // 22: cluster.v1.OperatorService.SealLog:input_type -> cluster.v1.SealLogRequest
-	10, // 23: cluster.v1.OperatorService.DescribeLoglet:input_type -> cluster.v1.DescribeLogletRequest
-	14, // 24: cluster.v1.OperatorService.DigestLoglet:input_type -> cluster.v1.DigestLogletRequest
-	16, // 25: cluster.v1.OperatorService.ChangeNode:input_type -> cluster.v1.ChangeNodeRequest
-	18, // 26: cluster.v1.OperatorService.RemoveNode:input_type -> cluster.v1.RemoveNodeRequest
-	20, // 27: cluster.v1.OperatorService.Lead:input_type -> cluster.v1.LeadRequest
-	22, // 28: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
-	24, // 29: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
-	26, // 30: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
-	1,  // 31: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
-	4,  // 32: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
-	7,  // 33: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
-	9,  // 34: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
-	11, // 35: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
-	15, // 36: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
-	17, // 37: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
-	19, // 38: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
-	21, // 39: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
-	23, // 40: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
-	25, // 41: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
-	27, // 42: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
-	31, // [31:43] is the sub-list for method output_type
-	19, // [19:31] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	36, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
+	37, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
+	5,  // 7: cluster.v1.LogsResponse.logs:type_name -> cluster.v1.LogChain
+	33, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
+	38, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
+	39, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
+	12, // 11: cluster.v1.DescribeLogletResponse.members:type_name -> cluster.v1.LogletMember
+	13, // 12: cluster.v1.LogletMember.exists:type_name -> cluster.v1.OffsetRange
+	12, // 13: cluster.v1.DigestLogletResponse.members:type_name -> cluster.v1.LogletMember
+	40, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
+	41, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
+	34, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
+	35, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
+	35, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
+	35, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
+	36, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
+	35, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
+	36, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
+	32, // 23: cluster.v1.MetadataMembersResponse.members:type_name -> cluster.v1.MetadataMember
+	0,  // 24: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
+	3,  // 25: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
+	6,  // 26: cluster.v1.OperatorService.FindTail:input_type -> cluster.v1.FindTailRequest
+	8,  // 27: cluster.v1.OperatorService.SealLog:input_type -> cluster.v1.SealLogRequest
+	10, // 28: cluster.v1.OperatorService.DescribeLoglet:input_type -> cluster.v1.DescribeLogletRequest
+	14, // 29: cluster.v1.OperatorService.DigestLoglet:input_type -> cluster.v1.DigestLogletRequest
+	16, // 30: cluster.v1.OperatorService.ChangeNode:input_type -> cluster.v1.ChangeNodeRequest
+	18, // 31: cluster.v1.OperatorService.RemoveNode:input_type -> cluster.v1.RemoveNodeRequest
+	20, // 32: cluster.v1.OperatorService.Lead:input_type -> cluster.v1.LeadRequest
+	22, // 33: cluster.v1.OperatorService.PlacePartition:input_type -> cluster.v1.PlacePartitionRequest
+	24, // 34: cluster.v1.OperatorService.SteerLeader:input_type -> cluster.v1.SteerLeaderRequest
+	26, // 35: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
+	28, // 36: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
+	30, // 37: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
+	1,  // 38: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
+	4,  // 39: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
+	7,  // 40: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
+	9,  // 41: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
+	11, // 42: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
+	15, // 43: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
+	17, // 44: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
+	19, // 45: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
+	21, // 46: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
+	23, // 47: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
+	25, // 48: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
+	27, // 49: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
+	29, // 50: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
+	31, // 51: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
+	38, // [38:52] is the sub-list for method output_type
+	24, // [24:38] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_operator_proto_init() }
@@ -1851,13 +2137,15 @@ func file_cluster_v1_operator_proto_init() {
 	}
 	file_cluster_v1_cluster_proto_init()
 	file_cluster_v1_operator_proto_msgTypes[8].OneofWrappers = []any{}
+	file_cluster_v1_operator_proto_msgTypes[22].OneofWrappers = []any{}
+	file_cluster_v1_operator_proto_msgTypes[24].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_operator_proto_rawDesc), len(file_cluster_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   29,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -30,6 +30,8 @@ const (
 	OperatorService_ChangeNode_FullMethodName      = "/cluster.v1.OperatorService/ChangeNode"
 	OperatorService_RemoveNode_FullMethodName      = "/cluster.v1.OperatorService/RemoveNode"
 	OperatorService_Lead_FullMethodName            = "/cluster.v1.OperatorService/Lead"
+	OperatorService_PlacePartition_FullMethodName  = "/cluster.v1.OperatorService/PlacePartition"
+	OperatorService_SteerLeader_FullMethodName     = "/cluster.v1.OperatorService/SteerLeader"
 	OperatorService_GetDocument_FullMethodName     = "/cluster.v1.OperatorService/GetDocument"
 	OperatorService_PutDocument_FullMethodName     = "/cluster.v1.OperatorService/PutDocument"
 	OperatorService_MetadataMembers_FullMethodName = "/cluster.v1.OperatorService/MetadataMembers"
@@ -63,6 +65,12 @@ type OperatorServiceClient interface {
 	// Lead asks a worker that holds a partition to lead it now, and answers when somebody leads in a later epoch. A repeat
 	// changes nothing. CONFLICT: it can not lead, the message says why. UNCERTAIN: nobody led in time.
 	Lead(ctx context.Context, in *LeadRequest, opts ...grpc.CallOption) (*LeadResponse, error)
+	// PlacePartition sets who is to hold a partition, and whether that is changed by operators only. Workers that are new to it
+	// catch up first. A repeat changes nothing. NOT_FOUND, CONFLICT: that would not be safe, the message says why.
+	PlacePartition(ctx context.Context, in *PlacePartitionRequest, opts ...grpc.CallOption) (*PlacePartitionResponse, error)
+	// SteerLeader pins or freezes who leads a partition. A repeat changes nothing. NOT_FOUND, CONFLICT: the worker does not hold
+	// the partition.
+	SteerLeader(ctx context.Context, in *SteerLeaderRequest, opts ...grpc.CallOption) (*SteerLeaderResponse, error)
 	// GetDocument reads a document of the metadata through a quorum. NOT_FOUND, INVALID: no such kind.
 	GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*GetDocumentResponse, error)
 	// PutDocument replaces a document if it still has the version. A repeat gets CONFLICT. INVALID: it can not be read.
@@ -169,6 +177,26 @@ func (c *operatorServiceClient) Lead(ctx context.Context, in *LeadRequest, opts 
 	return out, nil
 }
 
+func (c *operatorServiceClient) PlacePartition(ctx context.Context, in *PlacePartitionRequest, opts ...grpc.CallOption) (*PlacePartitionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PlacePartitionResponse)
+	err := c.cc.Invoke(ctx, OperatorService_PlacePartition_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) SteerLeader(ctx context.Context, in *SteerLeaderRequest, opts ...grpc.CallOption) (*SteerLeaderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SteerLeaderResponse)
+	err := c.cc.Invoke(ctx, OperatorService_SteerLeader_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*GetDocumentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetDocumentResponse)
@@ -227,6 +255,12 @@ type OperatorServiceServer interface {
 	// Lead asks a worker that holds a partition to lead it now, and answers when somebody leads in a later epoch. A repeat
 	// changes nothing. CONFLICT: it can not lead, the message says why. UNCERTAIN: nobody led in time.
 	Lead(context.Context, *LeadRequest) (*LeadResponse, error)
+	// PlacePartition sets who is to hold a partition, and whether that is changed by operators only. Workers that are new to it
+	// catch up first. A repeat changes nothing. NOT_FOUND, CONFLICT: that would not be safe, the message says why.
+	PlacePartition(context.Context, *PlacePartitionRequest) (*PlacePartitionResponse, error)
+	// SteerLeader pins or freezes who leads a partition. A repeat changes nothing. NOT_FOUND, CONFLICT: the worker does not hold
+	// the partition.
+	SteerLeader(context.Context, *SteerLeaderRequest) (*SteerLeaderResponse, error)
 	// GetDocument reads a document of the metadata through a quorum. NOT_FOUND, INVALID: no such kind.
 	GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error)
 	// PutDocument replaces a document if it still has the version. A repeat gets CONFLICT. INVALID: it can not be read.
@@ -269,6 +303,12 @@ func (UnimplementedOperatorServiceServer) RemoveNode(context.Context, *RemoveNod
 }
 func (UnimplementedOperatorServiceServer) Lead(context.Context, *LeadRequest) (*LeadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Lead not implemented")
+}
+func (UnimplementedOperatorServiceServer) PlacePartition(context.Context, *PlacePartitionRequest) (*PlacePartitionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PlacePartition not implemented")
+}
+func (UnimplementedOperatorServiceServer) SteerLeader(context.Context, *SteerLeaderRequest) (*SteerLeaderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SteerLeader not implemented")
 }
 func (UnimplementedOperatorServiceServer) GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDocument not implemented")
@@ -462,6 +502,42 @@ func _OperatorService_Lead_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_PlacePartition_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PlacePartitionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).PlacePartition(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_PlacePartition_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).PlacePartition(ctx, req.(*PlacePartitionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_SteerLeader_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SteerLeaderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).SteerLeader(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_SteerLeader_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).SteerLeader(ctx, req.(*SteerLeaderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_GetDocument_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDocumentRequest)
 	if err := dec(in); err != nil {
@@ -558,6 +634,14 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Lead",
 			Handler:    _OperatorService_Lead_Handler,
+		},
+		{
+			MethodName: "PlacePartition",
+			Handler:    _OperatorService_PlacePartition_Handler,
+		},
+		{
+			MethodName: "SteerLeader",
+			Handler:    _OperatorService_SteerLeader_Handler,
 		},
 		{
 			MethodName: "GetDocument",

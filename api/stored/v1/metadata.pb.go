@@ -140,17 +140,18 @@ func (WorkerState) EnumDescriptor() ([]byte, []int) {
 }
 
 type Cluster struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Format        uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Fingerprint   uint64                 `protobuf:"fixed64,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
-	Partitions    uint32                 `protobuf:"varint,4,opt,name=partitions,proto3" json:"partitions,omitempty"`
-	Replication   string                 `protobuf:"bytes,5,opt,name=replication,proto3" json:"replication,omitempty"`                       // property text, e.g. {node: 2}
-	NodesetSize   uint32                 `protobuf:"varint,6,opt,name=nodeset_size,json=nodesetSize,proto3" json:"nodeset_size,omitempty"`   // 0 = all
-	Features      []string               `protobuf:"bytes,7,rep,name=features,proto3" json:"features,omitempty"`                             // frozen at provisioning
-	CreatedAtMs   int64                  `protobuf:"varint,8,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"` // Next free field: 9
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	Format               uint32                 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
+	Name                 string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Fingerprint          uint64                 `protobuf:"fixed64,3,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
+	Partitions           uint32                 `protobuf:"varint,4,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	Replication          string                 `protobuf:"bytes,5,opt,name=replication,proto3" json:"replication,omitempty"`                     // property text, e.g. {node: 2}
+	NodesetSize          uint32                 `protobuf:"varint,6,opt,name=nodeset_size,json=nodesetSize,proto3" json:"nodeset_size,omitempty"` // 0 = all
+	Features             []string               `protobuf:"bytes,7,rep,name=features,proto3" json:"features,omitempty"`                           // frozen at provisioning
+	CreatedAtMs          int64                  `protobuf:"varint,8,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
+	PartitionReplication string                 `protobuf:"bytes,60,opt,name=partition_replication,json=partitionReplication,proto3" json:"partition_replication,omitempty"` // property text, of partitions; empty: that of logs
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Cluster) Reset() {
@@ -237,6 +238,13 @@ func (x *Cluster) GetCreatedAtMs() int64 {
 		return x.CreatedAtMs
 	}
 	return 0
+}
+
+func (x *Cluster) GetPartitionReplication() string {
+	if x != nil {
+		return x.PartitionReplication
+	}
+	return ""
 }
 
 type Node struct {
@@ -415,6 +423,7 @@ type Epoch struct {
 	Node          uint32                 `protobuf:"varint,2,opt,name=node,proto3" json:"node,omitempty"` // plain id of the leader
 	Generation    uint32                 `protobuf:"varint,3,opt,name=generation,proto3" json:"generation,omitempty"`
 	Replicas      []uint32               `protobuf:"varint,4,rep,packed,name=replicas,proto3" json:"replicas,omitempty"` // plain ids of the workers that hold the partition, preferred leader first
+	Next          []uint32               `protobuf:"varint,60,rep,packed,name=next,proto3" json:"next,omitempty"`        // who is to hold it in their place, once they have caught up; empty: nothing changes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -477,6 +486,74 @@ func (x *Epoch) GetReplicas() []uint32 {
 	return nil
 }
 
+func (x *Epoch) GetNext() []uint32 {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+// Directive is what an operator has decided about a partition. It binds who places partitions and who calls leaders.
+type Directive struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Pin              uint32                 `protobuf:"varint,1,opt,name=pin,proto3" json:"pin,omitempty"`                                                        // plain id of the worker that is to lead while it can; 0: any
+	LeadershipFrozen *string                `protobuf:"bytes,2,opt,name=leadership_frozen,json=leadershipFrozen,proto3,oneof" json:"leadership_frozen,omitempty"` // why nobody else may begin to lead, not even after a death; absent: it is not frozen
+	PlacementFrozen  *string                `protobuf:"bytes,3,opt,name=placement_frozen,json=placementFrozen,proto3,oneof" json:"placement_frozen,omitempty"`    // why the replica set is changed by operators only; absent: it is not frozen
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Directive) Reset() {
+	*x = Directive{}
+	mi := &file_stored_v1_metadata_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Directive) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Directive) ProtoMessage() {}
+
+func (x *Directive) ProtoReflect() protoreflect.Message {
+	mi := &file_stored_v1_metadata_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Directive.ProtoReflect.Descriptor instead.
+func (*Directive) Descriptor() ([]byte, []int) {
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Directive) GetPin() uint32 {
+	if x != nil {
+		return x.Pin
+	}
+	return 0
+}
+
+func (x *Directive) GetLeadershipFrozen() string {
+	if x != nil && x.LeadershipFrozen != nil {
+		return *x.LeadershipFrozen
+	}
+	return ""
+}
+
+func (x *Directive) GetPlacementFrozen() string {
+	if x != nil && x.PlacementFrozen != nil {
+		return *x.PlacementFrozen
+	}
+	return ""
+}
+
 type Chain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Segments      []*Segment             `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"` // oldest first; the last one may be open
@@ -487,7 +564,7 @@ type Chain struct {
 
 func (x *Chain) Reset() {
 	*x = Chain{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[4]
+	mi := &file_stored_v1_metadata_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +576,7 @@ func (x *Chain) String() string {
 func (*Chain) ProtoMessage() {}
 
 func (x *Chain) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[4]
+	mi := &file_stored_v1_metadata_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +589,7 @@ func (x *Chain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chain.ProtoReflect.Descriptor instead.
 func (*Chain) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{4}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Chain) GetSegments() []*Segment {
@@ -541,7 +618,7 @@ type Segment struct {
 
 func (x *Segment) Reset() {
 	*x = Segment{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[5]
+	mi := &file_stored_v1_metadata_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +630,7 @@ func (x *Segment) String() string {
 func (*Segment) ProtoMessage() {}
 
 func (x *Segment) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[5]
+	mi := &file_stored_v1_metadata_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +643,7 @@ func (x *Segment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Segment.ProtoReflect.Descriptor instead.
 func (*Segment) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{5}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Segment) GetIndex() uint32 {
@@ -612,7 +689,7 @@ type Loglet struct {
 
 func (x *Loglet) Reset() {
 	*x = Loglet{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[6]
+	mi := &file_stored_v1_metadata_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -624,7 +701,7 @@ func (x *Loglet) String() string {
 func (*Loglet) ProtoMessage() {}
 
 func (x *Loglet) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[6]
+	mi := &file_stored_v1_metadata_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -637,7 +714,7 @@ func (x *Loglet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Loglet.ProtoReflect.Descriptor instead.
 func (*Loglet) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{6}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Loglet) GetId() uint64 {
@@ -694,7 +771,7 @@ type Schema struct {
 
 func (x *Schema) Reset() {
 	*x = Schema{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[7]
+	mi := &file_stored_v1_metadata_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -706,7 +783,7 @@ func (x *Schema) String() string {
 func (*Schema) ProtoMessage() {}
 
 func (x *Schema) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[7]
+	mi := &file_stored_v1_metadata_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -719,7 +796,7 @@ func (x *Schema) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schema.ProtoReflect.Descriptor instead.
 func (*Schema) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{7}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Schema) GetVersion() uint64 {
@@ -753,7 +830,7 @@ type DocumentRef struct {
 
 func (x *DocumentRef) Reset() {
 	*x = DocumentRef{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[8]
+	mi := &file_stored_v1_metadata_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -765,7 +842,7 @@ func (x *DocumentRef) String() string {
 func (*DocumentRef) ProtoMessage() {}
 
 func (x *DocumentRef) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[8]
+	mi := &file_stored_v1_metadata_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -778,7 +855,7 @@ func (x *DocumentRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DocumentRef.ProtoReflect.Descriptor instead.
 func (*DocumentRef) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{8}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DocumentRef) GetChunks() [][]byte {
@@ -798,7 +875,7 @@ type Header struct {
 
 func (x *Header) Reset() {
 	*x = Header{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[9]
+	mi := &file_stored_v1_metadata_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +887,7 @@ func (x *Header) String() string {
 func (*Header) ProtoMessage() {}
 
 func (x *Header) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[9]
+	mi := &file_stored_v1_metadata_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +900,7 @@ func (x *Header) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Header.ProtoReflect.Descriptor instead.
 func (*Header) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{9}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Header) GetName() string {
@@ -852,7 +929,7 @@ type Lambda struct {
 
 func (x *Lambda) Reset() {
 	*x = Lambda{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[10]
+	mi := &file_stored_v1_metadata_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +941,7 @@ func (x *Lambda) String() string {
 func (*Lambda) ProtoMessage() {}
 
 func (x *Lambda) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[10]
+	mi := &file_stored_v1_metadata_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +954,7 @@ func (x *Lambda) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lambda.ProtoReflect.Descriptor instead.
 func (*Lambda) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{10}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Lambda) GetArn() string {
@@ -922,7 +999,7 @@ type Deployment struct {
 
 func (x *Deployment) Reset() {
 	*x = Deployment{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[11]
+	mi := &file_stored_v1_metadata_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1011,7 @@ func (x *Deployment) String() string {
 func (*Deployment) ProtoMessage() {}
 
 func (x *Deployment) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[11]
+	mi := &file_stored_v1_metadata_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1024,7 @@ func (x *Deployment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deployment.ProtoReflect.Descriptor instead.
 func (*Deployment) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{11}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Deployment) GetId() []byte {
@@ -1051,7 +1128,7 @@ type Notice struct {
 
 func (x *Notice) Reset() {
 	*x = Notice{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[12]
+	mi := &file_stored_v1_metadata_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1140,7 @@ func (x *Notice) String() string {
 func (*Notice) ProtoMessage() {}
 
 func (x *Notice) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[12]
+	mi := &file_stored_v1_metadata_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1153,7 @@ func (x *Notice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Notice.ProtoReflect.Descriptor instead.
 func (*Notice) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{12}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Notice) GetCode() string {
@@ -1106,7 +1183,7 @@ type RetryPolicy struct {
 
 func (x *RetryPolicy) Reset() {
 	*x = RetryPolicy{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[13]
+	mi := &file_stored_v1_metadata_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1195,7 @@ func (x *RetryPolicy) String() string {
 func (*RetryPolicy) ProtoMessage() {}
 
 func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[13]
+	mi := &file_stored_v1_metadata_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1208,7 @@ func (x *RetryPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryPolicy.ProtoReflect.Descriptor instead.
 func (*RetryPolicy) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{13}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RetryPolicy) GetInitialIntervalMs() int64 {
@@ -1186,7 +1263,7 @@ type Options struct {
 
 func (x *Options) Reset() {
 	*x = Options{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[14]
+	mi := &file_stored_v1_metadata_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1198,7 +1275,7 @@ func (x *Options) String() string {
 func (*Options) ProtoMessage() {}
 
 func (x *Options) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[14]
+	mi := &file_stored_v1_metadata_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1211,7 +1288,7 @@ func (x *Options) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Options.ProtoReflect.Descriptor instead.
 func (*Options) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{14}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Options) GetInactivityTimeoutMs() int64 {
@@ -1285,7 +1362,7 @@ type Service struct {
 
 func (x *Service) Reset() {
 	*x = Service{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[15]
+	mi := &file_stored_v1_metadata_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1297,7 +1374,7 @@ func (x *Service) String() string {
 func (*Service) ProtoMessage() {}
 
 func (x *Service) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[15]
+	mi := &file_stored_v1_metadata_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1310,7 +1387,7 @@ func (x *Service) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Service.ProtoReflect.Descriptor instead.
 func (*Service) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{15}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Service) GetName() string {
@@ -1377,7 +1454,7 @@ type Handler struct {
 
 func (x *Handler) Reset() {
 	*x = Handler{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[16]
+	mi := &file_stored_v1_metadata_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1389,7 +1466,7 @@ func (x *Handler) String() string {
 func (*Handler) ProtoMessage() {}
 
 func (x *Handler) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[16]
+	mi := &file_stored_v1_metadata_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1402,7 +1479,7 @@ func (x *Handler) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handler.ProtoReflect.Descriptor instead.
 func (*Handler) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{16}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Handler) GetName() string {
@@ -1465,7 +1542,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[17]
+	mi := &file_stored_v1_metadata_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1477,7 +1554,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[17]
+	mi := &file_stored_v1_metadata_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1490,7 +1567,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{17}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Input) GetRequired() bool {
@@ -1525,7 +1602,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_stored_v1_metadata_proto_msgTypes[18]
+	mi := &file_stored_v1_metadata_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1614,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_stored_v1_metadata_proto_msgTypes[18]
+	mi := &file_stored_v1_metadata_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1627,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{18}
+	return file_stored_v1_metadata_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Output) GetContentType() string {
@@ -1578,7 +1655,7 @@ var File_stored_v1_metadata_proto protoreflect.FileDescriptor
 
 const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\n" +
-	"\x18stored/v1/metadata.proto\x12\tstored.v1\x1a\x1astored/v1/invocation.proto\"\xfc\x01\n" +
+	"\x18stored/v1/metadata.proto\x12\tstored.v1\x1a\x1astored/v1/invocation.proto\"\xb1\x02\n" +
 	"\aCluster\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -1589,7 +1666,8 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\vreplication\x18\x05 \x01(\tR\vreplication\x12!\n" +
 	"\fnodeset_size\x18\x06 \x01(\rR\vnodesetSize\x12\x1a\n" +
 	"\bfeatures\x18\a \x03(\tR\bfeatures\x12\"\n" +
-	"\rcreated_at_ms\x18\b \x01(\x03R\vcreatedAtMs\"\xf4\x02\n" +
+	"\rcreated_at_ms\x18\b \x01(\x03R\vcreatedAtMs\x123\n" +
+	"\x15partition_replication\x18< \x01(\tR\x14partitionReplication\"\xf4\x02\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x1e\n" +
 	"\n" +
@@ -1609,14 +1687,21 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\x0ePartitionTable\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x01 \x01(\rR\n" +
-	"partitions\"m\n" +
+	"partitions\"\x81\x01\n" +
 	"\x05Epoch\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x03 \x01(\rR\n" +
 	"generation\x12\x1a\n" +
-	"\breplicas\x18\x04 \x03(\rR\breplicas\"M\n" +
+	"\breplicas\x18\x04 \x03(\rR\breplicas\x12\x12\n" +
+	"\x04next\x18< \x03(\rR\x04next\"\xaa\x01\n" +
+	"\tDirective\x12\x10\n" +
+	"\x03pin\x18\x01 \x01(\rR\x03pin\x120\n" +
+	"\x11leadership_frozen\x18\x02 \x01(\tH\x00R\x10leadershipFrozen\x88\x01\x01\x12.\n" +
+	"\x10placement_frozen\x18\x03 \x01(\tH\x01R\x0fplacementFrozen\x88\x01\x01B\x14\n" +
+	"\x12_leadership_frozenB\x13\n" +
+	"\x11_placement_frozen\"M\n" +
 	"\x05Chain\x12.\n" +
 	"\bsegments\x18\x01 \x03(\v2\x12.stored.v1.SegmentR\bsegments\x12\x14\n" +
 	"\x05pages\x18\x02 \x01(\rR\x05pages\"\x82\x01\n" +
@@ -1754,7 +1839,7 @@ func file_stored_v1_metadata_proto_rawDescGZIP() []byte {
 }
 
 var file_stored_v1_metadata_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_stored_v1_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_stored_v1_metadata_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_stored_v1_metadata_proto_goTypes = []any{
 	(StorageState)(0),      // 0: stored.v1.StorageState
 	(WorkerState)(0),       // 1: stored.v1.WorkerState
@@ -1762,46 +1847,47 @@ var file_stored_v1_metadata_proto_goTypes = []any{
 	(*Node)(nil),           // 3: stored.v1.Node
 	(*PartitionTable)(nil), // 4: stored.v1.PartitionTable
 	(*Epoch)(nil),          // 5: stored.v1.Epoch
-	(*Chain)(nil),          // 6: stored.v1.Chain
-	(*Segment)(nil),        // 7: stored.v1.Segment
-	(*Loglet)(nil),         // 8: stored.v1.Loglet
-	(*Schema)(nil),         // 9: stored.v1.Schema
-	(*DocumentRef)(nil),    // 10: stored.v1.DocumentRef
-	(*Header)(nil),         // 11: stored.v1.Header
-	(*Lambda)(nil),         // 12: stored.v1.Lambda
-	(*Deployment)(nil),     // 13: stored.v1.Deployment
-	(*Notice)(nil),         // 14: stored.v1.Notice
-	(*RetryPolicy)(nil),    // 15: stored.v1.RetryPolicy
-	(*Options)(nil),        // 16: stored.v1.Options
-	(*Service)(nil),        // 17: stored.v1.Service
-	(*Handler)(nil),        // 18: stored.v1.Handler
-	(*Input)(nil),          // 19: stored.v1.Input
-	(*Output)(nil),         // 20: stored.v1.Output
-	(ServiceType)(0),       // 21: stored.v1.ServiceType
-	(HandlerType)(0),       // 22: stored.v1.HandlerType
+	(*Directive)(nil),      // 6: stored.v1.Directive
+	(*Chain)(nil),          // 7: stored.v1.Chain
+	(*Segment)(nil),        // 8: stored.v1.Segment
+	(*Loglet)(nil),         // 9: stored.v1.Loglet
+	(*Schema)(nil),         // 10: stored.v1.Schema
+	(*DocumentRef)(nil),    // 11: stored.v1.DocumentRef
+	(*Header)(nil),         // 12: stored.v1.Header
+	(*Lambda)(nil),         // 13: stored.v1.Lambda
+	(*Deployment)(nil),     // 14: stored.v1.Deployment
+	(*Notice)(nil),         // 15: stored.v1.Notice
+	(*RetryPolicy)(nil),    // 16: stored.v1.RetryPolicy
+	(*Options)(nil),        // 17: stored.v1.Options
+	(*Service)(nil),        // 18: stored.v1.Service
+	(*Handler)(nil),        // 19: stored.v1.Handler
+	(*Input)(nil),          // 20: stored.v1.Input
+	(*Output)(nil),         // 21: stored.v1.Output
+	(ServiceType)(0),       // 22: stored.v1.ServiceType
+	(HandlerType)(0),       // 23: stored.v1.HandlerType
 }
 var file_stored_v1_metadata_proto_depIdxs = []int32{
 	0,  // 0: stored.v1.Node.storage_state:type_name -> stored.v1.StorageState
 	1,  // 1: stored.v1.Node.worker_state:type_name -> stored.v1.WorkerState
-	7,  // 2: stored.v1.Chain.segments:type_name -> stored.v1.Segment
-	8,  // 3: stored.v1.Segment.loglet:type_name -> stored.v1.Loglet
-	13, // 4: stored.v1.Schema.deployments:type_name -> stored.v1.Deployment
-	10, // 5: stored.v1.Schema.documents:type_name -> stored.v1.DocumentRef
-	11, // 6: stored.v1.Deployment.additional_headers:type_name -> stored.v1.Header
-	11, // 7: stored.v1.Deployment.metadata:type_name -> stored.v1.Header
-	17, // 8: stored.v1.Deployment.services:type_name -> stored.v1.Service
-	14, // 9: stored.v1.Deployment.info:type_name -> stored.v1.Notice
-	12, // 10: stored.v1.Deployment.lambda:type_name -> stored.v1.Lambda
-	15, // 11: stored.v1.Options.retry_policy:type_name -> stored.v1.RetryPolicy
-	21, // 12: stored.v1.Service.type:type_name -> stored.v1.ServiceType
-	11, // 13: stored.v1.Service.metadata:type_name -> stored.v1.Header
-	16, // 14: stored.v1.Service.options:type_name -> stored.v1.Options
-	18, // 15: stored.v1.Service.handlers:type_name -> stored.v1.Handler
-	22, // 16: stored.v1.Handler.type:type_name -> stored.v1.HandlerType
-	11, // 17: stored.v1.Handler.metadata:type_name -> stored.v1.Header
-	16, // 18: stored.v1.Handler.options:type_name -> stored.v1.Options
-	19, // 19: stored.v1.Handler.input:type_name -> stored.v1.Input
-	20, // 20: stored.v1.Handler.output:type_name -> stored.v1.Output
+	8,  // 2: stored.v1.Chain.segments:type_name -> stored.v1.Segment
+	9,  // 3: stored.v1.Segment.loglet:type_name -> stored.v1.Loglet
+	14, // 4: stored.v1.Schema.deployments:type_name -> stored.v1.Deployment
+	11, // 5: stored.v1.Schema.documents:type_name -> stored.v1.DocumentRef
+	12, // 6: stored.v1.Deployment.additional_headers:type_name -> stored.v1.Header
+	12, // 7: stored.v1.Deployment.metadata:type_name -> stored.v1.Header
+	18, // 8: stored.v1.Deployment.services:type_name -> stored.v1.Service
+	15, // 9: stored.v1.Deployment.info:type_name -> stored.v1.Notice
+	13, // 10: stored.v1.Deployment.lambda:type_name -> stored.v1.Lambda
+	16, // 11: stored.v1.Options.retry_policy:type_name -> stored.v1.RetryPolicy
+	22, // 12: stored.v1.Service.type:type_name -> stored.v1.ServiceType
+	12, // 13: stored.v1.Service.metadata:type_name -> stored.v1.Header
+	17, // 14: stored.v1.Service.options:type_name -> stored.v1.Options
+	19, // 15: stored.v1.Service.handlers:type_name -> stored.v1.Handler
+	23, // 16: stored.v1.Handler.type:type_name -> stored.v1.HandlerType
+	12, // 17: stored.v1.Handler.metadata:type_name -> stored.v1.Header
+	17, // 18: stored.v1.Handler.options:type_name -> stored.v1.Options
+	20, // 19: stored.v1.Handler.input:type_name -> stored.v1.Input
+	21, // 20: stored.v1.Handler.output:type_name -> stored.v1.Output
 	21, // [21:21] is the sub-list for method output_type
 	21, // [21:21] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
@@ -1815,19 +1901,20 @@ func file_stored_v1_metadata_proto_init() {
 		return
 	}
 	file_stored_v1_invocation_proto_init()
-	file_stored_v1_metadata_proto_msgTypes[13].OneofWrappers = []any{}
+	file_stored_v1_metadata_proto_msgTypes[4].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[14].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[15].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[16].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[17].OneofWrappers = []any{}
 	file_stored_v1_metadata_proto_msgTypes[18].OneofWrappers = []any{}
+	file_stored_v1_metadata_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stored_v1_metadata_proto_rawDesc), len(file_stored_v1_metadata_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

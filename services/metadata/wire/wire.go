@@ -12,7 +12,6 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
-	"reprise/pkg/quorum"
 	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
@@ -29,10 +28,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, n)
-	control, err := NewControl(n)
-	if err != nil {
-		return err
-	}
+	control := NewControl(n)
 	attendance := n.Attendance(nil)
 	parts := append(member.Parts(), n.Parts()...)
 	parts = append(parts, control.Parts()...)
@@ -44,25 +40,18 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 type Control struct {
 	n      *node.Node
 	roster *controller.Roster
-	places controller.Config
 }
 
 // NewControl builds the control of a metadata daemon.
-func NewControl(n *node.Node) (*Control, error) {
-	property, err := quorum.Parse(n.Member.Cluster.Replication)
-	if err != nil {
-		return nil, err
-	}
-	c := &Control{n: n, roster: controller.NewRoster(rpc.Prober(n.Nodes), n.Host), places: controller.Default()}
-	c.places.Copies = property.Copies()
-	return c, nil
+func NewControl(n *node.Node) *Control {
+	return &Control{n: n, roster: controller.NewRoster(rpc.Prober(n.Nodes), n.Host)}
 }
 
 // Parts are what the control runs.
 func (c *Control) Parts() []lifecycle.Part {
 	self := c.n.Member.ID.Node
 	return []lifecycle.Part{
-		controller.New(c.places, self, c.n.View, c.n.Meta, c.n.Host),
+		controller.New(controller.Default(), self, c.n.View, c.roster, c.n.Meta, c.n.Host),
 		c.roster, controller.NewLeaders(self, c.n.View, c.roster, c.n.Host),
 	}
 }

@@ -64,10 +64,7 @@ func runMember(ctx context.Context, d daemon.Daemon) (err error) {
 	if err != nil {
 		return err
 	}
-	control, err := metadatawire.NewControl(n)
-	if err != nil {
-		return err
-	}
+	control := metadatawire.NewControl(n)
 	attendance := n.Attendance(worker.Node)
 	parts := append(member.Parts(), n.Parts()...)
 	parts = append(parts, logs.Server)
