@@ -109,7 +109,7 @@ func storageReasons(f *metastore.Facts, was, next *storedv1.Node) (reasons []str
 	return reasons
 }
 
-// selectable tries to choose a nodeset with a node as it shall be.
+// selectable tries to choose a nodeset, with a node as it shall be, if next is not nil.
 func selectable(f *metastore.Facts, next *storedv1.Node) error {
 	property, err := quorum.Parse(f.Cluster.Replication)
 	if err != nil {
@@ -117,7 +117,7 @@ func selectable(f *metastore.Facts, next *storedv1.Node) error {
 	}
 	c := quorum.Choice{Property: property, Size: int(f.Cluster.NodesetSize)}
 	for _, n := range f.Nodes {
-		if n.Id == next.Id {
+		if next != nil && n.Id == next.Id {
 			n = next
 		}
 		c.Candidates = append(c.Candidates, quorum.Member{Node: id.Node(n.Id), Location: n.Location, State: n.StorageState})
@@ -209,6 +209,9 @@ func stateName(text, prefix string) string {
 func ToLead(s *metastore.Snapshot, alive []placement.Attendant, p id.Partition, want id.Node) (call placement.Call, made bool, err error) {
 	if int(p) >= len(s.Epochs) {
 		return call, false, errs.Newf(errs.NotFound, "there is no partition %d", p)
+	}
+	if err := frozen(s, p); err != nil {
+		return call, false, err
 	}
 	e := s.Epochs[p]
 	replicas, leader := metastore.ReplicasOf(e), metastore.LeaderOf(e)

@@ -1464,6 +1464,110 @@ func (x *SteerLeaderResponse) GetDirective() *v1.Directive {
 	return nil
 }
 
+type ConfigureClusterRequest struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	LogReplication       string                 `protobuf:"bytes,1,opt,name=log_replication,json=logReplication,proto3" json:"log_replication,omitempty"`                   // property text; empty: as it is
+	PartitionReplication string                 `protobuf:"bytes,2,opt,name=partition_replication,json=partitionReplication,proto3" json:"partition_replication,omitempty"` // property text; empty: as it is
+	LogNodesetSize       *uint32                `protobuf:"varint,3,opt,name=log_nodeset_size,json=logNodesetSize,proto3,oneof" json:"log_nodeset_size,omitempty"`          // 0: as few as the replication needs
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *ConfigureClusterRequest) Reset() {
+	*x = ConfigureClusterRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureClusterRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureClusterRequest) ProtoMessage() {}
+
+func (x *ConfigureClusterRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureClusterRequest.ProtoReflect.Descriptor instead.
+func (*ConfigureClusterRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ConfigureClusterRequest) GetLogReplication() string {
+	if x != nil {
+		return x.LogReplication
+	}
+	return ""
+}
+
+func (x *ConfigureClusterRequest) GetPartitionReplication() string {
+	if x != nil {
+		return x.PartitionReplication
+	}
+	return ""
+}
+
+func (x *ConfigureClusterRequest) GetLogNodesetSize() uint32 {
+	if x != nil && x.LogNodesetSize != nil {
+		return *x.LogNodesetSize
+	}
+	return 0
+}
+
+type ConfigureClusterResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cluster       *v1.Cluster            `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"` // as it is now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConfigureClusterResponse) Reset() {
+	*x = ConfigureClusterResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConfigureClusterResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConfigureClusterResponse) ProtoMessage() {}
+
+func (x *ConfigureClusterResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConfigureClusterResponse.ProtoReflect.Descriptor instead.
+func (*ConfigureClusterResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ConfigureClusterResponse) GetCluster() *v1.Cluster {
+	if x != nil {
+		return x.Cluster
+	}
+	return nil
+}
+
 type GetDocumentRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"` // cluster, schema, nodes/<id>, epochs/<partition>, chains/<partition>
@@ -1473,7 +1577,7 @@ type GetDocumentRequest struct {
 
 func (x *GetDocumentRequest) Reset() {
 	*x = GetDocumentRequest{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[26]
+	mi := &file_cluster_v1_operator_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1485,7 +1589,7 @@ func (x *GetDocumentRequest) String() string {
 func (*GetDocumentRequest) ProtoMessage() {}
 
 func (x *GetDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[26]
+	mi := &file_cluster_v1_operator_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1498,7 +1602,7 @@ func (x *GetDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDocumentRequest.ProtoReflect.Descriptor instead.
 func (*GetDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{26}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GetDocumentRequest) GetKey() string {
@@ -1518,7 +1622,7 @@ type GetDocumentResponse struct {
 
 func (x *GetDocumentResponse) Reset() {
 	*x = GetDocumentResponse{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[27]
+	mi := &file_cluster_v1_operator_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1634,7 @@ func (x *GetDocumentResponse) String() string {
 func (*GetDocumentResponse) ProtoMessage() {}
 
 func (x *GetDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[27]
+	mi := &file_cluster_v1_operator_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1647,7 @@ func (x *GetDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetDocumentResponse.ProtoReflect.Descriptor instead.
 func (*GetDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{27}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetDocumentResponse) GetJson() string {
@@ -1571,7 +1675,7 @@ type PutDocumentRequest struct {
 
 func (x *PutDocumentRequest) Reset() {
 	*x = PutDocumentRequest{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[28]
+	mi := &file_cluster_v1_operator_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1583,7 +1687,7 @@ func (x *PutDocumentRequest) String() string {
 func (*PutDocumentRequest) ProtoMessage() {}
 
 func (x *PutDocumentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[28]
+	mi := &file_cluster_v1_operator_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1596,7 +1700,7 @@ func (x *PutDocumentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDocumentRequest.ProtoReflect.Descriptor instead.
 func (*PutDocumentRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{28}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PutDocumentRequest) GetKey() string {
@@ -1628,7 +1732,7 @@ type PutDocumentResponse struct {
 
 func (x *PutDocumentResponse) Reset() {
 	*x = PutDocumentResponse{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[29]
+	mi := &file_cluster_v1_operator_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1744,7 @@ func (x *PutDocumentResponse) String() string {
 func (*PutDocumentResponse) ProtoMessage() {}
 
 func (x *PutDocumentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[29]
+	mi := &file_cluster_v1_operator_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1757,7 @@ func (x *PutDocumentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutDocumentResponse.ProtoReflect.Descriptor instead.
 func (*PutDocumentResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{29}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{31}
 }
 
 type MetadataMembersRequest struct {
@@ -1664,7 +1768,7 @@ type MetadataMembersRequest struct {
 
 func (x *MetadataMembersRequest) Reset() {
 	*x = MetadataMembersRequest{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[30]
+	mi := &file_cluster_v1_operator_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1780,7 @@ func (x *MetadataMembersRequest) String() string {
 func (*MetadataMembersRequest) ProtoMessage() {}
 
 func (x *MetadataMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[30]
+	mi := &file_cluster_v1_operator_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1793,7 @@ func (x *MetadataMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetadataMembersRequest.ProtoReflect.Descriptor instead.
 func (*MetadataMembersRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{30}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{32}
 }
 
 type MetadataMembersResponse struct {
@@ -1701,7 +1805,7 @@ type MetadataMembersResponse struct {
 
 func (x *MetadataMembersResponse) Reset() {
 	*x = MetadataMembersResponse{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[31]
+	mi := &file_cluster_v1_operator_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1817,7 @@ func (x *MetadataMembersResponse) String() string {
 func (*MetadataMembersResponse) ProtoMessage() {}
 
 func (x *MetadataMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[31]
+	mi := &file_cluster_v1_operator_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1830,7 @@ func (x *MetadataMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetadataMembersResponse.ProtoReflect.Descriptor instead.
 func (*MetadataMembersResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{31}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *MetadataMembersResponse) GetMembers() []*MetadataMember {
@@ -1755,7 +1859,7 @@ type MetadataMember struct {
 
 func (x *MetadataMember) Reset() {
 	*x = MetadataMember{}
-	mi := &file_cluster_v1_operator_proto_msgTypes[32]
+	mi := &file_cluster_v1_operator_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1767,7 +1871,7 @@ func (x *MetadataMember) String() string {
 func (*MetadataMember) ProtoMessage() {}
 
 func (x *MetadataMember) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_operator_proto_msgTypes[32]
+	mi := &file_cluster_v1_operator_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1780,7 +1884,7 @@ func (x *MetadataMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MetadataMember.ProtoReflect.Descriptor instead.
 func (*MetadataMember) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{32}
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *MetadataMember) GetId() uint64 {
@@ -1967,7 +2071,14 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\a_freeze\"q\n" +
 	"\x13SteerLeaderResponse\x12&\n" +
 	"\x05epoch\x18\x01 \x01(\v2\x10.stored.v1.EpochR\x05epoch\x122\n" +
-	"\tdirective\x18\x02 \x01(\v2\x14.stored.v1.DirectiveR\tdirective\"&\n" +
+	"\tdirective\x18\x02 \x01(\v2\x14.stored.v1.DirectiveR\tdirective\"\xbb\x01\n" +
+	"\x17ConfigureClusterRequest\x12'\n" +
+	"\x0flog_replication\x18\x01 \x01(\tR\x0elogReplication\x123\n" +
+	"\x15partition_replication\x18\x02 \x01(\tR\x14partitionReplication\x12-\n" +
+	"\x10log_nodeset_size\x18\x03 \x01(\rH\x00R\x0elogNodesetSize\x88\x01\x01B\x13\n" +
+	"\x11_log_nodeset_size\"H\n" +
+	"\x18ConfigureClusterResponse\x12,\n" +
+	"\acluster\x18\x01 \x01(\v2\x12.stored.v1.ClusterR\acluster\"&\n" +
 	"\x12GetDocumentRequest\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\"C\n" +
 	"\x13GetDocumentResponse\x12\x12\n" +
@@ -1994,7 +2105,7 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\tcommitted\x18\t \x01(\x04R\tcommitted\x12\x19\n" +
 	"\bdb_bytes\x18\n" +
 	" \x01(\x03R\adbBytes\x12\x18\n" +
-	"\alearner\x18\v \x01(\bR\alearner2\xc4\b\n" +
+	"\alearner\x18\v \x01(\bR\alearner2\xa3\t\n" +
 	"\x0fOperatorService\x12E\n" +
 	"\bOverview\x12\x1b.cluster.v1.OverviewRequest\x1a\x1c.cluster.v1.OverviewResponse\x129\n" +
 	"\x04Logs\x12\x17.cluster.v1.LogsRequest\x1a\x18.cluster.v1.LogsResponse\x12E\n" +
@@ -2008,7 +2119,8 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"RemoveNode\x12\x1d.cluster.v1.RemoveNodeRequest\x1a\x1e.cluster.v1.RemoveNodeResponse\x129\n" +
 	"\x04Lead\x12\x17.cluster.v1.LeadRequest\x1a\x18.cluster.v1.LeadResponse\x12W\n" +
 	"\x0ePlacePartition\x12!.cluster.v1.PlacePartitionRequest\x1a\".cluster.v1.PlacePartitionResponse\x12N\n" +
-	"\vSteerLeader\x12\x1e.cluster.v1.SteerLeaderRequest\x1a\x1f.cluster.v1.SteerLeaderResponse\x12N\n" +
+	"\vSteerLeader\x12\x1e.cluster.v1.SteerLeaderRequest\x1a\x1f.cluster.v1.SteerLeaderResponse\x12]\n" +
+	"\x10ConfigureCluster\x12#.cluster.v1.ConfigureClusterRequest\x1a$.cluster.v1.ConfigureClusterResponse\x12N\n" +
 	"\vGetDocument\x12\x1e.cluster.v1.GetDocumentRequest\x1a\x1f.cluster.v1.GetDocumentResponse\x12N\n" +
 	"\vPutDocument\x12\x1e.cluster.v1.PutDocumentRequest\x1a\x1f.cluster.v1.PutDocumentResponse\x12Z\n" +
 	"\x0fMetadataMembers\x12\".cluster.v1.MetadataMembersRequest\x1a#.cluster.v1.MetadataMembersResponseB\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
@@ -2025,109 +2137,114 @@ func file_cluster_v1_operator_proto_rawDescGZIP() []byte {
 	return file_cluster_v1_operator_proto_rawDescData
 }
 
-var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_cluster_v1_operator_proto_goTypes = []any{
-	(*OverviewRequest)(nil),         // 0: cluster.v1.OverviewRequest
-	(*OverviewResponse)(nil),        // 1: cluster.v1.OverviewResponse
-	(*Attendant)(nil),               // 2: cluster.v1.Attendant
-	(*LogsRequest)(nil),             // 3: cluster.v1.LogsRequest
-	(*LogsResponse)(nil),            // 4: cluster.v1.LogsResponse
-	(*LogChain)(nil),                // 5: cluster.v1.LogChain
-	(*FindTailRequest)(nil),         // 6: cluster.v1.FindTailRequest
-	(*FindTailResponse)(nil),        // 7: cluster.v1.FindTailResponse
-	(*SealLogRequest)(nil),          // 8: cluster.v1.SealLogRequest
-	(*SealLogResponse)(nil),         // 9: cluster.v1.SealLogResponse
-	(*DescribeLogletRequest)(nil),   // 10: cluster.v1.DescribeLogletRequest
-	(*DescribeLogletResponse)(nil),  // 11: cluster.v1.DescribeLogletResponse
-	(*LogletMember)(nil),            // 12: cluster.v1.LogletMember
-	(*OffsetRange)(nil),             // 13: cluster.v1.OffsetRange
-	(*DigestLogletRequest)(nil),     // 14: cluster.v1.DigestLogletRequest
-	(*DigestLogletResponse)(nil),    // 15: cluster.v1.DigestLogletResponse
-	(*ChangeNodeRequest)(nil),       // 16: cluster.v1.ChangeNodeRequest
-	(*ChangeNodeResponse)(nil),      // 17: cluster.v1.ChangeNodeResponse
-	(*RemoveNodeRequest)(nil),       // 18: cluster.v1.RemoveNodeRequest
-	(*RemoveNodeResponse)(nil),      // 19: cluster.v1.RemoveNodeResponse
-	(*LeadRequest)(nil),             // 20: cluster.v1.LeadRequest
-	(*LeadResponse)(nil),            // 21: cluster.v1.LeadResponse
-	(*PlacePartitionRequest)(nil),   // 22: cluster.v1.PlacePartitionRequest
-	(*PlacePartitionResponse)(nil),  // 23: cluster.v1.PlacePartitionResponse
-	(*SteerLeaderRequest)(nil),      // 24: cluster.v1.SteerLeaderRequest
-	(*SteerLeaderResponse)(nil),     // 25: cluster.v1.SteerLeaderResponse
-	(*GetDocumentRequest)(nil),      // 26: cluster.v1.GetDocumentRequest
-	(*GetDocumentResponse)(nil),     // 27: cluster.v1.GetDocumentResponse
-	(*PutDocumentRequest)(nil),      // 28: cluster.v1.PutDocumentRequest
-	(*PutDocumentResponse)(nil),     // 29: cluster.v1.PutDocumentResponse
-	(*MetadataMembersRequest)(nil),  // 30: cluster.v1.MetadataMembersRequest
-	(*MetadataMembersResponse)(nil), // 31: cluster.v1.MetadataMembersResponse
-	(*MetadataMember)(nil),          // 32: cluster.v1.MetadataMember
-	(*v1.Cluster)(nil),              // 33: stored.v1.Cluster
-	(*v1.Node)(nil),                 // 34: stored.v1.Node
-	(*v1.Epoch)(nil),                // 35: stored.v1.Epoch
-	(*v1.Directive)(nil),            // 36: stored.v1.Directive
-	(*PartitionStatus)(nil),         // 37: cluster.v1.PartitionStatus
-	(*v1.Chain)(nil),                // 38: stored.v1.Chain
-	(*v1.Segment)(nil),              // 39: stored.v1.Segment
-	(v1.WorkerState)(0),             // 40: stored.v1.WorkerState
-	(v1.StorageState)(0),            // 41: stored.v1.StorageState
+	(*OverviewRequest)(nil),          // 0: cluster.v1.OverviewRequest
+	(*OverviewResponse)(nil),         // 1: cluster.v1.OverviewResponse
+	(*Attendant)(nil),                // 2: cluster.v1.Attendant
+	(*LogsRequest)(nil),              // 3: cluster.v1.LogsRequest
+	(*LogsResponse)(nil),             // 4: cluster.v1.LogsResponse
+	(*LogChain)(nil),                 // 5: cluster.v1.LogChain
+	(*FindTailRequest)(nil),          // 6: cluster.v1.FindTailRequest
+	(*FindTailResponse)(nil),         // 7: cluster.v1.FindTailResponse
+	(*SealLogRequest)(nil),           // 8: cluster.v1.SealLogRequest
+	(*SealLogResponse)(nil),          // 9: cluster.v1.SealLogResponse
+	(*DescribeLogletRequest)(nil),    // 10: cluster.v1.DescribeLogletRequest
+	(*DescribeLogletResponse)(nil),   // 11: cluster.v1.DescribeLogletResponse
+	(*LogletMember)(nil),             // 12: cluster.v1.LogletMember
+	(*OffsetRange)(nil),              // 13: cluster.v1.OffsetRange
+	(*DigestLogletRequest)(nil),      // 14: cluster.v1.DigestLogletRequest
+	(*DigestLogletResponse)(nil),     // 15: cluster.v1.DigestLogletResponse
+	(*ChangeNodeRequest)(nil),        // 16: cluster.v1.ChangeNodeRequest
+	(*ChangeNodeResponse)(nil),       // 17: cluster.v1.ChangeNodeResponse
+	(*RemoveNodeRequest)(nil),        // 18: cluster.v1.RemoveNodeRequest
+	(*RemoveNodeResponse)(nil),       // 19: cluster.v1.RemoveNodeResponse
+	(*LeadRequest)(nil),              // 20: cluster.v1.LeadRequest
+	(*LeadResponse)(nil),             // 21: cluster.v1.LeadResponse
+	(*PlacePartitionRequest)(nil),    // 22: cluster.v1.PlacePartitionRequest
+	(*PlacePartitionResponse)(nil),   // 23: cluster.v1.PlacePartitionResponse
+	(*SteerLeaderRequest)(nil),       // 24: cluster.v1.SteerLeaderRequest
+	(*SteerLeaderResponse)(nil),      // 25: cluster.v1.SteerLeaderResponse
+	(*ConfigureClusterRequest)(nil),  // 26: cluster.v1.ConfigureClusterRequest
+	(*ConfigureClusterResponse)(nil), // 27: cluster.v1.ConfigureClusterResponse
+	(*GetDocumentRequest)(nil),       // 28: cluster.v1.GetDocumentRequest
+	(*GetDocumentResponse)(nil),      // 29: cluster.v1.GetDocumentResponse
+	(*PutDocumentRequest)(nil),       // 30: cluster.v1.PutDocumentRequest
+	(*PutDocumentResponse)(nil),      // 31: cluster.v1.PutDocumentResponse
+	(*MetadataMembersRequest)(nil),   // 32: cluster.v1.MetadataMembersRequest
+	(*MetadataMembersResponse)(nil),  // 33: cluster.v1.MetadataMembersResponse
+	(*MetadataMember)(nil),           // 34: cluster.v1.MetadataMember
+	(*v1.Cluster)(nil),               // 35: stored.v1.Cluster
+	(*v1.Node)(nil),                  // 36: stored.v1.Node
+	(*v1.Epoch)(nil),                 // 37: stored.v1.Epoch
+	(*v1.Directive)(nil),             // 38: stored.v1.Directive
+	(*PartitionStatus)(nil),          // 39: cluster.v1.PartitionStatus
+	(*v1.Chain)(nil),                 // 40: stored.v1.Chain
+	(*v1.Segment)(nil),               // 41: stored.v1.Segment
+	(v1.WorkerState)(0),              // 42: stored.v1.WorkerState
+	(v1.StorageState)(0),             // 43: stored.v1.StorageState
 }
 var file_cluster_v1_operator_proto_depIdxs = []int32{
-	33, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
-	34, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
-	35, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
+	35, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
+	36, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
+	37, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
 	2,  // 3: cluster.v1.OverviewResponse.attendants:type_name -> cluster.v1.Attendant
 	2,  // 4: cluster.v1.OverviewResponse.present:type_name -> cluster.v1.Attendant
-	36, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
-	37, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
+	38, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
+	39, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
 	5,  // 7: cluster.v1.LogsResponse.logs:type_name -> cluster.v1.LogChain
-	33, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
-	38, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
-	39, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
+	35, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
+	40, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
+	41, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
 	12, // 11: cluster.v1.DescribeLogletResponse.members:type_name -> cluster.v1.LogletMember
 	13, // 12: cluster.v1.LogletMember.exists:type_name -> cluster.v1.OffsetRange
 	12, // 13: cluster.v1.DigestLogletResponse.members:type_name -> cluster.v1.LogletMember
-	40, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
-	41, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
-	34, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
-	35, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
-	35, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
-	35, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
-	36, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
-	35, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
-	36, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
-	32, // 23: cluster.v1.MetadataMembersResponse.members:type_name -> cluster.v1.MetadataMember
-	0,  // 24: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
-	3,  // 25: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
-	6,  // 26: cluster.v1.OperatorService.FindTail:input_type -> cluster.v1.FindTailRequest
-	8,  // 27: cluster.v1.OperatorService.SealLog:input_type -> cluster.v1.SealLogRequest
-	10, // 28: cluster.v1.OperatorService.DescribeLoglet:input_type -> cluster.v1.DescribeLogletRequest
-	14, // 29: cluster.v1.OperatorService.DigestLoglet:input_type -> cluster.v1.DigestLogletRequest
-	16, // 30: cluster.v1.OperatorService.ChangeNode:input_type -> cluster.v1.ChangeNodeRequest
-	18, // 31: cluster.v1.OperatorService.RemoveNode:input_type -> cluster.v1.RemoveNodeRequest
-	20, // 32: cluster.v1.OperatorService.Lead:input_type -> cluster.v1.LeadRequest
-	22, // 33: cluster.v1.OperatorService.PlacePartition:input_type -> cluster.v1.PlacePartitionRequest
-	24, // 34: cluster.v1.OperatorService.SteerLeader:input_type -> cluster.v1.SteerLeaderRequest
-	26, // 35: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
-	28, // 36: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
-	30, // 37: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
-	1,  // 38: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
-	4,  // 39: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
-	7,  // 40: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
-	9,  // 41: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
-	11, // 42: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
-	15, // 43: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
-	17, // 44: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
-	19, // 45: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
-	21, // 46: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
-	23, // 47: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
-	25, // 48: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
-	27, // 49: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
-	29, // 50: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
-	31, // 51: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
-	38, // [38:52] is the sub-list for method output_type
-	24, // [24:38] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	42, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
+	43, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
+	36, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
+	37, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
+	37, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
+	37, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
+	38, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
+	37, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
+	38, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
+	35, // 23: cluster.v1.ConfigureClusterResponse.cluster:type_name -> stored.v1.Cluster
+	34, // 24: cluster.v1.MetadataMembersResponse.members:type_name -> cluster.v1.MetadataMember
+	0,  // 25: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
+	3,  // 26: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
+	6,  // 27: cluster.v1.OperatorService.FindTail:input_type -> cluster.v1.FindTailRequest
+	8,  // 28: cluster.v1.OperatorService.SealLog:input_type -> cluster.v1.SealLogRequest
+	10, // 29: cluster.v1.OperatorService.DescribeLoglet:input_type -> cluster.v1.DescribeLogletRequest
+	14, // 30: cluster.v1.OperatorService.DigestLoglet:input_type -> cluster.v1.DigestLogletRequest
+	16, // 31: cluster.v1.OperatorService.ChangeNode:input_type -> cluster.v1.ChangeNodeRequest
+	18, // 32: cluster.v1.OperatorService.RemoveNode:input_type -> cluster.v1.RemoveNodeRequest
+	20, // 33: cluster.v1.OperatorService.Lead:input_type -> cluster.v1.LeadRequest
+	22, // 34: cluster.v1.OperatorService.PlacePartition:input_type -> cluster.v1.PlacePartitionRequest
+	24, // 35: cluster.v1.OperatorService.SteerLeader:input_type -> cluster.v1.SteerLeaderRequest
+	26, // 36: cluster.v1.OperatorService.ConfigureCluster:input_type -> cluster.v1.ConfigureClusterRequest
+	28, // 37: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
+	30, // 38: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
+	32, // 39: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
+	1,  // 40: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
+	4,  // 41: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
+	7,  // 42: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
+	9,  // 43: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
+	11, // 44: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
+	15, // 45: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
+	17, // 46: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
+	19, // 47: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
+	21, // 48: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
+	23, // 49: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
+	25, // 50: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
+	27, // 51: cluster.v1.OperatorService.ConfigureCluster:output_type -> cluster.v1.ConfigureClusterResponse
+	29, // 52: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
+	31, // 53: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
+	33, // 54: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
+	40, // [40:55] is the sub-list for method output_type
+	25, // [25:40] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_operator_proto_init() }
@@ -2139,13 +2256,14 @@ func file_cluster_v1_operator_proto_init() {
 	file_cluster_v1_operator_proto_msgTypes[8].OneofWrappers = []any{}
 	file_cluster_v1_operator_proto_msgTypes[22].OneofWrappers = []any{}
 	file_cluster_v1_operator_proto_msgTypes[24].OneofWrappers = []any{}
+	file_cluster_v1_operator_proto_msgTypes[26].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_operator_proto_rawDesc), len(file_cluster_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,20 +21,21 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OperatorService_Overview_FullMethodName        = "/cluster.v1.OperatorService/Overview"
-	OperatorService_Logs_FullMethodName            = "/cluster.v1.OperatorService/Logs"
-	OperatorService_FindTail_FullMethodName        = "/cluster.v1.OperatorService/FindTail"
-	OperatorService_SealLog_FullMethodName         = "/cluster.v1.OperatorService/SealLog"
-	OperatorService_DescribeLoglet_FullMethodName  = "/cluster.v1.OperatorService/DescribeLoglet"
-	OperatorService_DigestLoglet_FullMethodName    = "/cluster.v1.OperatorService/DigestLoglet"
-	OperatorService_ChangeNode_FullMethodName      = "/cluster.v1.OperatorService/ChangeNode"
-	OperatorService_RemoveNode_FullMethodName      = "/cluster.v1.OperatorService/RemoveNode"
-	OperatorService_Lead_FullMethodName            = "/cluster.v1.OperatorService/Lead"
-	OperatorService_PlacePartition_FullMethodName  = "/cluster.v1.OperatorService/PlacePartition"
-	OperatorService_SteerLeader_FullMethodName     = "/cluster.v1.OperatorService/SteerLeader"
-	OperatorService_GetDocument_FullMethodName     = "/cluster.v1.OperatorService/GetDocument"
-	OperatorService_PutDocument_FullMethodName     = "/cluster.v1.OperatorService/PutDocument"
-	OperatorService_MetadataMembers_FullMethodName = "/cluster.v1.OperatorService/MetadataMembers"
+	OperatorService_Overview_FullMethodName         = "/cluster.v1.OperatorService/Overview"
+	OperatorService_Logs_FullMethodName             = "/cluster.v1.OperatorService/Logs"
+	OperatorService_FindTail_FullMethodName         = "/cluster.v1.OperatorService/FindTail"
+	OperatorService_SealLog_FullMethodName          = "/cluster.v1.OperatorService/SealLog"
+	OperatorService_DescribeLoglet_FullMethodName   = "/cluster.v1.OperatorService/DescribeLoglet"
+	OperatorService_DigestLoglet_FullMethodName     = "/cluster.v1.OperatorService/DigestLoglet"
+	OperatorService_ChangeNode_FullMethodName       = "/cluster.v1.OperatorService/ChangeNode"
+	OperatorService_RemoveNode_FullMethodName       = "/cluster.v1.OperatorService/RemoveNode"
+	OperatorService_Lead_FullMethodName             = "/cluster.v1.OperatorService/Lead"
+	OperatorService_PlacePartition_FullMethodName   = "/cluster.v1.OperatorService/PlacePartition"
+	OperatorService_SteerLeader_FullMethodName      = "/cluster.v1.OperatorService/SteerLeader"
+	OperatorService_ConfigureCluster_FullMethodName = "/cluster.v1.OperatorService/ConfigureCluster"
+	OperatorService_GetDocument_FullMethodName      = "/cluster.v1.OperatorService/GetDocument"
+	OperatorService_PutDocument_FullMethodName      = "/cluster.v1.OperatorService/PutDocument"
+	OperatorService_MetadataMembers_FullMethodName  = "/cluster.v1.OperatorService/MetadataMembers"
 )
 
 // OperatorServiceClient is the client API for OperatorService service.
@@ -71,6 +72,9 @@ type OperatorServiceClient interface {
 	// SteerLeader pins or freezes who leads a partition. A repeat changes nothing. NOT_FOUND, CONFLICT: the worker does not hold
 	// the partition.
 	SteerLeader(ctx context.Context, in *SteerLeaderRequest, opts ...grpc.CallOption) (*SteerLeaderResponse, error)
+	// ConfigureCluster changes the replication of logs and partitions, which follow by and by. A repeat changes nothing. INVALID,
+	// CONFLICT: the nodes that there are do not satisfy it, the message says why.
+	ConfigureCluster(ctx context.Context, in *ConfigureClusterRequest, opts ...grpc.CallOption) (*ConfigureClusterResponse, error)
 	// GetDocument reads a document of the metadata through a quorum. NOT_FOUND, INVALID: no such kind.
 	GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*GetDocumentResponse, error)
 	// PutDocument replaces a document if it still has the version. A repeat gets CONFLICT. INVALID: it can not be read.
@@ -197,6 +201,16 @@ func (c *operatorServiceClient) SteerLeader(ctx context.Context, in *SteerLeader
 	return out, nil
 }
 
+func (c *operatorServiceClient) ConfigureCluster(ctx context.Context, in *ConfigureClusterRequest, opts ...grpc.CallOption) (*ConfigureClusterResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ConfigureClusterResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ConfigureCluster_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*GetDocumentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetDocumentResponse)
@@ -261,6 +275,9 @@ type OperatorServiceServer interface {
 	// SteerLeader pins or freezes who leads a partition. A repeat changes nothing. NOT_FOUND, CONFLICT: the worker does not hold
 	// the partition.
 	SteerLeader(context.Context, *SteerLeaderRequest) (*SteerLeaderResponse, error)
+	// ConfigureCluster changes the replication of logs and partitions, which follow by and by. A repeat changes nothing. INVALID,
+	// CONFLICT: the nodes that there are do not satisfy it, the message says why.
+	ConfigureCluster(context.Context, *ConfigureClusterRequest) (*ConfigureClusterResponse, error)
 	// GetDocument reads a document of the metadata through a quorum. NOT_FOUND, INVALID: no such kind.
 	GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error)
 	// PutDocument replaces a document if it still has the version. A repeat gets CONFLICT. INVALID: it can not be read.
@@ -309,6 +326,9 @@ func (UnimplementedOperatorServiceServer) PlacePartition(context.Context, *Place
 }
 func (UnimplementedOperatorServiceServer) SteerLeader(context.Context, *SteerLeaderRequest) (*SteerLeaderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SteerLeader not implemented")
+}
+func (UnimplementedOperatorServiceServer) ConfigureCluster(context.Context, *ConfigureClusterRequest) (*ConfigureClusterResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ConfigureCluster not implemented")
 }
 func (UnimplementedOperatorServiceServer) GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDocument not implemented")
@@ -538,6 +558,24 @@ func _OperatorService_SteerLeader_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_ConfigureCluster_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ConfigureClusterRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ConfigureCluster(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ConfigureCluster_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ConfigureCluster(ctx, req.(*ConfigureClusterRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_GetDocument_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDocumentRequest)
 	if err := dec(in); err != nil {
@@ -642,6 +680,10 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SteerLeader",
 			Handler:    _OperatorService_SteerLeader_Handler,
+		},
+		{
+			MethodName: "ConfigureCluster",
+			Handler:    _OperatorService_ConfigureCluster_Handler,
 		},
 		{
 			MethodName: "GetDocument",

@@ -100,6 +100,14 @@ func (f *fake) Lead(_ context.Context, r *clusterv1.LeadRequest) (*clusterv1.Lea
 	return answer(f, "Lead", r, &clusterv1.LeadResponse{})
 }
 
+func (f *fake) PlacePartition(_ context.Context, r *clusterv1.PlacePartitionRequest) (*clusterv1.PlacePartitionResponse, error) {
+	return answer(f, "PlacePartition", r, &clusterv1.PlacePartitionResponse{})
+}
+
+func (f *fake) SteerLeader(_ context.Context, r *clusterv1.SteerLeaderRequest) (*clusterv1.SteerLeaderResponse, error) {
+	return answer(f, "SteerLeader", r, &clusterv1.SteerLeaderResponse{})
+}
+
 func (f *fake) GetDocument(_ context.Context, r *clusterv1.GetDocumentRequest) (*clusterv1.GetDocumentResponse, error) {
 	return answer(f, "GetDocument", r, &clusterv1.GetDocumentResponse{})
 }

@@ -67,7 +67,7 @@ func (l *listing) objects() []map[string]any {
 		out[i] = map[string]any{}
 		for j, cell := range row {
 			if l.header[j] != "" {
-				out[i][strings.ToLower(strings.ReplaceAll(l.header[j], "-", "_"))] = cell
+				out[i][strings.ToLower(strings.NewReplacer("-", "_", " ", "_").Replace(l.header[j]))] = cell
 			}
 		}
 	}

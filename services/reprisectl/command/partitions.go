@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -25,14 +24,15 @@ func (r *runner) partitions() *cli.Command {
 			{Name: "list", Aliases: []string{"ls"}, Usage: "list the partition processors that live", Flags: []cli.Flag{jsonFlag()}, Action: r.bare(r.partitionsList)},
 			{
 				Name: "leadership", Usage: "look at who leads, and move leaders",
-				Subcommands: []*cli.Command{
+				Subcommands: append([]*cli.Command{
 					{Name: "show", Usage: "show who leads which partition", ArgsUsage: "[PARTITIONS]", Flags: []cli.Flag{jsonFlag()}, Action: r.with(r.leadershipShow)},
 					{
 						Name: "move", Usage: "let another worker that holds a partition lead it now", ArgsUsage: "PARTITIONS", Action: r.with(r.leadershipMove),
 						Flags: []cli.Flag{&cli.StringFlag{Name: "node", Usage: "`ID` of the worker; without it, any other that is up to date"}},
 					},
-				},
+				}, r.leadershipSteering()...),
 			},
+			r.placement(),
 		},
 	}
 }
@@ -112,49 +112,46 @@ func (r *runner) leadershipShow(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	l := &listing{header: []string{"PARTITION", "LEADER", "EPOCH", "REPLICAS"}}
+	l := &listing{header: []string{"PARTITION", "LEADER", "EPOCH", "REPLICAS", "PIN", "FREEZE"}}
 	for _, p := range ids {
 		e := v.Epochs[p]
 		var leader any
 		if e.Epoch > 0 {
 			leader = generational(e.Node, e.Generation)
 		}
-		l.add(p, leader, fmt.Sprintf("e%d", e.Epoch), plains(e.Replicas))
+		var pin any
+		d := directiveOf(v, p)
+		if d.Pin != 0 {
+			pin = plain(d.Pin)
+		}
+		l.add(p, leader, fmt.Sprintf("e%d", e.Epoch), plains(e.Replicas), pin, frozenText(d.LeadershipFrozen))
 	}
 	return r.show("", l)
 }
 
 func (r *runner) leadershipMove(c *cli.Context) error {
-	if !c.Args().Present() {
-		return argv.Usagef("the following required arguments were not provided: <PARTITIONS>")
-	}
-	partitions, err := parseIDs("<PARTITIONS>", c.Args().Slice())
-	if err != nil {
-		return err
-	}
 	node := uint32(0)
 	if text := c.String("node"); text != "" {
+		var err error
 		if node, err = parseID(text); err != nil || node == 0 {
 			return argv.Usagef("invalid value '%s' for '--node': the id of a node, such as 1", text)
 		}
 	}
-	var failed []error
-	for _, p := range partitions {
+	return r.eachPartition(c, func(p uint32) error {
 		var a *clusterv1.LeadResponse
 		err := r.ask(c, true, func(ctx context.Context, o clusterv1.OperatorServiceClient) (err error) {
 			a, err = o.Lead(ctx, &clusterv1.LeadRequest{Partition: p, Node: node})
 			return err
 		})
-		if err != nil {
-			failed = append(failed, err)
-			continue
-		}
-		if a.Now.GetEpoch() == a.Was.GetEpoch() {
+		switch {
+		case err != nil:
+			return err
+		case a.Now.GetEpoch() == a.Was.GetEpoch():
 			r.printf("Partition %d is led by %s already\n", p, generational(a.Now.GetNode(), a.Now.GetGeneration()))
-			continue
+		default:
+			r.printf("Partition %d is led by %s (e%d), was %s (e%d)\n", p,
+				generational(a.Now.GetNode(), a.Now.GetGeneration()), a.Now.GetEpoch(), generational(a.Was.GetNode(), a.Was.GetGeneration()), a.Was.GetEpoch())
 		}
-		r.printf("Partition %d is led by %s (e%d), was %s (e%d)\n", p,
-			generational(a.Now.GetNode(), a.Now.GetGeneration()), a.Now.GetEpoch(), generational(a.Was.GetNode(), a.Was.GetGeneration()), a.Was.GetEpoch())
-	}
-	return errors.Join(failed...)
+		return nil
+	})
 }
