@@ -91,6 +91,9 @@ func newForm(t *testing.T, kind string) *harness.Form {
 func startForm(ctx context.Context, kind, dir string) (*harness.Form, error) {
 	makers := map[string]func(*harness.Binaries, *harness.Ports, string) (*harness.Form, error){
 		"standalone": harness.NewStandalone, "daemons": harness.NewDaemons,
+		"cluster": func(b *harness.Binaries, ports *harness.Ports, dir string) (*harness.Form, error) {
+			return harness.NewCluster(b, ports, dir, nil)
+		},
 	}
 	if makers[kind] == nil {
 		return nil, fmt.Errorf("no form %q", kind)

@@ -18,6 +18,8 @@ type Form struct {
 	Fabric    string // URL of the standalone process
 	Dir       string // folder of all its processes, with their logs
 	Processes []*Process
+
+	members *members // of which it was made; nil: of one process
 }
 
 // NewStandalone is the form of one process.
@@ -73,7 +75,8 @@ func NewCluster(b *Binaries, ports *Ports, dir string, place func(process string
 // newDaemons is a form of daemons, in start order.
 func newDaemons(b *Binaries, ports *Ports, dir, form string, names []string, place func(string) (Place, error)) (*Form, error) {
 	f := &Form{Name: form, Dir: dir}
-	m := members{form: f, ports: ports}
+	m := &members{form: f, ports: ports}
+	f.members = m
 	for _, name := range names {
 		at := Place{IP: "127.0.0.1"}
 		if place != nil {
@@ -87,13 +90,17 @@ func newDaemons(b *Binaries, ports *Ports, dir, form string, names []string, pla
 		}
 	}
 	for _, s := range m.specs {
-		s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_CLIENT__ADDRESSES=["%s"]`, strings.Join(m.metadata, `","`)))
-		if len(m.peers) > 1 && strings.HasPrefix(s.Name, "metadata") {
-			s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_SERVER__INITIAL_CLUSTER=["%s"]`, strings.Join(m.peers, `","`)))
-		}
-		f.Processes = append(f.Processes, NewProcess(s))
+		m.process(s)
 	}
 	return f, nil
+}
+
+// Add makes one more process of a form of daemons, such as worker-4, on loopback; it is not started.
+func (f *Form) Add(b *Binaries, name string) (*Process, error) {
+	if err := f.members.add(b, name, Place{IP: "127.0.0.1"}); err != nil {
+		return nil, err
+	}
+	return f.members.process(f.members.specs[len(f.members.specs)-1]), nil
 }
 
 // members are the daemons of a form in the making.
@@ -103,6 +110,17 @@ type members struct {
 	specs    []Spec
 	metadata []string // fabric URLs of the metadata daemons
 	peers    []string // name=URL of their etcd members
+}
+
+// process adds a process that knows of the metadata daemons.
+func (m *members) process(s Spec) *Process {
+	s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_CLIENT__ADDRESSES=["%s"]`, strings.Join(m.metadata, `","`)))
+	if len(m.peers) > 1 && strings.HasPrefix(s.Name, "metadata") {
+		s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_SERVER__INITIAL_CLUSTER=["%s"]`, strings.Join(m.peers, `","`)))
+	}
+	p := NewProcess(s)
+	m.form.Processes = append(m.form.Processes, p)
+	return p
 }
 
 // address is a new one of a place.

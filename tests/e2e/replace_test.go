@@ -1,0 +1,228 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"reprise/tests/e2e/harness"
+)
+
+// callers call objects one after the other and note errors and the longest time without an answer.
+type callers struct {
+	form    *harness.Form
+	answers atomic.Int64
+	worst   atomic.Int64 // nanoseconds
+
+	mu   sync.Mutex
+	errs []error
+}
+
+// start has n callers call, each an object of its own, until stop.
+func (c *callers) start(ctx context.Context, n int) (stop func()) {
+	var stopped atomic.Bool
+	var running sync.WaitGroup
+	for i := range n {
+		running.Go(func() {
+			client := harness.NewClient(c.form)
+			defer client.Close()
+			for k := 0; !stopped.Load(); k++ {
+				begin := time.Now()
+				if err := client.Call(ctx, fmt.Sprintf("Account/caller-%d/add", i), fmt.Sprintf("c%d-%d", i, k), nil); err != nil {
+					c.mu.Lock()
+					c.errs = append(c.errs, err)
+					c.mu.Unlock()
+					return
+				}
+				c.answers.Add(1)
+				for took := int64(time.Since(begin)); ; {
+					if was := c.worst.Load(); took <= was || c.worst.CompareAndSwap(was, took) {
+						break
+					}
+				}
+			}
+		})
+	}
+	return func() {
+		stopped.Store(true)
+		running.Wait()
+	}
+}
+
+// gap returns the longest time without an answer since it was asked last.
+func (c *callers) gap() time.Duration {
+	return time.Duration(c.worst.Swap(0)).Round(time.Millisecond)
+}
+
+// progress waits for that many further answers.
+func (c *callers) progress(ctx context.Context, n int64) error {
+	goal := c.answers.Load() + n
+	return harness.Wait(ctx, progressLimit, "answers", func(context.Context) error {
+		if have := c.answers.Load(); have < goal {
+			return fmt.Errorf("%d of %d", have, goal)
+		}
+		return nil
+	})
+}
+
+// A worker is drained, removed and replaced by a new one, while clients call: none sees an error, and no partition has fewer
+// replicas that are up to date than before.
+func TestReplaceWorker(t *testing.T) {
+	if !strings.Contains(*formsFlag, "daemons") {
+		t.Skip("it is about several processes")
+	}
+	f := newForm(t, "cluster")
+	endpoint, err := harness.Serve(services(newProbe())...)
+	ok(t, err)
+	t.Cleanup(endpoint.Close)
+	control := harness.NewClient(f)
+	t.Cleanup(control.Close)
+	ok(t, control.Register(t.Context(), endpoint.URI))
+	w := &callers{form: f}
+	stop := w.start(t.Context(), 16)
+	t.Cleanup(stop)
+	n := &operator{t: t, at: fabricOf(f.Processes[0])}
+
+	ok(t, w.progress(t.Context(), 500))
+	old := n.id("worker-2")
+	n.held("all partitions have two replicas", func(sets map[int][]string) error { return n.all(sets, 2, "") })
+	t.Logf("before: worst gap %s", w.gap())
+	if out := n.run(true, "nodes", "remove", "-y", "--nodes", old); !strings.Contains(out, "it runs") || !strings.Contains(out, "worker holds partitions") {
+		t.Errorf("removed: %s", out)
+	}
+
+	begin := time.Now()
+	n.run(false, "nodes", "set-worker-state", "-y", "--nodes", old, "--worker-state", "draining")
+	n.await("it is disabled by itself", func(string) error {
+		if state := n.workerState(old); state != "disabled" {
+			return fmt.Errorf("it is %s: %v", state, n.sets())
+		}
+		return nil
+	})
+	t.Logf("drained after %s, worst gap %s", time.Since(begin).Round(time.Millisecond), w.gap())
+	n.held("others hold all", func(sets map[int][]string) error { return n.all(sets, 2, old) })
+	process, err := f.Process("worker-2")
+	ok(t, err)
+	ok(t, process.Stop())
+	n.await("it is removed", func(string) error { // its lease ends a moment later
+		if out, done := ctl(t, "-s", n.at, "nodes", "remove", "-y", "--nodes", old); !done {
+			return fmt.Errorf("%s", out)
+		}
+		return nil
+	})
+	ok(t, w.progress(t.Context(), 100))
+	t.Logf("stopped and removed, worst gap %s", w.gap())
+
+	begin = time.Now()
+	process, err = f.Add(env.bins, "worker-4")
+	ok(t, err)
+	ok(t, process.Start())
+	n.held("the new one holds its share", func(sets map[int][]string) error {
+		share := 0
+		for _, nodes := range sets {
+			if slices.Contains(nodes, "N"+n.id("worker-4")) {
+				share++
+			}
+		}
+		if share < 16 {
+			return fmt.Errorf("it holds %d of 48: %v", share, sets)
+		}
+		return n.all(sets, 2, old)
+	})
+	t.Logf("replaced after %s, worst gap %s", time.Since(begin).Round(time.Millisecond), w.gap())
+	ok(t, w.progress(t.Context(), 100))
+	stop()
+	for _, err := range w.errs {
+		t.Errorf("a client saw %v", err)
+	}
+}
+
+// operator looks at a cluster with reprisectl and changes it.
+type operator struct {
+	t  *testing.T
+	at string
+}
+
+func (n *operator) run(fails bool, args ...string) string {
+	n.t.Helper()
+	out, success := ctl(n.t, append([]string{"-s", n.at}, args...)...)
+	if success == fails {
+		n.t.Fatalf("%s: success %t\n%s", args, success, out)
+	}
+	return out
+}
+
+// await asks until f is content.
+func (n *operator) await(what string, f func(string) error) {
+	n.t.Helper()
+	ok(n.t, harness.Wait(n.t.Context(), time.Minute, what, func(context.Context) error { return f("") }))
+}
+
+// id is the plain id of a node, "" if there is none.
+func (n *operator) id(name string) string {
+	m := regexp.MustCompile(` N(\d+) +N\d+:\d+ +` + name + ` `).FindStringSubmatch(n.run(false, "nodes", "list"))
+	if m == nil {
+		return "?"
+	}
+	return m[1]
+}
+
+func (n *operator) workerState(node string) string {
+	var rows []struct {
+		Node        string
+		WorkerState string `json:"worker_state"`
+	}
+	ok(n.t, json.Unmarshal([]byte(n.run(false, "nodes", "list", "--json")), &rows))
+	for _, r := range rows {
+		if r.Node == "N"+node {
+			return r.WorkerState
+		}
+	}
+	return ""
+}
+
+// sets are who holds each partition; nil while one moves.
+func (n *operator) sets() map[int][]string {
+	n.t.Helper()
+	var rows []struct {
+		Partition     int
+		Current, Next []string
+	}
+	ok(n.t, json.Unmarshal([]byte(n.run(false, "partitions", "placement", "show", "--json")), &rows))
+	sets := map[int][]string{}
+	for _, r := range rows {
+		if len(r.Next) == 0 {
+			sets[r.Partition] = r.Current
+		}
+	}
+	return sets
+}
+
+func (n *operator) held(what string, f func(map[int][]string) error) {
+	n.t.Helper()
+	n.await(what, func(string) error { return f(n.sets()) })
+}
+
+// all is content if all 24 partitions rest on so many workers, not on a certain one, each of which is up to date.
+func (n *operator) all(sets map[int][]string, copies int, not string) error {
+	if len(sets) != 24 {
+		return fmt.Errorf("%d of 24 partitions are at rest", len(sets))
+	}
+	for p, nodes := range sets {
+		if len(nodes) != copies || slices.Contains(nodes, "N"+not) {
+			return fmt.Errorf("partition %d is held by %v", p, nodes)
+		}
+	}
+	out := n.run(false, "partitions", "list")
+	if up := strings.Count(out, " Active "); up != 24*copies {
+		return fmt.Errorf("%d replicas are up to date: %s", up, out)
+	}
+	return nil
+}
