@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"time"
@@ -100,7 +101,7 @@ func (c *Controller) round(ctx context.Context, w *watcher) (wait time.Duration,
 	if !settled(s, plan) {
 		n, err := c.store.Assign(ctx, s.Partitions, plan)
 		if err != nil {
-			return wait, c.failed(ctx, "assigning partitions, will try again", err)
+			return wait, c.failed(ctx, err)
 		}
 		c.host.Log.Info("assigned partitions", slog.Int(logkey.Count, n))
 	}
@@ -112,8 +113,8 @@ func moving(epochs []*storedv1.Epoch) bool {
 	return slices.ContainsFunc(epochs, func(e *storedv1.Epoch) bool { return len(e.GetNext()) > 0 })
 }
 
-// failed logs why a write was not made, and returns false unless ctx has ended.
-func (c *Controller) failed(ctx context.Context, what string, err error) bool {
+// failed logs why something was not written, and returns false unless ctx has ended.
+func (c *Controller) failed(ctx context.Context, err error) bool {
 	if ctx.Err() != nil {
 		return true
 	}
@@ -121,7 +122,7 @@ func (c *Controller) failed(ctx context.Context, what string, err error) bool {
 	if errs.Is(err, errs.Conflict) {
 		level = slog.LevelDebug
 	}
-	c.host.Log.Log(ctx, level, what, slog.Any(logkey.Err, err))
+	c.host.Log.Log(ctx, level, "placing partitions, will try again", slog.Any(logkey.Err, err))
 	return false
 }
 
@@ -150,7 +151,7 @@ func (c *Controller) disable(ctx context.Context, s *metastore.Snapshot) (ok boo
 			return Changed(f, id.Node(n.Id), Change{Worker: storedv1.WorkerState_WORKER_STATE_DISABLED})
 		})
 		if err != nil {
-			ok = c.failed(ctx, "disabling a worker that is drained, will try again", err) && ok
+			ok = c.failed(ctx, fmt.Errorf("disable %s, which is drained: %w", id.Node(n.Id), err)) && ok
 			continue
 		}
 		c.host.Log.Info("a worker is drained and disabled", slog.String(logkey.Peer, id.Node(n.Id).String()))
