@@ -66,22 +66,21 @@ func workerReasons(f *metastore.Facts, was, next *storedv1.Node) (reasons []stri
 	switch step := [2]storedv1.WorkerState{was.WorkerState, next.WorkerState}; step {
 	case [2]storedv1.WorkerState{provisioning, active}, [2]storedv1.WorkerState{draining, active}:
 	case [2]storedv1.WorkerState{active, draining}:
-		copies := 1
-		if p, err := quorum.Parse(metastore.PartitionReplication(f.Cluster)); err == nil {
-			copies = p.Copies()
+		property, err := quorum.Parse(metastore.PartitionReplication(f.Cluster))
+		if err != nil {
+			return append(reasons, err.Error())
 		}
-		others := 0
-		for _, n := range f.Nodes {
-			if n.Id != was.Id && n.WorkerState == active {
-				others++
-			}
-		}
-		if others < copies {
-			reasons = append(reasons, fmt.Sprintf("%d other workers are active, which can not hold %d copies of each partition: start another one, or give --force", others, copies))
+		others := activeWorkers(f, was.Id)
+		switch {
+		case len(others) < property.Copies():
+			reasons = append(reasons, fmt.Sprintf("%d other workers are active, which can not hold %d copies of each partition: start another one, or give --force", len(others), property.Copies()))
+		case property.Spread(others) < property.Wanted():
+			reasons = append(reasons, fmt.Sprintf("the other active workers do not lie as the replication %s says: start another one in its place, or give --force", property))
 		}
 	case [2]storedv1.WorkerState{draining, disabled}, [2]storedv1.WorkerState{provisioning, disabled}:
 		if held := holds(f.Epochs, id.Node(was.Id)); len(held) > 0 {
 			reasons = append(reasons, fmt.Sprintf("it still holds partitions %s: wait until they have moved", list(held)))
+			reasons = append(reasons, frozenReasons(f, id.Node(was.Id))...)
 		}
 	default:
 		reasons = append(reasons, fmt.Sprintf("a worker does not go from %s to %s, unless with --force", WorkerStateName(was.WorkerState), WorkerStateName(next.WorkerState)))
@@ -141,6 +140,7 @@ func Removable(f *metastore.Facts, n id.Node, alive bool) error {
 	}
 	if held := holds(f.Epochs, n); len(held) > 0 {
 		reasons = append(reasons, fmt.Sprintf("worker holds partitions %s: 'reprisectl nodes set-worker-state --nodes %d --worker-state draining', and wait until they have moved", list(held), node.Id))
+		reasons = append(reasons, frozenReasons(f, n)...)
 	}
 	if node.StorageState == storedv1.StorageState_STORAGE_STATE_READ_WRITE {
 		reasons = append(reasons, fmt.Sprintf("log server takes new records: 'reprisectl nodes set-storage-state --nodes %d --storage-state read-only'", node.Id))
@@ -180,6 +180,30 @@ func holds(epochs []*storedv1.Epoch, n id.Node) (held []string) {
 		}
 	}
 	return held
+}
+
+// frozenReasons name the partitions that do not move away from a worker by themselves.
+func frozenReasons(f *metastore.Facts, n id.Node) (reasons []string) {
+	var frozen []string
+	for p, d := range f.Directives {
+		if r := metastore.ReplicasOf(f.Epochs[p]); d.GetPlacementFrozen() != "" && slices.Contains(r.All(), n) {
+			frozen = append(frozen, fmt.Sprint(p))
+		}
+	}
+	if len(frozen) > 0 {
+		reasons = append(reasons, fmt.Sprintf("partitions %s stay there, for operators froze them: 'reprisectl partitions placement unfreeze %s'", list(frozen), strings.Join(frozen, ",")))
+	}
+	return reasons
+}
+
+// activeWorkers are those that take partitions, without one.
+func activeWorkers(f *metastore.Facts, without uint32) (members []quorum.Member) {
+	for _, n := range f.Nodes {
+		if n.Id != without && slices.Contains(n.Roles, metastore.RoleWorker) && n.WorkerState == storedv1.WorkerState_WORKER_STATE_ACTIVE {
+			members = append(members, quorum.Member{Node: id.Node(n.Id), Location: n.Location})
+		}
+	}
+	return members
 }
 
 // unsafe is an error with a reason on each line after the first, or nil without reasons.

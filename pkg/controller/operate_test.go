@@ -47,6 +47,7 @@ const (
 )
 
 func TestChanged(t *testing.T) {
+	frozen := "maintenance"
 	for _, row := range []struct {
 		name string
 		prep func(*metastore.Facts)
@@ -56,10 +57,20 @@ func TestChanged(t *testing.T) {
 	}{
 		{"drain", nil, 4, controller.Change{Worker: draining}, ""},
 		{"drain one of two", func(f *metastore.Facts) { f.Nodes[3].WorkerState = disabled }, 3, controller.Change{Worker: draining}, "1 other workers are active, which can not hold 2 copies"},
+		{"drain the only one of a zone", func(f *metastore.Facts) {
+			f.Cluster.Replication, f.Nodes[3].Location = "{zone: 2, node: 2}", "eu.b"
+		}, 4, controller.Change{Worker: draining}, "the other active workers do not lie as the replication {zone: 2, node: 2} says"},
 		{"drain one of two by force", func(f *metastore.Facts) { f.Nodes[3].WorkerState = disabled }, 3, controller.Change{Worker: draining, Force: true}, ""},
 		{"drain no longer", func(f *metastore.Facts) { f.Nodes[3].WorkerState = draining }, 4, controller.Change{Worker: active}, ""},
 		{"disable what drained", func(f *metastore.Facts) { f.Nodes[3].WorkerState = draining }, 4, controller.Change{Worker: disabled}, ""},
 		{"disable what holds", func(f *metastore.Facts) { f.Nodes[2].WorkerState = draining }, 3, controller.Change{Worker: disabled}, "still holds partitions 0, 1"},
+		{"disable what holds frozen ones", func(f *metastore.Facts) {
+			f.Nodes[2].WorkerState = draining
+			f.Directives = []*storedv1.Directive{{}, {PlacementFrozen: &frozen}}
+		}, 3, controller.Change{Worker: disabled}, "partitions 1 stay there"},
+		{"disable what is about to hold", func(f *metastore.Facts) {
+			f.Nodes[3].WorkerState, f.Epochs[1].Next = draining, []uint32{3, 4}
+		}, 4, controller.Change{Worker: disabled}, "still holds partitions 1"},
 		{"disable at once", nil, 4, controller.Change{Worker: disabled}, "does not go from active to disabled"},
 		{"enable", func(f *metastore.Facts) { f.Nodes[3].WorkerState = disabled }, 4, controller.Change{Worker: active}, "does not go from disabled to active"},
 		{"the same", nil, 4, controller.Change{Worker: active, Storage: readWrite}, ""},

@@ -148,12 +148,7 @@ func Configured(f *metastore.Facts, want Settings) (*storedv1.Cluster, error) {
 
 // workersReasons say that the active workers do not satisfy a replication.
 func workersReasons(f *metastore.Facts, property quorum.Property) (reasons []string) {
-	var members []quorum.Member
-	for _, n := range f.Nodes {
-		if slices.Contains(n.Roles, metastore.RoleWorker) && n.WorkerState == storedv1.WorkerState_WORKER_STATE_ACTIVE {
-			members = append(members, quorum.Member{Node: id.Node(n.Id), Location: n.Location})
-		}
-	}
+	members := activeWorkers(f, 0)
 	if property.Spread(members) < property.Wanted() {
 		reasons = append(reasons, fmt.Sprintf("%d active workers can not hold partitions as %s says: start more, or such in other places", len(members), property))
 	}

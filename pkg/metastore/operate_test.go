@@ -120,11 +120,16 @@ func TestRemoveNode(t *testing.T) {
 	}
 }
 
+func onlyEpoch(e *storedv1.Epoch, _ *storedv1.Directive, err error) (*storedv1.Epoch, error) { return e, err }
+
 func TestDocuments(t *testing.T) {
 	s, _ := newStore(t)
 	must[*storedv1.Cluster](t)(s.Provision(t.Context(), &storedv1.Cluster{Partitions: 1}))
 	lead(t, s, 0, register(t, s, "n1"))
-	for _, name := range []string{"cluster", "nodes/1", "epochs/0", "chains/0"} {
+	must[*storedv1.Epoch](t)(onlyEpoch(s.SteerPartition(t.Context(), 0, func(f *metastore.Facts) (metastore.Steering, error) {
+		return metastore.Steering{Replicas: metastore.ReplicasOf(f.Epochs[0]), Directive: &storedv1.Directive{Pin: 1}}, nil
+	})))
+	for _, name := range []string{"cluster", "nodes/1", "epochs/0", "chains/0", "directives/0"} {
 		doc, version, err := s.Document(t.Context(), name)
 		if err != nil || version == 0 {
 			t.Fatalf("%s: %v at %d, %v", name, doc, version, err)

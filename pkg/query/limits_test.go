@@ -305,7 +305,7 @@ func TestCluster(t *testing.T) {
 				{Id: 2, Generation: 1, Name: "b", Roles: []string{"log-server"}, StorageState: storedv1.StorageState_STORAGE_STATE_READ_WRITE},
 			},
 			Alive:   map[uint32]uint32{1: 3},
-			Epochs:  []*storedv1.Epoch{{Epoch: 5, Node: 1, Generation: 3, Replicas: []uint32{1, 2}}, {Replicas: []uint32{2}}},
+			Epochs:  []*storedv1.Epoch{{Epoch: 5, Node: 1, Generation: 3, Replicas: []uint32{1, 2}}, {Replicas: []uint32{2}, Next: []uint32{2, 1}}},
 			Self:    id.GenerationalNode{Node: 1, Generation: 3},
 			Setting: []table.Setting{{Key: "admin.bind-port", Value: "9070"}},
 		}
@@ -322,6 +322,9 @@ func TestCluster(t *testing.T) {
 			`{"partition_id":1,"start_key":9223372036854775808,"end_key":18446744073709551615,"log_id":1,"current_replica_set":"N2"}]}`, ""},
 		{"SELECT plain_node_id, alive_gen_node_id, is_leader, leader_epoch FROM partition_replica_set WHERE partition_id = 0", `{"rows":[` +
 			`{"plain_node_id":"N1","alive_gen_node_id":"N1:3","is_leader":true,"leader_epoch":"e5"},{"plain_node_id":"N2"}]}`, ""},
+		{"SELECT next_replica_set FROM partitions WHERE partition_id = 1", `{"rows":[{"next_replica_set":"N2, N1"}]}`, ""},
+		{"SELECT plain_node_id, membership FROM partition_replica_set WHERE partition_id = 1", `{"rows":[` +
+			`{"plain_node_id":"N2","membership":"current"},{"plain_node_id":"N1","membership":"next"}]}`, ""},
 		{"SELECT segment_index, base_lsn, kind, loglet_id, sequencer, replication, nodeset FROM logs WHERE log_id = 1 AND segment_index = 1", `{"rows":[` +
 			`{"segment_index":1,"base_lsn":77,"kind":"replicated","loglet_id":"1_1","sequencer":"N1:3","replication":"{node: 2}","nodeset":"[N1, N2]"}]}`, ""},
 		{"SELECT log_id, segment_index FROM logs_tail_segments", `{"rows":[{"log_id":0,"segment_index":1},{"log_id":1,"segment_index":1}]}`, ""},

@@ -137,6 +137,7 @@ var partitionCells = []cell[partitionRow]{
 	{name: "leader_plain_node_id", text: func(r *partitionRow) (string, bool) { return r.leader(plain(r.Node)) }},
 	{name: "leader_epoch", text: func(r *partitionRow) (string, bool) { return r.leader(fmt.Sprintf("e%d", r.Epoch.Epoch)) }},
 	textOr("current_replica_set", func(r *partitionRow) string { return plainList(r.Replicas) }),
+	textOr("next_replica_set", func(r *partitionRow) string { return plainList(r.Next) }),
 }
 
 func partitionRows(now func() Cluster) func(*input, func(*partitionRow) error) error {
@@ -159,6 +160,7 @@ type replicaRow struct {
 	epoch      *storedv1.Epoch
 	node       uint32
 	generation uint32 // 0: it is down
+	membership string // current or next
 }
 
 func (r *replicaRow) leads() bool { return r.epoch.Node == r.node }
@@ -168,7 +170,7 @@ var replicaCells = []cell[replicaRow]{
 	textOf("plain_node_id", func(r *replicaRow) string { return plain(r.node) }),
 	{name: "alive_gen_node_id", text: func(r *replicaRow) (string, bool) { return generational(r.node, r.generation), r.generation != 0 }},
 	{name: "is_leader", number: func(r *replicaRow) (uint64, bool) { return 1, r.leads() }},
-	textOf("membership", func(*replicaRow) string { return "current" }),
+	textOf("membership", func(r *replicaRow) string { return r.membership }),
 	{name: "leader_epoch", text: func(r *replicaRow) (string, bool) { return fmt.Sprintf("e%d", r.epoch.Epoch), r.leads() }},
 }
 
@@ -177,7 +179,15 @@ func replicaRows(now func() Cluster) func(*input, func(*replicaRow) error) error
 		c := now()
 		for i, e := range c.Epochs {
 			for _, n := range e.Replicas {
-				if err := yield(&replicaRow{id.Partition(i), e, n, c.Alive[n]}); err != nil {
+				if err := yield(&replicaRow{id.Partition(i), e, n, c.Alive[n], "current"}); err != nil {
+					return err
+				}
+			}
+			for _, n := range e.Next {
+				if slices.Contains(e.Replicas, n) {
+					continue // one row for each
+				}
+				if err := yield(&replicaRow{id.Partition(i), e, n, c.Alive[n], "next"}); err != nil {
 					return err
 				}
 			}
