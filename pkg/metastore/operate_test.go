@@ -120,7 +120,9 @@ func TestRemoveNode(t *testing.T) {
 	}
 }
 
-func onlyEpoch(e *storedv1.Epoch, _ *storedv1.Directive, err error) (*storedv1.Epoch, error) { return e, err }
+func onlyEpoch(e *storedv1.Epoch, _ *storedv1.Directive, err error) (*storedv1.Epoch, error) {
+	return e, err
+}
 
 func TestDocuments(t *testing.T) {
 	s, _ := newStore(t)
