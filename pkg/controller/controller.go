@@ -103,7 +103,9 @@ func (c *Controller) round(ctx context.Context, w *watcher) (wait time.Duration,
 		if err != nil {
 			return wait, c.failed(ctx, err)
 		}
-		c.host.Log.Info("assigned partitions", slog.Int(logkey.Count, n))
+		if n > 0 { // else others did
+			c.host.Log.Info("assigned partitions", slog.Int(logkey.Count, n))
+		}
 	}
 	return wait, c.disable(ctx, s)
 }

@@ -43,7 +43,7 @@ const balanceMax = 4
 // may not stay, a replication that is not satisfied, workers that hold more than others, which is looked at only
 // while nothing else moves.
 func Reconfigure(all []Holding, alive []Attendant, list []Worker, property quorum.Property) []Replicas {
-	p := &plan{workers: newWorkers(list, property), all: all, next: make([]Replicas, len(all))}
+	p := &plan{workers: newWorkers(list, property), all: all, alive: alive, next: make([]Replicas, len(all))}
 	for i := range all {
 		p.next[i] = all[i].Replicas
 		if all[i].caughtUp(id.Partition(i), alive, p.workers) {
@@ -98,15 +98,16 @@ func (h *Holding) caughtUp(p id.Partition, alive []Attendant, w *workers) bool {
 // plan is a Reconfigure under way.
 type plan struct {
 	*workers
-	all  []Holding
-	next []Replicas
-	room int // partitions of a worker that has its share
+	all   []Holding
+	alive []Attendant
+	next  []Replicas
+	room  int // partitions of a worker that has its share
 }
 
 // place chooses who shall hold p, unless that is decided.
 func (p *plan) place(i id.Partition) {
 	r, h := &p.next[i], &p.all[i]
-	if h.PlacementFrozen || p.takers == 0 || r.Next != nil && p.good(r) {
+	if h.PlacementFrozen || p.takers == 0 || r.Next != nil && p.good(r) || p.handsOver(i) {
 		return
 	}
 	target := p.target(i)
@@ -124,6 +125,19 @@ func (p *plan) place(i id.Partition) {
 	default:
 		r.Next = target
 	}
+}
+
+// handsOver tells whether the leader is about to be succeeded by another of the set. That take-over would fail if the set
+// changed meanwhile.
+func (p *plan) handsOver(i id.Partition) bool {
+	h := &p.all[i]
+	if h.led(i, p.alive) == nil || h.LeaderFrozen || p.standing(h.Leader.Node) >= Keeps {
+		return false
+	}
+	return slices.ContainsFunc(p.next[i].Target(), func(n id.Node) bool {
+		_, ok := h.upToDate(i, n, p.alive)
+		return ok && n != h.Leader.Node && p.standing(n) == Takes
+	})
 }
 
 // good tells whether the next set is still what is wanted.
