@@ -71,6 +71,8 @@ var sideways = map[string]string{
 	"identity -> host":       "a token holds the time",
 	"logstore -> host":       "files and metrics are lent by the process",
 	"partitionstore -> host": "files and metrics are lent by the process",
+	"snapshot -> host":       "files, the clock and random bytes are lent by the process",
+	"snapshot -> lifecycle":  "several files are on their way at a time",
 }
 
 // banned are imports that a floor and all below it must not have, with what to do instead.

@@ -120,6 +120,24 @@ func ParseSubscription(s string) (Subscription, error) {
 	return raw, nil
 }
 
+// String returns the text form, snap_1...
+func (s Snapshot) String() string {
+	return string(append128([]byte(prefixSnapshot+"_1"), s))
+}
+
+// ParseSnapshot decodes the text form.
+func ParseSnapshot(s string) (Snapshot, error) {
+	body, err := cutBody(s, prefixSnapshot, width128)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	raw, ok := parse128(body)
+	if !ok {
+		return Snapshot{}, ErrBody
+	}
+	return raw, nil
+}
+
 // FormatAwakeable returns the id of the awakeable that is signal index of the invocation, sign_1...
 func FormatAwakeable(i Invocation, index uint32) string {
 	var raw [awakeableBytes]byte

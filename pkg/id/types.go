@@ -53,5 +53,8 @@ type Deployment [16]byte
 // Subscription is the id of a Kafka subscription (a ULID).
 type Subscription [16]byte
 
+// Snapshot is the id of a copy of a partition store (a ULID).
+type Snapshot [16]byte
+
 // ULID is 48 bits of milliseconds and 80 random bits, big endian.
 type ULID [16]byte
