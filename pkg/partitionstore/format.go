@@ -9,6 +9,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"reprise/pkg/errs"
+	"reprise/pkg/host"
 )
 
 const (
@@ -17,6 +18,8 @@ const (
 	formatNow    = 1
 	formatMax    = 64 // bytes of the file
 	folder       = "db"
+
+	incarnationFile = "INCARNATION"
 )
 
 // ensureFormat checks the format of a store's folder, or sets it in a new one.
@@ -36,16 +39,21 @@ func ensureFormat(fs vfs.FS, dir string) error {
 		if _, derr := fs.Stat(fs.PathJoin(dir, folder)); derr == nil {
 			return errs.Newf(errs.Corrupt, "%s has a database but no %s file: restore the folder, or remove it to have it built again from the log", dir, formatFile)
 		}
-		return writeFormat(fs, dir, path)
+		return writeFormat(fs, dir)
 	}
+	text, err := readSmall(f)
+	if err != nil {
+		return err
+	}
+	return checkFormat(path, text)
+}
+
+func readSmall(f vfs.File) (string, error) {
 	text, err := io.ReadAll(io.LimitReader(f, formatMax))
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	if err != nil {
-		return err
-	}
-	return checkFormat(path, string(text))
+	return string(text), err
 }
 
 func checkFormat(path, text string) error {
@@ -61,14 +69,35 @@ func checkFormat(path, text string) error {
 	}
 }
 
-// writeFormat creates the file so that a crash leaves it whole or absent.
-func writeFormat(fs vfs.FS, dir, path string) (err error) {
+func writeFormat(fs vfs.FS, dir string) error {
+	return writeSmall(fs, dir, formatFile, fmt.Sprintf("%s%d\n", formatPrefix, formatNow))
+}
+
+// ensureIncarnation reads the number that tells this store from others that number their files alike, or chooses it. One
+// that cannot be read is replaced: then a snapshot has nothing in common with the one before.
+func ensureIncarnation(fs vfs.FS, dir string, rand host.Rand) (uint64, error) {
+	if f, err := fs.Open(fs.PathJoin(dir, incarnationFile)); err == nil {
+		text, err := readSmall(f)
+		if err != nil {
+			return 0, err
+		}
+		if n, err := strconv.ParseUint(strings.TrimSuffix(text, "\n"), 16, 64); err == nil && n != 0 {
+			return n, nil
+		}
+	}
+	n := rand.Uint64() | 1 // never 0
+	return n, writeSmall(fs, dir, incarnationFile, fmt.Sprintf("%016x\n", n))
+}
+
+// writeSmall creates or replaces a file so that a crash leaves it whole or as it was.
+func writeSmall(fs vfs.FS, dir, name, text string) (err error) {
+	path := fs.PathJoin(dir, name)
 	temp := path + ".tmp"
 	f, err := fs.Create(temp, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "%s%d\n", formatPrefix, formatNow)
+	_, err = io.WriteString(f, text)
 	if serr := f.Sync(); err == nil {
 		err = serr
 	}

@@ -17,11 +17,13 @@ import (
 	"reprise/pkg/lsn"
 )
 
-// Store is the state of one partition. Its owner's goroutine calls everything but Flush, Unflushed,
-// DurableLSN and what Snapshot returned.
+// Store is the state of one partition. Its owner's goroutine calls everything but Flush, Checkpoint,
+// Unflushed, DurableLSN and what Snapshot returned.
 type Store struct {
-	cfg Config
-	db  *pebble.DB
+	cfg         Config
+	host        host.Host
+	db          *pebble.DB
+	incarnation uint64
 
 	meta     storedv1.Meta // of the owner; changed by the open view
 	view     View
@@ -56,8 +58,12 @@ func Open(cfg Config, h host.Host, dir string, shared *Shared) (*Store, error) {
 	if err := ensureFormat(h.FS, dir); err != nil {
 		return nil, fmt.Errorf("partition store %s: %w", dir, err)
 	}
+	incarnation, err := ensureIncarnation(h.FS, dir, h.Rand)
+	if err != nil {
+		return nil, fmt.Errorf("partition store %s: %w", dir, err)
+	}
 	s := &Store{
-		cfg: cfg, outbox: map[id.Partition]*lane{}, sources: map[id.Partition]uint64{}, credit: true,
+		cfg: cfg, host: h, incarnation: incarnation, outbox: map[id.Partition]*lane{}, sources: map[id.Partition]uint64{}, credit: true,
 		cache: newCache(cfg), locks: newLocks(),
 	}
 	db, err := pebble.Open(h.FS.PathJoin(dir, folder), s.options(h, shared))
