@@ -371,6 +371,10 @@ func TestReadAcrossSegments(t *testing.T) {
 	if !errors.As(err, &trimmed) || trimmed.Through != 3 {
 		t.Errorf("read of trimmed records: %v", err)
 	}
+	var gap interface{ TrimmedThrough() lsn.LSN } // how a processor knows it
+	if !errors.As(err, &gap) || gap.TrimmedThrough() != 3 {
+		t.Errorf("read of trimmed records: %v", err)
+	}
 	chain.Segments = chain.Segments[1:]
 	err = cl.Read(t.Context(), chain, 2, base, func(lsn.LSN, int, []byte) error { return nil })
 	if !errors.As(err, &trimmed) || trimmed.Through != 7 {

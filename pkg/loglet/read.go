@@ -24,6 +24,9 @@ type TrimmedError struct{ Through lsn.LSN }
 // Error says so.
 func (e *TrimmedError) Error() string { return fmt.Sprintf("the log is trimmed through %d", e.Through) }
 
+// TrimmedThrough is the position up to which they are gone.
+func (e *TrimmedError) TrimmedThrough() lsn.LSN { return e.Through }
+
 // Read calls f for the records [from, to) of a log, consecutive and in order, from any copy. All below to
 // must be known to be committed: to is what a commit, a final tail or a known global tail told. The
 // bytes are f's to keep. A range that was trimmed is a *TrimmedError; log-servers that do not answer are

@@ -53,6 +53,12 @@ type Config struct {
 	LaneWindow int
 	// LaneBytesMax bounds their bytes likewise (default 8 MiB).
 	LaneBytesMax int
+	// SnapshotRecords is after how many records a leader makes a snapshot of its partition; SnapshotInterval after how long.
+	// Both set: both must be over. None: only who asks gets one.
+	SnapshotRecords  uint64
+	SnapshotInterval time.Duration
+	// SnapshotDelay is how long after a start the first ones are made (default 30 s): there is enough to do then.
+	SnapshotDelay time.Duration
 	// Store is the configuration of each partition store.
 	Store partitionstore.Config
 }
@@ -75,6 +81,7 @@ func Default(cores int) Config {
 		ImproveAfter:         5 * time.Second,
 		LaneWindow:           256,
 		LaneBytesMax:         8 << 20,
+		SnapshotDelay:        30 * time.Second,
 		Store:                partitionstore.Default(),
 	}
 }

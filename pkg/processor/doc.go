@@ -11,4 +11,7 @@
 //
 // mailbox.mu guards the mailbox and what inbox says it guards. It is a leaf: never held across
 // I/O, a channel send or a callback. All else of a partition belongs to the goroutine of its loop.
+//
+// part.copying lets one snapshot of a partition be made at a time; part.using keeps its store open while another
+// goroutine than its owner's flushes or copies it. They are taken in this order, held across I/O, and never by a loop.
 package processor

@@ -2,6 +2,7 @@ package processor_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	storedv1 "reprise/api/stored/v1"
@@ -19,6 +20,7 @@ type fakeLog struct {
 	staged  []*fakeLoglet
 	held    bool  // commits wait for release
 	sealing error // what Seal answers, if set
+	trimmed map[id.Partition]lsn.LSN
 
 	asked chan<- struct{} // Unsealed tells that it was asked, if set, and answers when
 	ask   <-chan struct{} // this is closed
@@ -41,7 +43,9 @@ type staged struct {
 	bytes []byte
 }
 
-func newFakeLog() *fakeLog { return &fakeLog{loglets: map[id.Loglet]*fakeLoglet{}} }
+func newFakeLog() *fakeLog {
+	return &fakeLog{loglets: map[id.Loglet]*fakeLoglet{}, trimmed: map[id.Partition]lsn.LSN{}}
+}
 
 func (f *fakeLog) Open(l *storedv1.Loglet, _ lsn.LSN, n processor.Notify) (processor.Appender, error) {
 	f.mu.Lock()
@@ -233,6 +237,10 @@ func (f *fakeLog) Read(_ context.Context, chain *storedv1.Chain, from, to lsn.LS
 	}
 	var groups []group
 	f.mu.Lock()
+	if through := f.trimmed[id.Loglet(chain.Segments[0].Loglet.Id).Log()]; from <= through && from < to {
+		f.mu.Unlock()
+		return errs.With(errs.NotFound, trimmedError(through))
+	}
 	for _, s := range chain.Segments {
 		l, ok := f.loglets[id.Loglet(s.Loglet.Id)]
 		if !ok {
@@ -251,6 +259,19 @@ func (f *fakeLog) Read(_ context.Context, chain *storedv1.Chain, from, to lsn.LS
 		}
 	}
 	return nil
+}
+
+// trimmedError is like that of a real log.
+type trimmedError lsn.LSN
+
+func (e trimmedError) Error() string           { return fmt.Sprintf("trimmed through %d", uint64(e)) }
+func (e trimmedError) TrimmedThrough() lsn.LSN { return lsn.LSN(e) }
+
+// trim takes the records of p up to through away.
+func (f *fakeLog) trim(p id.Partition, through lsn.LSN) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.trimmed[p] = through
 }
 
 // nodeLog is the log as one node has it.

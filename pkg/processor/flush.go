@@ -48,7 +48,7 @@ func (n *Node) keepReplayShort(ctx context.Context, parts []*part) error {
 			}
 			p, _ = mostBehind(parts)
 		}
-		if p != nil && p.openStore().Unflushed() >= tidyMin {
+		if p != nil && p.unflushed() >= tidyMin {
 			if err := n.flush(ctx, p); err != nil {
 				return err
 			}
@@ -68,7 +68,11 @@ func (n *Node) keepReplayShort(ctx context.Context, parts []*part) error {
 }
 
 func (n *Node) flush(ctx context.Context, p *part) error {
-	store := p.openStore()
+	store, back := p.borrow()
+	if store == nil {
+		return nil
+	}
+	defer back()
 	behind := store.Unflushed()
 	if err := store.Flush(ctx); err != nil {
 		return err
@@ -86,7 +90,7 @@ func replayed(parts []*part) *part {
 		if !p.replayed.Load() {
 			continue
 		}
-		if u := p.openStore().Unflushed(); u > best {
+		if u := p.unflushed(); u > best {
 			most, best = p, u
 		}
 	}
@@ -100,11 +104,7 @@ func replayed(parts []*part) *part {
 func mostBehind(parts []*part) (most *part, total int64) {
 	best := int64(0)
 	for _, p := range parts {
-		s := p.openStore()
-		if s == nil {
-			continue
-		}
-		u := s.Unflushed()
+		u := p.unflushed()
 		total += u
 		if u > best {
 			most, best = p, u

@@ -31,7 +31,7 @@ func (n *Node) Status() []placement.Status {
 	}
 	all := make([]placement.Status, len(*parts))
 	for i, p := range *parts {
-		s := p.openStore()
+		s := p.opened.Load() // what is asked of it is known, also when it is closed
 		if s == nil {
 			continue
 		}

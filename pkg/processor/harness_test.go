@@ -75,6 +75,7 @@ type world struct {
 	invoker    invoker.Config
 	peers      processor.Peers
 	nodesets   processor.Nodesets
+	snapshots  processor.Snapshots
 	nodes      atomic.Pointer[[]*worker]
 	takeOver   func(processor.Meta) processor.Meta // what nodes see of the metadata store, if set
 }
@@ -182,7 +183,7 @@ func (w *world) launch(name string) *worker {
 	cfg := w.cfg
 	cfg.Dir = name
 	n.Node, err = processor.New(cfg, processor.Parts{
-		Self: n.self, Writer: log, Log: log, Nodesets: w.nodesets, Meta: meta, View: n.view, Peers: w.peers, Invoker: w.invoker, Shared: shared,
+		Self: n.self, Writer: log, Log: log, Nodesets: w.nodesets, Meta: meta, View: n.view, Peers: w.peers, Invoker: w.invoker, Shared: shared, Snapshots: w.snapshots,
 	}, h)
 	must(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())

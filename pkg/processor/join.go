@@ -18,7 +18,7 @@ func (n *Node) joins(p *part) bool {
 // flushJoining flushes what this node is only to hold: it takes another's place once it has on disk what that one has there.
 func (n *Node) flushJoining(ctx context.Context, parts []*part) error {
 	for _, p := range parts {
-		if s := p.openStore(); s == nil || s.Unflushed() == 0 || !n.joins(p) {
+		if p.unflushed() == 0 || !n.joins(p) {
 			continue
 		}
 		if err := n.flush(ctx, p); err != nil {
@@ -34,7 +34,7 @@ func (p *part) works() bool {
 	if p.refused.Load() {
 		return false
 	}
-	if s := p.openStore(); s != nil && p.proposed.Load() > uint64(s.AppliedLSN())+1 {
+	if at := p.applied(); at > 0 && p.proposed.Load() > uint64(at)+1 {
 		return true
 	}
 	m := p.loop.mail

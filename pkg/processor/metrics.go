@@ -10,6 +10,8 @@ type metrics struct {
 	stalls    prometheus.Counter
 
 	cleanings, cleaningsFailed, cleaned prometheus.Counter
+
+	snapshots, restores prometheus.Counter
 }
 
 func newMetrics(r *prometheus.Registry) *metrics {
@@ -38,7 +40,14 @@ func newMetrics(r *prometheus.Registry) *metrics {
 		cleaned: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reprise_processor_cleaned_invocations_total", Help: "Completed invocations whose result or journal was forgotten because its retention was over.",
 		}),
+		snapshots: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reprise_processor_snapshots_total", Help: "Snapshots of partitions that were put into the object store.",
+		}),
+		restores: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reprise_processor_restores_total", Help: "Partition stores that were restored from a snapshot.",
+		}),
 	}
+	r.MustRegister(m.snapshots, m.restores)
 	r.MustRegister(m.cleanings, m.cleaningsFailed, m.cleaned)
 	r.MustRegister(m.parked, m.unflushed, m.leading, m.refused, m.stalls)
 	return m

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -93,6 +92,8 @@ type Parts struct {
 	Peers    Peers // nil: all partitions are led here
 	Invoker  invoker.Config
 	Shared   *partitionstore.Shared
+
+	Snapshots Snapshots // nil: none are made, and none restored
 }
 
 // Node runs the partitions of this process.
@@ -108,6 +109,7 @@ type Node struct {
 	peers      Peers
 	invokerCfg invoker.Config
 	shared     *partitionstore.Shared
+	snapshots  Snapshots
 	loops      []*Loop
 	metrics    *metrics
 	ready      chan struct{}
@@ -133,7 +135,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, nodesets: parts.Nodesets, meta: parts.Meta, view: parts.View,
-		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, metrics: newMetrics(h.Metrics), ready: make(chan struct{}), ended: make(chan struct{}),
+		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, snapshots: parts.Snapshots, metrics: newMetrics(h.Metrics), ready: make(chan struct{}), ended: make(chan struct{}),
 		replays: make(chan struct{}, cfg.ReplaysMax),
 	}
 	n.wanted.Store(-1)
@@ -176,6 +178,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if n.nodesets != nil {
 		group.Go("nodesets", func(ctx context.Context) error { return n.keepImproving(ctx, parts) })
 	}
+	if n.snapshots != nil && (n.cfg.SnapshotRecords > 0 || n.cfg.SnapshotInterval > 0) {
+		group.Go("snapshots", func(ctx context.Context) error { return n.keepSnapshots(ctx, parts) })
+	}
 	group.Go("leadership", func(ctx context.Context) error { return n.keepAssigned(ctx, group, parts) })
 	err = group.Wait()
 	close(n.ended)
@@ -187,7 +192,7 @@ func joinClose(err error, parts []*part) error {
 		if p.store == nil {
 			continue
 		}
-		if cerr := p.store.Close(); cerr != nil && err == nil {
+		if cerr := p.closeStore(); cerr != nil && err == nil {
 			err = fmt.Errorf("close store of partition %d: %w", p.id, cerr)
 		}
 	}
@@ -250,6 +255,9 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 			pause = campaignPauseMin
 			continue
 		}
+		if ferr := n.forgo(p, err); ferr != nil {
+			err = ferr
+		}
 		closed := errors.As(err, &openError{})
 		switch code := errs.CodeOf(err); {
 		case code == errs.Fenced, closed && code != errs.Corrupt:
@@ -298,12 +306,10 @@ var errParked = errors.New("the partition is parked")
 // end.
 func (n *Node) holdOnce(ctx context.Context, p *part) (led bool, err error) {
 	if p.store == nil {
-		store, err := partitionstore.Open(n.cfg.Store, n.host, filepath.Join(n.cfg.Dir, strconv.Itoa(int(p.id))), n.shared)
-		if err != nil {
-			return false, openError{err}
+		if err := n.openStoreOf(ctx, p); err != nil {
+			return false, err
 		}
-		p.store = store
-		p.opened.Store(store)
+		p.led = false
 	}
 	if n.role(p) == leads {
 		return n.leadOnce(ctx, p)
@@ -322,6 +328,7 @@ func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 		cause error
 	}
 	lost := make(chan end, 1) // sent once
+	p.led = true
 	p.loop.mail.do(func() {
 		p.loop.adopt(p, w, func(led bool, cause error) { lost <- end{led, cause} })
 	})

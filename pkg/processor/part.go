@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	storedv1 "reprise/api/stored/v1"
@@ -25,9 +26,14 @@ type part struct {
 	id       id.Partition
 	loop     *Loop
 	store    *partitionstore.Store
-	opened   atomic.Pointer[partitionstore.Store] // store, for the flusher
+	opened   atomic.Pointer[partitionstore.Store] // store, for whoever borrows it
+	using    sync.RWMutex                         // held to read by who borrows the store, also while it flushes, to write while it is closed
+	copying  sync.Mutex                           // held while a snapshot is made
 	replayed atomic.Bool                          // commands were replayed and not flushed since; for the flusher
 	inbox    inbox                                // guarded by loop.mail.mu
+
+	missing lsn.LSN // the log is trimmed through it, and the store had less; of the goroutine that holds p
+	led     bool    // since the store was opened; likewise
 
 	state    atomic.Uint64 // epoch<<2 | Role, for Status; a follower is Idle here
 	proposed atomic.Uint64 // LSN behind the last record that was proposed here; for Status
@@ -48,8 +54,6 @@ type part struct {
 	tenure   *tenure
 	effects  []partition.Effect // reused
 }
-
-func (p *part) openStore() *partitionstore.Store { return p.opened.Load() }
 
 // tenure is one leadership of a partition: one loglet, one epoch.
 type tenure struct {

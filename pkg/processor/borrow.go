@@ -1,0 +1,44 @@
+package processor
+
+import (
+	"reprise/pkg/lsn"
+	"reprise/pkg/partitionstore"
+)
+
+// borrow lends the store to another goroutine than its owner's until that calls back; nil if it is not open.
+func (p *part) borrow() (s *partitionstore.Store, back func()) {
+	p.using.RLock()
+	if s = p.opened.Load(); s == nil {
+		p.using.RUnlock()
+		return nil, nil
+	}
+	return s, p.using.RUnlock
+}
+
+// applied is what the store has applied and committed; 0 if it is not open. It does not wait.
+func (p *part) applied() lsn.LSN {
+	if s := p.opened.Load(); s != nil {
+		return s.AppliedLSN()
+	}
+	return 0
+}
+
+// unflushed is how many commands a restart would have to apply again.
+func (p *part) unflushed() int64 {
+	s, back := p.borrow()
+	if s == nil {
+		return 0
+	}
+	defer back()
+	return s.Unflushed()
+}
+
+// closeStore closes a store that is not led, once nobody borrows it.
+func (p *part) closeStore() error {
+	p.using.Lock()
+	defer p.using.Unlock()
+	s := p.store
+	p.store = nil
+	p.opened.Store(nil)
+	return s.Close()
+}
