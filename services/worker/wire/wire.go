@@ -27,6 +27,7 @@ import (
 	"reprise/pkg/schema"
 	"reprise/pkg/sequencer"
 	"reprise/pkg/serviceproto"
+	"reprise/pkg/snapshot/bucket"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
 	"reprise/services/internal/outbound"
@@ -67,6 +68,7 @@ type Worker struct {
 	shared  *partitionstore.Shared
 
 	functions *lambda.Client
+	objects   *bucket.Bucket // where snapshots are; nil: nowhere
 }
 
 // aloneTimeout is how long a sync may take before a worker without others gives its partitions up.
@@ -92,6 +94,13 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
 	}
+	if w.objects, err = openObjects(cfg); err != nil {
+		return nil, errors.Join(err, w.shared.Close())
+	}
+	snapshots, err := w.snapshots(n)
+	if err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
 	log := logs{Client: loglet.NewClient(reads, logServers, n.Host), node: n}
 	var nodesets processor.Nodesets = log
 	if cfg.Bifrost.DisableAutoImprovement {
@@ -99,7 +108,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	}
 	w.Node, err = processor.New(processorConfig(cfg, n.Member.Cluster.Partitions), processor.Parts{
 		Self: n.Member.ID, Writer: logWriter{w.writer}, Meta: n.Meta, View: n.View, Peers: peers,
-		Log: log, Nodesets: nodesets,
+		Log: log, Nodesets: nodesets, Snapshots: snapshots,
 		Invoker: calls, Shared: w.shared,
 	}, n.Host)
 	if err != nil {
@@ -150,7 +159,13 @@ func (w *Worker) Parts() []lifecycle.Part { return append(w.LogParts(), w.Node) 
 func (w *Worker) LogParts() []lifecycle.Part { return []lifecycle.Part{w.logs, w.writer} }
 
 // Close gives back what the stores shared; call it after the parts have ended.
-func (w *Worker) Close() error { return errors.Join(w.functions.Close(), w.shared.Close()) }
+func (w *Worker) Close() error {
+	err := errors.Join(w.functions.Close(), w.shared.Close())
+	if w.objects != nil {
+		err = errors.Join(err, w.objects.Close())
+	}
+	return err
+}
 
 // A memtable has room for a few thousand commands: the replay budget has it flushed before it is large.
 const (
@@ -162,6 +177,12 @@ func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	c := processor.Default(runtime.GOMAXPROCS(0))
 	c.Dir = filepath.Join(cfg.DataDir(), "partitions")
 	c.CleanupInterval = cfg.Worker.CleanupInterval.D()
+	if s := &cfg.Worker.Snapshots; s.IntervalRecords != nil {
+		c.SnapshotRecords = *s.IntervalRecords
+	}
+	if s := &cfg.Worker.Snapshots; s.Interval != nil {
+		c.SnapshotInterval = s.Interval.D()
+	}
 	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
 	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))
 	if cfg.DiskReserve != nil {
