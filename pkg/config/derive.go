@@ -197,6 +197,18 @@ func (c *Config) EtcdMember(host string) EtcdMember {
 	}
 }
 
+// Policy is r as those take it who repeat something.
+func (r Retry) Policy() retry.Policy {
+	switch r.Type {
+	case "none":
+		return retry.Policy{MaxAttempts: 1}
+	case "fixed-delay":
+		return retry.Policy{Initial: r.Interval.D(), Max: r.Interval.D(), Factor: 1, MaxAttempts: uint32(r.MaxAttempts)}
+	default:
+		return retry.Policy{Initial: r.InitialInterval.D(), Max: r.MaxInterval.D(), Factor: r.Factor, MaxAttempts: uint32(r.MaxAttempts)}
+	}
+}
+
 // SchemaDefaults is what services get that do not say otherwise.
 func (c *Config) SchemaDefaults() schema.Defaults {
 	return schema.Defaults{

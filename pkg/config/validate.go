@@ -57,6 +57,7 @@ func (c *Config) Validate() error {
 	if c.Worker.DurabilityMode != "" {
 		oneOf("worker.durability-mode", c.Worker.DurabilityMode, "none", "snapshot-and-replica-set", "balanced", "replica-set-only", "snapshot-only")
 	}
+	oneOf("worker.snapshots.object-store-retry-policy.type", c.Worker.Snapshots.Retry.Type, "none", "fixed-delay", "exponential")
 	bad(!(c.Retry.Factor >= 1), "default-retry-policy.exponentiation-factor is %v: it must be at least 1", c.Retry.Factor)
 	bad(c.Retry.InitialInterval <= 0, "default-retry-policy.initial-interval must be above 0")
 	bad(c.Retry.MaxInterval < c.Retry.InitialInterval, "default-retry-policy.max-interval is below initial-interval")

@@ -73,6 +73,24 @@ func (c *Client) askEach(ctx context.Context, l *storedv1.Loglet, ask func(conte
 	return found, g.Wait()
 }
 
+// Bound returns an offset that no record is at or behind which was committed before the call: every such record is on a
+// log-server of any f-majority. There may be less. It asks once.
+func (c *Client) Bound(ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
+	set, err := c.nodeset(l)
+	if err != nil {
+		return 0, err
+	}
+	found, err := c.Survey(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	s := summaryOf(found)
+	if set.FMajority(s.answered) != quorum.Success {
+		return 0, s.unknown(id.Loglet(l.Id), errSilent)
+	}
+	return s.last, nil
+}
+
 // FindTail returns the first offset behind all records that were committed before the call, and whether the loglet is
 // sealed. It stores nothing, unless the loglet is sealed: then it ends, as every recovery, with all below the tail on a
 // write quorum. It tries until ctx ends.

@@ -16,9 +16,11 @@ import (
 	"reprise/pkg/serviceproto"
 )
 
-// Snapshot is the store as one commit left it. Any goroutine may read it, one at a time. Whoever took it closes it, before the store.
+// Snapshot is the store as one commit left it. Any goroutine may read it, one at a time. Whoever took it closes it; the store
+// waits for that before it closes.
 type Snapshot struct {
-	snap *pebble.Snapshot
+	store *Store
+	snap  *pebble.Snapshot
 }
 
 // Snapshot commits, and returns the store as it is now.
@@ -26,11 +28,15 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 	if err := s.Commit(); err != nil {
 		return nil, err
 	}
-	return &Snapshot{snap: s.db.NewSnapshot()}, nil
+	s.readers.Add(1)
+	return &Snapshot{store: s, snap: s.db.NewSnapshot()}, nil
 }
 
-// Close gives the snapshot back.
-func (s *Snapshot) Close() error { return s.snap.Close() }
+// Close gives the snapshot back. It is called once.
+func (s *Snapshot) Close() error {
+	defer s.store.readers.Done()
+	return s.snap.Close()
+}
 
 // Invocation returns the row of an invocation, or nil. The caller keeps it.
 func (s *Snapshot) Invocation(i id.Invocation) (*invocation.Invocation, error) {

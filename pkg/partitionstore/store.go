@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync"
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -38,10 +39,11 @@ type Store struct {
 	unpolled int // bytes committed since Pebble was last asked for its state
 	credit   bool
 
-	applied atomic.Uint64 // LSN of the last committed batch
-	flushes atomic.Uint64 // flushes that ended
-	durable atomic.Uint64 // LSN below which everything is flushed, inclusive
-	known   atomic.Uint64 // flushes when durable was read
+	applied atomic.Uint64  // LSN of the last committed batch
+	readers sync.WaitGroup // snapshots that are not closed
+	flushes atomic.Uint64  // flushes that ended
+	durable atomic.Uint64  // LSN below which everything is flushed, inclusive
+	known   atomic.Uint64  // flushes when durable was read
 }
 
 // lane is what is known of the outbox rows for one target.
@@ -299,13 +301,14 @@ func (s *Store) Fail(err error) {
 	}
 }
 
-// Close flushes and closes the store; what is not committed is dropped. It is idempotent.
+// Close flushes and closes the store, when all snapshots are closed; what is not committed is dropped. It is idempotent.
 func (s *Store) Close() error {
 	if s.closed {
 		return nil
 	}
 	s.closed = true
 	s.view.discard()
+	s.readers.Wait()
 	err := s.db.Flush() // Close does not, without a log of its own
 	if cerr := s.db.Close(); err == nil {
 		err = cerr

@@ -33,12 +33,12 @@ func (p *part) unflushed() int64 {
 	return s.Unflushed()
 }
 
-// closeStore closes a store that is not led, once nobody borrows it.
+// closeStore closes a store that is not led, once nobody borrows or reads it.
 func (p *part) closeStore() error {
 	p.using.Lock()
-	defer p.using.Unlock()
 	s := p.store
 	p.store = nil
 	p.opened.Store(nil)
+	p.using.Unlock()
 	return s.Close()
 }

@@ -59,6 +59,8 @@ type Config struct {
 	SnapshotInterval time.Duration
 	// SnapshotDelay is how long after a start the first ones are made (default 30 s): there is enough to do then.
 	SnapshotDelay time.Duration
+	// SnapshotsMax is how many are made at a time (default 4).
+	SnapshotsMax int
 	// Store is the configuration of each partition store.
 	Store partitionstore.Config
 }
@@ -82,6 +84,7 @@ func Default(cores int) Config {
 		LaneWindow:           256,
 		LaneBytesMax:         8 << 20,
 		SnapshotDelay:        30 * time.Second,
+		SnapshotsMax:         4,
 		Store:                partitionstore.Default(),
 	}
 }
@@ -110,6 +113,7 @@ func (c Config) Validate() error {
 	positive("proof-timeout", int64(c.ProofTimeout))
 	positive("improve-interval", int64(c.ImproveInterval))
 	positive("improve-after", int64(c.ImproveAfter))
+	positive("snapshots-max", int64(c.SnapshotsMax))
 	positive("lane-window", int64(c.LaneWindow))
 	positive("lane-bytes-max", int64(c.LaneBytesMax))
 	return errors.Join(all...)

@@ -21,6 +21,7 @@ type fakeLog struct {
 	held    bool  // commits wait for release
 	sealing error // what Seal answers, if set
 	trimmed map[id.Partition]lsn.LSN
+	end     lsn.Offset // what Bound answers, if set
 
 	asked chan<- struct{} // Unsealed tells that it was asked, if set, and answers when
 	ask   <-chan struct{} // this is closed
@@ -211,6 +212,23 @@ func (f *fakeLog) WaitForTail(ctx context.Context, l *storedv1.Loglet, past lsn.
 		pause(ctx)
 	}
 	return 0, false, context.Cause(ctx)
+}
+
+// Bound implements processor.Log.
+func (f *fakeLog) Bound(_ context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.end > 0 {
+		return f.end, nil
+	}
+	return f.logletLocked(id.Loglet(l.Id)).next, nil
+}
+
+// bound has the log end at an offset; 0: where it does.
+func (f *fakeLog) bound(at lsn.Offset) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.end = at
 }
 
 // Unsealed implements processor.Log.

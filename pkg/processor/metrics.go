@@ -11,8 +11,14 @@ type metrics struct {
 
 	cleanings, cleaningsFailed, cleaned prometheus.Counter
 
-	snapshots, restores prometheus.Counter
+	uploads, uploadsFailed, downloadsFailed, restores prometheus.Counter
+
+	uploadTime, downloadTime prometheus.Summary
+	blocked                  *prometheus.GaugeVec // by partition and reason
 }
+
+// blockedBySnapshot is a reason why a partition cannot run here.
+const blockedBySnapshot = "snapshot-unavailable"
 
 func newMetrics(r *prometheus.Registry) *metrics {
 	m := &metrics{
@@ -40,14 +46,29 @@ func newMetrics(r *prometheus.Registry) *metrics {
 		cleaned: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reprise_processor_cleaned_invocations_total", Help: "Completed invocations whose result or journal was forgotten because its retention was over.",
 		}),
-		snapshots: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "reprise_processor_snapshots_total", Help: "Snapshots of partitions that were put into the object store.",
+		uploads: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "restate_partition_store_snapshots_upload_total", Help: "Snapshots of partitions that were put into the object store.",
 		}),
+		uploadsFailed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "restate_partition_store_snapshots_upload_failed_total", Help: "Snapshots of partitions that could not be put into the object store; the next one is tried 10 s later. The log says why.",
+		}),
+		downloadsFailed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "restate_partition_store_snapshots_download_failed_total", Help: "Snapshots that could not be restored because something of them is damaged or missing.",
+		}),
+		uploadTime: prometheus.NewSummary(prometheus.SummaryOpts{
+			Name: "restate_partition_store_snapshots_upload_duration_seconds", Help: "How long it took to make snapshots.",
+		}),
+		downloadTime: prometheus.NewSummary(prometheus.SummaryOpts{
+			Name: "restate_partition_store_snapshots_download_duration_seconds", Help: "How long it took to restore partition stores.",
+		}),
+		blocked: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "restate_partition_blocked_flare", Help: "1: the partition cannot run here. snapshot-unavailable: the log does not reach back to its store, and no snapshot can be restored.",
+		}, []string{"partition", "reason"}),
 		restores: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reprise_processor_restores_total", Help: "Partition stores that were restored from a snapshot.",
 		}),
 	}
-	r.MustRegister(m.snapshots, m.restores)
+	r.MustRegister(m.uploads, m.uploadsFailed, m.downloadsFailed, m.uploadTime, m.downloadTime, m.blocked, m.restores)
 	r.MustRegister(m.cleanings, m.cleaningsFailed, m.cleaned)
 	r.MustRegister(m.parked, m.unflushed, m.leading, m.refused, m.stalls)
 	return m

@@ -47,6 +47,8 @@ type Log interface {
 	Seal(ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error)
 	// Unsealed returns nil if nobody had sealed the loglet when it was called.
 	Unsealed(ctx context.Context, l *storedv1.Loglet) error
+	// Bound returns an offset that no record is at or behind which was committed before the call.
+	Bound(ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error)
 	Read(ctx context.Context, chain *storedv1.Chain, from, to lsn.LSN, f func(first lsn.LSN, count int, records []byte) error) error
 	// WaitForTail waits until records at past or behind it are known to be committed: all below tail are. It
 	// returns at once if the loglet is sealed; there may be more below its final tail then.
@@ -179,7 +181,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		group.Go("nodesets", func(ctx context.Context) error { return n.keepImproving(ctx, parts) })
 	}
 	if n.snapshots != nil && (n.cfg.SnapshotRecords > 0 || n.cfg.SnapshotInterval > 0) {
-		group.Go("snapshots", func(ctx context.Context) error { return n.keepSnapshots(ctx, parts) })
+		n.keepSnapshots(group, parts)
 	}
 	group.Go("leadership", func(ctx context.Context) error { return n.keepAssigned(ctx, group, parts) })
 	err = group.Wait()
@@ -309,7 +311,6 @@ func (n *Node) holdOnce(ctx context.Context, p *part) (led bool, err error) {
 		if err := n.openStoreOf(ctx, p); err != nil {
 			return false, err
 		}
-		p.led = false
 	}
 	if n.role(p) == leads {
 		return n.leadOnce(ctx, p)
@@ -328,7 +329,6 @@ func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 		cause error
 	}
 	lost := make(chan end, 1) // sent once
-	p.led = true
 	p.loop.mail.do(func() {
 		p.loop.adopt(p, w, func(led bool, cause error) { lost <- end{led, cause} })
 	})

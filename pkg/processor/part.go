@@ -33,7 +33,6 @@ type part struct {
 	inbox    inbox                                // guarded by loop.mail.mu
 
 	missing lsn.LSN // the log is trimmed through it, and the store had less; of the goroutine that holds p
-	led     bool    // since the store was opened; likewise
 
 	state    atomic.Uint64 // epoch<<2 | Role, for Status; a follower is Idle here
 	proposed atomic.Uint64 // LSN behind the last record that was proposed here; for Status

@@ -2,8 +2,6 @@ package processor
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strconv"
@@ -11,6 +9,7 @@ import (
 
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
+	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 	"reprise/pkg/lsn"
 	"reprise/pkg/partitionstore"
@@ -31,6 +30,9 @@ var errNoSnapshots = errs.Newf(errs.Invalid, "there is nowhere to put snapshots:
 
 func (n *Node) dirOf(p *part) string { return filepath.Join(n.cfg.Dir, strconv.Itoa(int(p.id))) }
 
+// checkpointOf is where a store is copied to while it is uploaded, beside it.
+func checkpointOf(dir string) string { return dir + ".checkpoint" }
+
 const (
 	// snapshotInterval is how often it is looked which snapshots are due.
 	snapshotInterval = time.Second
@@ -40,11 +42,20 @@ const (
 	snapshotSpread = 0.1
 )
 
-// keepSnapshots makes the snapshots that are due, one after the other, beside the loops.
-func (n *Node) keepSnapshots(ctx context.Context, parts []*part) error {
+// keepSnapshots makes the snapshots that are due, beside the loops: one at a time of each share of the partitions.
+func (n *Node) keepSnapshots(group *lifecycle.Group, parts []*part) {
+	for i := range n.cfg.SnapshotsMax {
+		var share []*part
+		for k := i; k < len(parts); k += n.cfg.SnapshotsMax {
+			share = append(share, parts[k])
+		}
+		group.Go("snapshots", func(ctx context.Context) error { return n.keepShare(ctx, share) })
+	}
+}
+
+func (n *Node) keepShare(ctx context.Context, parts []*part) error {
 	plans := make([]plan, len(parts))
-	wait := n.cfg.SnapshotDelay
-	timer := n.host.Clock.NewTimer(wait)
+	timer := n.host.Clock.NewTimer(n.cfg.SnapshotDelay)
 	defer timer.Stop()
 	for {
 		select {
@@ -132,7 +143,7 @@ func (n *Node) snapshot(ctx context.Context, p *part) (l *snapshot.Latest, err e
 	}
 	defer p.copying.Unlock()
 	started := n.host.Clock.Now()
-	dir := n.dirOf(p) + ".checkpoint"
+	dir := checkpointOf(n.dirOf(p))
 	if err := n.host.FS.RemoveAll(dir); err != nil { // of a process that was killed
 		return nil, err
 	}
@@ -148,10 +159,15 @@ func (n *Node) snapshot(ctx context.Context, p *part) (l *snapshot.Latest, err e
 	l, created, err := n.snapshots.Create(ctx, p.id, snapshot.Source{
 		Dir: c.Dir, Incarnation: c.Incarnation, Applied: c.Applied, Keys: snapshot.KeyRange{Start: c.KeyFrom, End: c.KeyTo},
 	})
-	if err != nil || !created {
-		return l, err
+	if err != nil {
+		n.metrics.uploadsFailed.Inc()
+		return nil, err
 	}
-	n.metrics.snapshots.Inc()
+	if !created {
+		return l, nil
+	}
+	n.metrics.uploads.Inc()
+	n.metrics.uploadTime.Observe(n.host.Clock.Now().Sub(started).Seconds())
 	n.host.Log.LogAttrs(ctx, slog.LevelInfo, "snapshot was made", slog.Int(logkey.Partition, int(p.id)),
 		slog.Uint64(logkey.LSN, uint64(l.MinAppliedLSN)), slog.Duration(logkey.Elapsed, n.host.Clock.Now().Sub(started)))
 	return l, nil
@@ -170,100 +186,4 @@ func (p *part) checkpoint(ctx context.Context, dir string) (partitionstore.Check
 func (p *part) ledIn() (lsn.Epoch, bool) {
 	s := p.state.Load()
 	return lsn.Epoch(s >> 2), placement.Role(s&3) == placement.Leads
-}
-
-// trimmed is an error that says up to where the log is gone.
-type trimmed interface{ TrimmedThrough() lsn.LSN }
-
-// forgo gives the store of p up if err says that the log does not reach back to it; the next open replaces it.
-func (n *Node) forgo(p *part, err error) error {
-	var gap trimmed
-	if !errors.As(err, &gap) || p.store == nil {
-		return nil
-	}
-	if p.led { // what it began as a leader may still read the store
-		return openError{errs.With(errs.Unavailable, fmt.Errorf("the store is to be replaced by a snapshot; start this process again: %w", err))}
-	}
-	p.missing = gap.TrimmedThrough()
-	if cerr := p.closeStore(); cerr != nil {
-		return openError{cerr}
-	}
-	return nil
-}
-
-// openStoreOf opens the store of p, which is restored first if there is none, or the log does not reach back to it.
-func (n *Node) openStoreOf(ctx context.Context, p *part) error {
-	dir := n.dirOf(p)
-	if err := n.restore(ctx, p, dir); err != nil {
-		return errs.With(errs.Unavailable, fmt.Errorf("restore: %w", err)) // and tried again: a gap is never skipped
-	}
-	store, err := partitionstore.Open(n.cfg.Store, n.host, dir, n.shared)
-	if err != nil {
-		return openError{err}
-	}
-	p.store = store
-	p.opened.Store(store)
-	return nil
-}
-
-// restore brings a snapshot in place of the store, if that is of no use.
-func (n *Node) restore(ctx context.Context, p *part, dir string) error {
-	switch there, err := partitionstore.Exists(n.host, dir); {
-	case err != nil:
-		return err
-	case p.missing > 0 && n.snapshots == nil:
-		return fmt.Errorf("the log is trimmed through %d: %w", p.missing, errNoSnapshots)
-	case there && p.missing == 0, n.snapshots == nil:
-		return nil
-	}
-	l, err := n.snapshots.Latest(ctx, p.id)
-	switch {
-	case p.missing > 0 && err != nil:
-		return fmt.Errorf("the log is trimmed through %d: %w", p.missing, err)
-	case errs.Is(err, errs.NotFound):
-		return nil
-	case err != nil: // the whole log may be there
-		n.host.Log.LogAttrs(ctx, slog.LevelWarn, "no snapshot can be found; the partition begins with an empty store",
-			slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err))
-		return nil
-	}
-	for _, ref := range l.Retained { // newest first
-		if ref.MinAppliedLSN < p.missing {
-			break
-		}
-		err = n.restoreFrom(ctx, p, ref, dir)
-		if !errs.Is(err, errs.Corrupt) {
-			return err
-		}
-		n.host.Log.LogAttrs(ctx, slog.LevelError, "a snapshot is damaged", slog.Int(logkey.Partition, int(p.id)),
-			slog.Uint64(logkey.LSN, uint64(ref.MinAppliedLSN)), slog.Any(logkey.Err, err))
-	}
-	switch {
-	case err != nil && p.missing == 0: // the whole log may be there
-		return nil
-	case err != nil:
-		return err
-	default:
-		return errs.Newf(errs.Unavailable, "the log is trimmed through %d, the newest snapshot is at %d", p.missing, l.MinAppliedLSN)
-	}
-}
-
-func (n *Node) restoreFrom(ctx context.Context, p *part, ref snapshot.Ref, dir string) error {
-	started := n.host.Clock.Now()
-	stage := dir + ".restore"
-	if err := n.host.FS.RemoveAll(stage); err != nil {
-		return err
-	}
-	if err := n.snapshots.Restore(ctx, p.id, ref, partitionstore.DatabaseIn(n.host, stage)); err != nil {
-		return err
-	}
-	applied, err := partitionstore.Adopt(n.host, stage, dir, ref.MinAppliedLSN)
-	if err != nil {
-		return err
-	}
-	p.missing = 0
-	n.metrics.restores.Inc()
-	n.host.Log.LogAttrs(ctx, slog.LevelInfo, "partition was restored from a snapshot", slog.Int(logkey.Partition, int(p.id)),
-		slog.Uint64(logkey.LSN, uint64(applied)), slog.Duration(logkey.Elapsed, n.host.Clock.Now().Sub(started)))
-	return nil
 }

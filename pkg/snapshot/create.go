@@ -81,7 +81,7 @@ func (r *Repository) swap(ctx context.Context, p id.Partition, next *Latest, ver
 	if err != nil {
 		return err
 	}
-	err = r.pointers.Swap(ctx, key, b, version)
+	err = r.once(ctx, int64(len(b)), func(ctx context.Context) error { return r.pointers.Swap(ctx, key, b, version) })
 	if err == nil {
 		return nil
 	}
@@ -112,13 +112,9 @@ func (r *Repository) known(ctx context.Context, p id.Partition, was *Latest) (ma
 	if was == nil {
 		return known, nil
 	}
-	there := map[string]int64{}
-	err := r.objects.List(ctx, prefixOf(p), func(key string, sizeBytes int64) error {
-		there[key] = sizeBytes
-		return nil
-	})
+	there, err := r.list(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", prefixOf(p), err)
+		return nil, err
 	}
 	for _, ref := range was.Retained {
 		m, err := r.metadata(ctx, p, ref)
@@ -137,6 +133,21 @@ func (r *Repository) known(ctx context.Context, p id.Partition, was *Latest) (ma
 		}
 	}
 	return known, nil
+}
+
+// list returns the sizes of all objects of a partition by key.
+func (r *Repository) list(ctx context.Context, p id.Partition) (there map[string]int64, err error) {
+	err = r.patiently(ctx, 0, func(ctx context.Context) error {
+		there = map[string]int64{}
+		return r.objects.List(ctx, prefixOf(p), func(key string, sizeBytes int64) error {
+			there[key] = sizeBytes
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", prefixOf(p), err)
+	}
+	return there, nil
 }
 
 // upload brings the files of src into the object store that it does not hold.
@@ -163,7 +174,8 @@ func (r *Repository) upload(ctx context.Context, p id.Partition, src Source, ref
 			return nil
 		}
 		f.Path = ref.Path + "/" + objectName(f)
-		if err := r.put(ctx, prefixOf(p)+f.Path, local); err != nil {
+		err := r.patiently(ctx, f.SizeBytes, func(ctx context.Context) error { return r.put(ctx, prefixOf(p)+f.Path, local, f) })
+		if err != nil {
 			return fmt.Errorf("upload %s: %w", f.Path, err)
 		}
 		return nil
@@ -184,13 +196,21 @@ func (r *Repository) sum(local string, f *File) (err error) {
 	return err
 }
 
-func (r *Repository) put(ctx context.Context, key, local string) (err error) {
+// put uploads a file. What goes out must be what was summed: a disk may give other bytes when it is read again.
+func (r *Repository) put(ctx context.Context, key, local string, f *File) (err error) {
 	in, err := r.host.FS.Open(local)
 	if err != nil {
 		return err
 	}
 	defer errs.CloseInto(&err, in)
-	return r.objects.Put(ctx, key, in)
+	h := xxh3.New()
+	if err := r.objects.Put(ctx, key, io.TeeReader(in, h)); err != nil {
+		return err
+	}
+	if got := hexSum(h.Sum128()); got != f.Checksum {
+		return errs.Newf(errs.Corrupt, "%s was read with checksum %s, and again with %s", local, f.Checksum, got)
+	}
+	return nil
 }
 
 func (r *Repository) putMetadata(ctx context.Context, p id.Partition, src Source, ref Ref, files []File) (checksum string, err error) {
@@ -202,7 +222,8 @@ func (r *Repository) putMetadata(ctx context.Context, p id.Partition, src Source
 		return "", err
 	}
 	key := prefixOf(p) + ref.Path + "/" + metadataFile
-	if err := r.objects.Put(ctx, key, bytes.NewReader(b)); err != nil {
+	err = r.patiently(ctx, int64(len(b)), func(ctx context.Context) error { return r.objects.Put(ctx, key, bytes.NewReader(b)) })
+	if err != nil {
 		return "", fmt.Errorf("upload %s: %w", key, err)
 	}
 	return checksumOf(b), nil
@@ -221,20 +242,21 @@ func (r *Repository) sweep(ctx context.Context, p id.Partition, l *Latest) error
 			keep[m.Files[i].Path] = true
 		}
 	}
+	there, err := r.list(ctx, p)
+	if err != nil {
+		return err
+	}
 	var old []string
-	prefix := prefixOf(p)
-	err := r.objects.List(ctx, prefix, func(key string, _ int64) error {
-		rest := key[len(prefix):]
+	for key := range there {
+		rest := key[len(prefixOf(p)):]
 		if at, _, ok := splitPath(rest); ok && at <= l.MinAppliedLSN && !keep[rest] {
 			old = append(old, key)
 		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("list %s: %w", prefix, err)
 	}
+	slices.Sort(old)
 	return r.forEach(ctx, len(old), func(ctx context.Context, i int) error {
-		if err := r.objects.Delete(ctx, old[i]); err != nil {
+		err := r.patiently(ctx, 0, func(ctx context.Context) error { return r.objects.Delete(ctx, old[i]) })
+		if err != nil {
 			return fmt.Errorf("delete %s: %w", old[i], err)
 		}
 		return nil

@@ -11,6 +11,7 @@ import (
 	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/lsn"
+	"reprise/pkg/retry"
 )
 
 // Config is about the snapshots of a cluster.
@@ -24,10 +25,18 @@ type Config struct {
 	Retained int
 	// TransfersMax is how many files of a snapshot are on their way at a time (default 8).
 	TransfersMax int
+	// Retry is how an operation is repeated that the object store could not do (default: after 100 ms, doubled up to 10 s,
+	// 10 times in all). The pointer is read and put once: who asked comes again.
+	Retry retry.Policy
 }
 
 // Default returns the defaults.
-func Default() Config { return Config{Retained: 1, TransfersMax: 8} }
+func Default() Config {
+	return Config{
+		Retained: 1, TransfersMax: 8,
+		Retry: retry.Policy{Initial: 100 * time.Millisecond, Max: 10 * time.Second, Factor: 2, MaxAttempts: 10},
+	}
+}
 
 // Validate reports all faults at once.
 func (c Config) Validate() error {
@@ -72,7 +81,12 @@ func (r *Repository) Latest(ctx context.Context, p id.Partition) (*Latest, error
 
 func (r *Repository) load(ctx context.Context, p id.Partition) (*Latest, string, error) {
 	key := prefixOf(p) + latestFile
-	b, version, err := r.pointers.Load(ctx, key)
+	var b []byte
+	var version string
+	err := r.once(ctx, latestBytesMax, func(ctx context.Context) (err error) {
+		b, version, err = r.pointers.Load(ctx, key)
+		return err
+	})
 	if err != nil {
 		return nil, "", fmt.Errorf("read %s: %w", key, err)
 	}
@@ -86,7 +100,11 @@ func (r *Repository) load(ctx context.Context, p id.Partition) (*Latest, string,
 // metadata reads what a snapshot consists of.
 func (r *Repository) metadata(ctx context.Context, p id.Partition, ref Ref) (*Metadata, error) {
 	key := prefixOf(p) + ref.Path + "/" + metadataFile
-	b, err := r.readAll(ctx, key, metadataBytesMax)
+	var b []byte
+	err := r.patiently(ctx, latestBytesMax, func(ctx context.Context) (err error) {
+		b, err = r.readAll(ctx, key, metadataBytesMax)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", key, err)
 	}

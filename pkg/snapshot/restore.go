@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/zeebo/xxh3"
@@ -12,29 +13,30 @@ import (
 	"reprise/pkg/id"
 )
 
-// Restore writes the files of a snapshot to dir, which is empty or does not exist, and syncs them. Each is checked; the
-// code is Corrupt if one is damaged or missing. After an error dir is gone.
-func (r *Repository) Restore(ctx context.Context, p id.Partition, ref Ref, dir string) (err error) {
+// Restore writes the files of a snapshot to dir and syncs them. Files that are there and whole are kept, others are
+// removed: so what broke off goes on. Each is checked. After an error dir is left as it is. The code is Corrupt if a file
+// is damaged, and NotFound if one is not there: the snapshot may have been replaced meanwhile.
+func (r *Repository) Restore(ctx context.Context, p id.Partition, ref Ref, dir string) error {
 	fs := r.host.FS
-	if names, err := fs.List(dir); err == nil && len(names) > 0 {
-		return errs.Newf(errs.Invalid, "restore to %s: the folder is not empty", dir)
-	}
 	m, err := r.metadata(ctx, p, ref)
 	if err != nil {
-		return missing(err)
+		return err
 	}
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = fs.RemoveAll(dir) // the first error is the one to show
-		}
-	}()
+	if err := r.removeOthers(dir, m.Files); err != nil {
+		return err
+	}
 	err = r.forEach(ctx, len(m.Files), func(ctx context.Context, i int) error {
 		f := &m.Files[i]
-		if err := r.download(ctx, prefixOf(p)+f.Path, fs.PathJoin(dir, f.Name), f); err != nil {
-			return missing(fmt.Errorf("download %s: %w", f.Path, err))
+		local := fs.PathJoin(dir, f.Name)
+		if r.whole(local, f) {
+			return nil
+		}
+		err := r.patiently(ctx, f.SizeBytes, func(ctx context.Context) error { return r.download(ctx, prefixOf(p)+f.Path, local, f) })
+		if err != nil {
+			return fmt.Errorf("download %s: %w", f.Path, err)
 		}
 		return nil
 	})
@@ -44,12 +46,31 @@ func (r *Repository) Restore(ctx context.Context, p id.Partition, ref Ref, dir s
 	return syncDir(fs, dir)
 }
 
-// missing: what a snapshot needs and is not there is damage.
-func missing(err error) error {
-	if errs.Is(err, errs.NotFound) {
-		return errs.With(errs.Corrupt, err)
+// removeOthers removes what is in dir and none of files.
+func (r *Repository) removeOthers(dir string, files []File) error {
+	names, err := r.host.FS.List(dir)
+	if err != nil {
+		return err
 	}
-	return err
+	for _, name := range names {
+		if slices.ContainsFunc(files, func(f File) bool { return f.Name == name }) {
+			continue
+		}
+		if err := r.host.FS.RemoveAll(r.host.FS.PathJoin(dir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole tells whether a file was brought here before, and is on the disk.
+func (r *Repository) whole(local string, want *File) bool {
+	info, err := r.host.FS.Stat(local)
+	if err != nil || info.Size() != want.SizeBytes {
+		return false
+	}
+	got := File{Name: want.Name, Incarnation: want.Incarnation}
+	return r.sum(local, &got) == nil && got.identity() == want.identity() && syncFile(r.host.FS, local) == nil
 }
 
 func (r *Repository) download(ctx context.Context, key, local string, want *File) (err error) {
@@ -86,4 +107,14 @@ func syncDir(fs vfs.FS, dir string) (err error) {
 	}
 	defer errs.CloseInto(&err, d)
 	return d.Sync()
+}
+
+// syncFile makes a file durable that another process may have written.
+func syncFile(fs vfs.FS, name string) (err error) {
+	f, err := fs.OpenReadWrite(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	defer errs.CloseInto(&err, f)
+	return f.Sync()
 }

@@ -46,7 +46,24 @@ func (b *Bucket) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, coded(err)
 	}
-	return r, nil
+	return &reader{r}, nil
+}
+
+// reader gives errors codes.
+type reader struct{ *blob.Reader }
+
+// Read implements io.Reader.
+func (r *reader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = coded(err)
+	}
+	return n, err
+}
+
+// WriteTo implements io.WriterTo: that of the library would not go through Read.
+func (r *reader) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{r})
 }
 
 // Put implements snapshot.Objects.
@@ -179,6 +196,8 @@ func coded(err error) error {
 		return errs.With(errs.NotFound, err)
 	case gcerrors.FailedPrecondition:
 		return errs.With(errs.Conflict, err)
+	case gcerrors.Unimplemented:
+		return errs.With(errs.Unsupported, err)
 	case gcerrors.PermissionDenied, gcerrors.InvalidArgument:
 		return errs.With(errs.Invalid, fmt.Errorf("%w: check the credentials and worker.snapshots.destination", err))
 	default:

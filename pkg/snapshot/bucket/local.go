@@ -43,14 +43,39 @@ func File(dir string) (*Bucket, error) {
 	return &Bucket{
 		blob:   b,
 		synced: func(key string) error { return syncFile(dir, key) },
-		versions: locked{lock: func(key string) (io.Closer, error) {
-			path := filepath.Join(dir, filepath.FromSlash(key)) + ".lock"
-			if err := vfs.Default.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-				return nil, err
-			}
-			return vfs.Default.Lock(path)
-		}},
+		versions: locked{
+			lock: func(key string) (io.Closer, error) {
+				path := filepath.Join(dir, filepath.FromSlash(key)) + ".lock"
+				if err := vfs.Default.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					return nil, err
+				}
+				return vfs.Default.Lock(path)
+			},
+			replace: func(key string, value []byte) error {
+				return replaceFile(filepath.Join(dir, filepath.FromSlash(key)), value)
+			},
+		},
 	}, nil
+}
+
+// replaceFile leaves the old file or the new one, whatever happens: it is on the disk before it gets the name.
+func replaceFile(path string, value []byte) error {
+	temp := path + ".tmp"
+	f, err := vfs.Default.Create(temp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(value)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	return vfs.Default.Rename(temp, path)
 }
 
 // syncFile makes a file durable, and the folders that lead to it.
@@ -76,7 +101,8 @@ func syncPath(path string) (err error) {
 
 // locked compares what stands there under a lock that all writers take.
 type locked struct {
-	lock func(key string) (io.Closer, error)
+	lock    func(key string) (io.Closer, error)
+	replace func(key string, value []byte) error // nil: as any object is written
 }
 
 func (locked) of(_ *blob.Reader, value []byte) (string, error) {
@@ -97,5 +123,8 @@ func (l locked) swap(ctx context.Context, b *blob.Bucket, key string, value []by
 	if stands != version {
 		return errs.Newf(errs.Conflict, "%s was replaced meanwhile", key)
 	}
-	return write(ctx, b, key, bytes.NewReader(value), &blob.WriterOptions{})
+	if l.replace == nil {
+		return write(ctx, b, key, bytes.NewReader(value), &blob.WriterOptions{})
+	}
+	return coded(l.replace(key, value))
 }

@@ -35,5 +35,6 @@ func (w *Worker) snapshots(n *node.Node) (processor.Snapshots, error) {
 	c := snapshot.Default()
 	c.ClusterName, c.Fingerprint = n.Config.ClusterName, n.Member.Cluster.Fingerprint
 	c.NodeName, c.Retained = n.Member.Node.Name, int(n.Config.Worker.Snapshots.Retained)
+	c.Retry = n.Config.Worker.Snapshots.Retry.Policy()
 	return snapshot.New(c, w.objects, w.objects, n.Host)
 }

@@ -183,6 +183,7 @@ func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	if s := &cfg.Worker.Snapshots; s.Interval != nil {
 		c.SnapshotInterval = s.Interval.D()
 	}
+	c.SnapshotsMax = int(cfg.Worker.Snapshots.ExportConcurrency)
 	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
 	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))
 	if cfg.DiskReserve != nil {
