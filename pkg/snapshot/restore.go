@@ -84,7 +84,8 @@ func (r *Repository) download(ctx context.Context, key, local string, want *File
 		return err
 	}
 	h := xxh3.New()
-	n, err := io.Copy(io.MultiWriter(out, h), io.LimitReader(in, want.SizeBytes+1))
+	// A file may change the bytes that it is given to write: they are summed before.
+	n, err := io.Copy(io.MultiWriter(h, out), io.LimitReader(in, want.SizeBytes+1))
 	if err == nil {
 		err = out.Sync()
 	}
