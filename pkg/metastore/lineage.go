@@ -3,6 +3,7 @@ package metastore
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -24,6 +25,7 @@ type Lineage struct {
 	Chain *storedv1.Chain // all segments, also those in pages
 
 	epochRevision, chainRevision int64
+	paged                        int // how many segments of the chain are in pages
 }
 
 // Lineage reads through a quorum, in short tries until ctx ends.
@@ -44,7 +46,7 @@ func (s *Store) lineage(ctx context.Context, p id.Partition, n id.Node) (Lineage
 	if err != nil {
 		return Lineage{}, 0, err
 	}
-	l := Lineage{Epoch: &storedv1.Epoch{}, Chain: &storedv1.Chain{}}
+	l := Lineage{Epoch: &storedv1.Epoch{}}
 	if l.epochRevision, err = decode(got[0], l.Epoch); err != nil {
 		return Lineage{}, 0, err
 	}
@@ -52,20 +54,31 @@ func (s *Store) lineage(ctx context.Context, p id.Partition, n id.Node) (Lineage
 	if l.chainRevision, err = decode(got[1], tail); err != nil {
 		return Lineage{}, 0, err
 	}
-	if len(got[2]) != int(tail.Pages) {
-		return Lineage{}, 0, errs.Newf(errs.Corrupt, "chain of partition %d has %d pages, found %d", p, tail.Pages, len(got[2]))
+	if l.Chain, l.paged, err = joinPages(p, tail, got[2]); err != nil {
+		return Lineage{}, 0, err
 	}
-	for i := range got[2] {
-		page := &storedv1.Chain{}
-		if _, err := decode(got[2][i:i+1], page); err != nil {
-			return Lineage{}, 0, err
-		}
-		l.Chain.Segments = append(l.Chain.Segments, page.Segments...)
-	}
-	l.Chain.Segments = append(l.Chain.Segments, tail.Segments...)
-	l.Chain.Pages = tail.Pages
 	generation, _, err := generationIn(got[3], s.keys.generation(n))
 	return l, generation, err
+}
+
+// joinPages returns the chain whose key holds tail, with the segments in its pages, of which there are paged.
+func joinPages(p id.Partition, tail *storedv1.Chain, pages []Item) (chain *storedv1.Chain, paged int, err error) {
+	if len(pages) != int(tail.Pages)-int(tail.FirstPage) {
+		return nil, 0, errs.Newf(errs.Corrupt, "chain of partition %d has pages %d to %d, found %d", p, tail.FirstPage, tail.Pages, len(pages))
+	}
+	chain = &storedv1.Chain{Pages: tail.Pages, Trimmed: tail.Trimmed, FirstIndex: tail.FirstIndex, FirstPage: tail.FirstPage}
+	for i := range pages {
+		page := &storedv1.Chain{}
+		if _, err := decode(pages[i:i+1], page); err != nil {
+			return nil, 0, err
+		}
+		chain.Segments = append(chain.Segments, page.Segments...)
+	}
+	// A page is there until all that is in it is gone.
+	chain.Segments = slices.DeleteFunc(chain.Segments, func(s *storedv1.Segment) bool { return s.Index < tail.FirstIndex })
+	paged = len(chain.Segments)
+	chain.Segments = append(chain.Segments, tail.Segments...)
+	return chain, paged, nil
 }
 
 // TakeOver makes me the leader: in one transaction, which compares the epoch, the chain and my own
@@ -80,7 +93,7 @@ func (s *Store) TakeOver(ctx context.Context, p id.Partition, was Lineage, next 
 	if err := checkTakeOver(was, next, chain, me); err != nil {
 		return Lineage{}, fmt.Errorf("take over partition %d: %w", p, err)
 	}
-	writes, err := s.chainWrites(p, was.Chain.GetPages(), chain)
+	writes, err := s.chainWrites(p, was, chain.Segments)
 	if err != nil {
 		return Lineage{}, err
 	}
@@ -142,23 +155,25 @@ func checkTakeOver(was Lineage, next *storedv1.Epoch, chain *storedv1.Chain, me 
 	return nil
 }
 
-// chainWrites cuts full pages off the front and writes what is left to the key of the chain.
-func (s *Store) chainWrites(p id.Partition, pages uint32, chain *storedv1.Chain) ([]Write, error) {
-	paged := int(pages) * pageSegments
-	if len(chain.Segments) < paged {
-		return nil, errs.Newf(errs.Internal, "chain of partition %d lost segments: %d of %d", p, len(chain.Segments), paged)
+// chainWrites cuts full pages off the front and writes what is left to the key of the chain. segments go on from those of was.
+func (s *Store) chainWrites(p id.Partition, was Lineage, segments []*storedv1.Segment) ([]Write, error) {
+	if len(segments) < was.paged {
+		return nil, errs.Newf(errs.Internal, "chain of partition %d lost segments: %d of %d", p, len(segments), was.paged)
 	}
-	rest := chain.Segments[paged:]
+	tail := &storedv1.Chain{
+		Segments: segments[was.paged:], Pages: was.Chain.GetPages(), Trimmed: was.Chain.GetTrimmed(),
+		FirstIndex: was.Chain.GetFirstIndex(), FirstPage: was.Chain.GetFirstPage(),
+	}
 	var writes []Write
-	for len(rest) >= pageSegments+tailSegments {
-		w, err := put(s.keys.page(p, pages), &storedv1.Chain{Segments: rest[:pageSegments]})
+	for len(tail.Segments) >= pageSegments+tailSegments {
+		w, err := put(s.keys.page(p, tail.Pages), &storedv1.Chain{Segments: tail.Segments[:pageSegments]})
 		if err != nil {
 			return nil, err
 		}
 		writes = append(writes, w)
-		rest = rest[pageSegments:]
-		pages++
+		tail.Segments = tail.Segments[pageSegments:]
+		tail.Pages++
 	}
-	w, err := put(s.keys.chain(p), &storedv1.Chain{Segments: rest, Pages: pages})
+	w, err := put(s.keys.chain(p), tail)
 	return append(writes, w), err
 }

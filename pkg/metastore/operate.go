@@ -123,38 +123,34 @@ func ofPartitions[M message](partitions uint32, items []Item, prefix string, emp
 
 // logsOf joins pages, which come in order, and the chains behind them.
 func (s *Store) logsOf(partitions uint32, chains, pages []Item) ([]Log, error) {
-	logs := make([]Log, partitions)
-	for p := range logs {
-		logs[p].Chain = &storedv1.Chain{}
-	}
-	for i, it := range pages {
+	logs, paged, tails := make([]Log, partitions), make([][]Item, partitions), make([]*storedv1.Chain, partitions)
+	for _, it := range pages {
 		partition, _, _ := strings.Cut(strings.TrimPrefix(it.Key, s.keys.allPages()), "/")
 		p, err := strconv.ParseUint(partition, 16, 16)
 		if err != nil || p >= uint64(partitions) {
 			continue // of a partition that does not exist: nothing reads it
 		}
-		page := &storedv1.Chain{}
-		if _, err := decode(pages[i:i+1], page); err != nil {
-			return nil, err
-		}
-		logs[p].Chain.Segments = append(logs[p].Chain.Segments, page.Segments...)
-		logs[p].Chain.Pages++
+		paged[p] = append(paged[p], it)
+	}
+	for p := range tails {
+		tails[p] = &storedv1.Chain{}
 	}
 	for i, it := range chains {
 		p, ok := number(it.Key, s.keys.chains(), 16)
 		if !ok || p >= uint64(partitions) {
 			continue
 		}
-		tail := &storedv1.Chain{}
-		version, err := decode(chains[i:i+1], tail)
+		version, err := decode(chains[i:i+1], tails[p])
 		if err != nil {
 			return nil, err
 		}
-		if tail.Pages != logs[p].Chain.Pages {
-			return nil, errs.Newf(errs.Corrupt, "chain of partition %d has %d pages, found %d", p, tail.Pages, logs[p].Chain.Pages)
-		}
-		logs[p].Chain.Segments = append(logs[p].Chain.Segments, tail.Segments...)
 		logs[p].Version = version
+	}
+	for p := range logs {
+		var err error
+		if logs[p].Chain, _, err = joinPages(id.Partition(p), tails[p], paged[p]); err != nil {
+			return nil, err
+		}
 	}
 	return logs, nil
 }

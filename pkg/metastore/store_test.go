@@ -124,7 +124,10 @@ func TestStorageState(t *testing.T) {
 
 // takeOver leads partition p with one more segment.
 func takeOver(ctx context.Context, s *metastore.Store, p id.Partition, was metastore.Lineage, me id.GenerationalNode, nonce uint64) (metastore.Lineage, error) {
-	index := uint32(len(was.Chain.Segments))
+	index := uint32(0)
+	if k := len(was.Chain.Segments); k > 0 {
+		index = was.Chain.Segments[k-1].Index + 1
+	}
 	chain := &storedv1.Chain{Segments: append(append([]*storedv1.Segment(nil), was.Chain.Segments...), &storedv1.Segment{
 		Index: index, Base: uint64(index)*10 + 1, Loglet: &storedv1.Loglet{Id: uint64(id.NewLoglet(p, index)), Nonce: nonce},
 	})}

@@ -556,8 +556,11 @@ func (x *Directive) GetPlacementFrozen() string {
 
 type Chain struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Segments      []*Segment             `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"` // oldest first; the last one may be open
-	Pages         uint32                 `protobuf:"varint,2,opt,name=pages,proto3" json:"pages,omitempty"`      // in the key of the chain: pages of older segments that lie in keys of their own
+	Segments      []*Segment             `protobuf:"bytes,1,rep,name=segments,proto3" json:"segments,omitempty"`                         // oldest first; the last one may be open
+	Pages         uint32                 `protobuf:"varint,2,opt,name=pages,proto3" json:"pages,omitempty"`                              // in the key of the chain: pages of older segments that lie in keys of their own, with those that went
+	Trimmed       uint64                 `protobuf:"varint,40,opt,name=trimmed,proto3" json:"trimmed,omitempty"`                         // LSN: nobody needs the records up to it any more, and they may be gone
+	FirstIndex    uint32                 `protobuf:"varint,41,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"` // segments before this one are gone
+	FirstPage     uint32                 `protobuf:"varint,42,opt,name=first_page,json=firstPage,proto3" json:"first_page,omitempty"`    // in the key of the chain: pages before this one are gone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -602,6 +605,27 @@ func (x *Chain) GetSegments() []*Segment {
 func (x *Chain) GetPages() uint32 {
 	if x != nil {
 		return x.Pages
+	}
+	return 0
+}
+
+func (x *Chain) GetTrimmed() uint64 {
+	if x != nil {
+		return x.Trimmed
+	}
+	return 0
+}
+
+func (x *Chain) GetFirstIndex() uint32 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *Chain) GetFirstPage() uint32 {
+	if x != nil {
+		return x.FirstPage
 	}
 	return 0
 }
@@ -1701,10 +1725,15 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\x11leadership_frozen\x18\x02 \x01(\tH\x00R\x10leadershipFrozen\x88\x01\x01\x12.\n" +
 	"\x10placement_frozen\x18\x03 \x01(\tH\x01R\x0fplacementFrozen\x88\x01\x01B\x14\n" +
 	"\x12_leadership_frozenB\x13\n" +
-	"\x11_placement_frozen\"M\n" +
+	"\x11_placement_frozen\"\xa7\x01\n" +
 	"\x05Chain\x12.\n" +
 	"\bsegments\x18\x01 \x03(\v2\x12.stored.v1.SegmentR\bsegments\x12\x14\n" +
-	"\x05pages\x18\x02 \x01(\rR\x05pages\"\x82\x01\n" +
+	"\x05pages\x18\x02 \x01(\rR\x05pages\x12\x18\n" +
+	"\atrimmed\x18( \x01(\x04R\atrimmed\x12\x1f\n" +
+	"\vfirst_index\x18) \x01(\rR\n" +
+	"firstIndex\x12\x1d\n" +
+	"\n" +
+	"first_page\x18* \x01(\rR\tfirstPage\"\x82\x01\n" +
 	"\aSegment\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
 	"\x04base\x18\x02 \x01(\x04R\x04base\x12)\n" +

@@ -427,6 +427,27 @@ func (m *Chain) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.FirstPage != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.FirstPage))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xd0
+	}
+	if m.FirstIndex != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.FirstIndex))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc8
+	}
+	if m.Trimmed != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Trimmed))
+		i--
+		dAtA[i] = 0x2
+		i--
+		dAtA[i] = 0xc0
+	}
 	if m.Pages != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.Pages))
 		i--
@@ -1617,6 +1638,15 @@ func (m *Chain) SizeVT() (n int) {
 	}
 	if m.Pages != 0 {
 		n += 1 + protohelpers.SizeOfVarint(uint64(m.Pages))
+	}
+	if m.Trimmed != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.Trimmed))
+	}
+	if m.FirstIndex != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.FirstIndex))
+	}
+	if m.FirstPage != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.FirstPage))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -3182,6 +3212,63 @@ func (m *Chain) UnmarshalVT(dAtA []byte) error {
 				b := dAtA[iNdEx]
 				iNdEx++
 				m.Pages |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 40:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field Trimmed", wireType)
+			}
+			m.Trimmed = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.Trimmed |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 41:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FirstIndex", wireType)
+			}
+			m.FirstIndex = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FirstIndex |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+		case 42:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field FirstPage", wireType)
+			}
+			m.FirstPage = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.FirstPage |= uint32(b&0x7F) << shift
 				if b < 0x80 {
 					break
 				}
