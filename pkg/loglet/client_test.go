@@ -85,6 +85,7 @@ type writing struct {
 	n    *watcher
 	next lsn.Offset
 	id   id.Loglet
+	base lsn.LSN
 }
 
 // start runs a log writer with one open loglet until the test ends.
@@ -110,12 +111,12 @@ func startWith(t *testing.T, cfg sequencer.Config, c *logservertest.Cluster, l *
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &writing{w: w, l: lg, n: n, next: lsn.FirstOffset, id: id.Loglet(l.Id)}
+	return &writing{w: w, l: lg, n: n, next: lsn.FirstOffset, id: id.Loglet(l.Id), base: lsn.First}
 }
 
-// append appends n records in one group; LSN and offset are the same in a first segment.
+// append appends n records in one group.
 func (w *writing) append(n int) {
-	w.l.Append(w.next, uint32(n), records(w.id, lsn.LSN(w.next), n))
+	w.l.Append(w.next, uint32(n), records(w.id, w.next.At(w.base), n))
 	w.next += lsn.Offset(n)
 	w.w.Flush()
 }

@@ -39,8 +39,8 @@ func (c *Client) Read(ctx context.Context, chain *storedv1.Chain, from, to lsn.L
 	if len(segments) == 0 || from < lsn.First {
 		return errs.Newf(errs.Invalid, "read from %d of a log of %d segments", from, len(segments))
 	}
-	if first := lsn.LSN(segments[0].Base); from < first {
-		return errs.With(errs.NotFound, &TrimmedError{Through: first - 1})
+	if through := max(lsn.LSN(segments[0].Base)-1, lsn.LSN(chain.Trimmed)); from <= through { // some may be left, somewhere
+		return errs.With(errs.NotFound, &TrimmedError{Through: through})
 	}
 	for i, seg := range segments {
 		base, end := lsn.LSN(seg.Base), lsn.LSN(math.MaxUint64)

@@ -46,6 +46,9 @@ func (m Member) authoritative() bool {
 // had never been written to was read-write when the loglet got it: we are behind.
 func (m Member) Writeable() bool { return m.counts() }
 
+// Lost tells whether nothing of the member is ever read again.
+func (m Member) Lost() bool { return !m.counts() }
+
 // counts tells whether a copy on the member is a copy.
 func (m Member) counts() bool {
 	return m.authoritative() && m.State != storedv1.StorageState_STORAGE_STATE_GONE
