@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"reprise/pkg/partitionstore"
+	"reprise/pkg/placement"
 )
 
 // Config bounds a Node.
@@ -61,6 +62,12 @@ type Config struct {
 	SnapshotDelay time.Duration
 	// SnapshotsMax is how many are made at a time (default 4).
 	SnapshotsMax int
+	// Durability says where the state must be before records are taken off a log; "" chooses by the number of workers.
+	// TrimDelay is how much longer they stay (default 10 m). Logs are looked at every TrimInterval (30 s), first after
+	// TrimFirst (1 m).
+	Durability              placement.Durability
+	TrimDelay               time.Duration
+	TrimInterval, TrimFirst time.Duration
 	// Store is the configuration of each partition store.
 	Store partitionstore.Config
 }
@@ -85,6 +92,9 @@ func Default(cores int) Config {
 		LaneBytesMax:         8 << 20,
 		SnapshotDelay:        30 * time.Second,
 		SnapshotsMax:         4,
+		TrimDelay:            10 * time.Minute,
+		TrimInterval:         30 * time.Second,
+		TrimFirst:            time.Minute,
 		Store:                partitionstore.Default(),
 	}
 }
@@ -114,6 +124,7 @@ func (c Config) Validate() error {
 	positive("improve-interval", int64(c.ImproveInterval))
 	positive("improve-after", int64(c.ImproveAfter))
 	positive("snapshots-max", int64(c.SnapshotsMax))
+	positive("trim-interval", int64(c.TrimInterval))
 	positive("lane-window", int64(c.LaneWindow))
 	positive("lane-bytes-max", int64(c.LaneBytesMax))
 	return errors.Join(all...)

@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -145,4 +146,15 @@ func (n *Node) HorizonAfter(at time.Time) bool {
 		})
 	}
 	return after
+}
+
+// Flush makes what p has applied durable, as far as it is committed.
+func (n *Node) Flush(ctx context.Context, p id.Partition) error {
+	part, err := n.part(p)
+	if err != nil {
+		return err
+	}
+	err = n.flush(ctx, part)
+	part.unflushed() // looks
+	return err
 }

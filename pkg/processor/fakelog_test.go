@@ -15,13 +15,14 @@ import (
 // fakeLog keeps records in memory and commits what was flushed at once, on the goroutine that flushes,
 // unless it is held. Several nodes may share it.
 type fakeLog struct {
-	mu      sync.Mutex
-	loglets map[id.Loglet]*fakeLoglet
-	staged  []*fakeLoglet
-	held    bool  // commits wait for release
-	sealing error // what Seal answers, if set
-	trimmed map[id.Partition]lsn.LSN
-	end     lsn.Offset // what Bound answers, if set
+	mu       sync.Mutex
+	loglets  map[id.Loglet]*fakeLoglet
+	staged   []*fakeLoglet
+	held     bool  // commits wait for release
+	sealing  error // what Seal answers, if set
+	trimming error // what Trim answers, if set
+	trimmed  map[id.Partition]lsn.LSN
+	end      lsn.Offset // what Bound answers, if set
 
 	asked chan<- struct{} // Unsealed tells that it was asked, if set, and answers when
 	ask   <-chan struct{} // this is closed
@@ -284,6 +285,34 @@ type trimmedError lsn.LSN
 
 func (e trimmedError) Error() string           { return fmt.Sprintf("trimmed through %d", uint64(e)) }
 func (e trimmedError) TrimmedThrough() lsn.LSN { return lsn.LSN(e) }
+
+// Trim implements processor.Log.
+func (f *fakeLog) Trim(_ context.Context, chain *storedv1.Chain) (first uint32, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := id.Loglet(chain.Segments[0].Loglet.Id).Log()
+	f.trimmed[p] = max(f.trimmed[p], lsn.LSN(chain.Trimmed))
+	for _, s := range chain.Segments {
+		if s.Base <= chain.Trimmed+1 {
+			first = s.Index
+		}
+	}
+	return first, f.trimming
+}
+
+// trimmedTo is up to where the records of p are gone.
+func (f *fakeLog) trimmedTo(p id.Partition) lsn.LSN {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.trimmed[p]
+}
+
+// breakTrims has Trim fail with err, after it has done its work.
+func (f *fakeLog) breakTrims(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.trimming = err
+}
 
 // trim takes the records of p up to through away.
 func (f *fakeLog) trim(p id.Partition, through lsn.LSN) {

@@ -100,6 +100,20 @@ func newWorld(t *testing.T, partitions uint32, loops int) *world {
 	return w
 }
 
+// standing is how partitions stand at the nodes that run.
+type standing struct{ w *world }
+
+func (s standing) Standing(context.Context) (alive []placement.Attendant, err error) {
+	for _, n := range s.w.running() {
+		select {
+		case <-n.ended:
+		default:
+			alive = append(alive, placement.Attendant{ID: n.self, Statuses: n.Status()})
+		}
+	}
+	return alive, nil
+}
+
 func second[T any](_ T, err error) error { return err }
 
 func must(t testing.TB, err error) {
@@ -184,6 +198,7 @@ func (w *world) launch(name string) *worker {
 	cfg.Dir = name
 	n.Node, err = processor.New(cfg, processor.Parts{
 		Self: n.self, Writer: log, Log: log, Nodesets: w.nodesets, Meta: meta, View: n.view, Peers: w.peers, Invoker: w.invoker, Shared: shared, Snapshots: w.snapshots,
+		Workers: standing{w},
 	}, h)
 	must(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -76,7 +76,7 @@ func extend(chain *storedv1.Chain, seg *storedv1.Segment) *storedv1.Chain {
 	if k := len(segments); k > 0 && segments[k-1].Base == seg.Base {
 		segments = segments[:k-1]
 	}
-	return &storedv1.Chain{Segments: append(segments[:len(segments):len(segments)], seg)}
+	return &storedv1.Chain{Segments: append(segments[:len(segments):len(segments)], seg), Trimmed: chain.Trimmed}
 }
 
 // smallReplay is up to how many records are applied without waiting for a turn.

@@ -1,6 +1,11 @@
 package processor
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
 
 type metrics struct {
 	parked    prometheus.Gauge
@@ -12,6 +17,8 @@ type metrics struct {
 	cleanings, cleaningsFailed, cleaned prometheus.Counter
 
 	uploads, uploadsFailed, downloadsFailed, restores prometheus.Counter
+
+	durable, archived, trimmed *prometheus.GaugeVec // by partition; of those led here
 
 	uploadTime, downloadTime prometheus.Summary
 	blocked                  *prometheus.GaugeVec // by partition and reason
@@ -64,12 +71,53 @@ func newMetrics(r *prometheus.Registry) *metrics {
 		blocked: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "restate_partition_blocked_flare", Help: "1: the partition cannot run here. snapshot-unavailable: the log does not reach back to its store, and no snapshot can be restored.",
 		}, []string{"partition", "reason"}),
+		durable:  positions("durable", "Up to where a partition that is led here is on the disk of this node."),
+		archived: positions("archived", "Up to where a partition that is led here is in the oldest snapshot that is kept. If it stands still, look whether snapshots are made."),
+		trimmed:  positions("trimmed", "Up to where the log of a partition that is led here is trimmed. If it stands still, the disks of the log-servers fill: see worker.durability-mode."),
 		restores: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reprise_processor_restores_total", Help: "Partition stores that were restored from a snapshot.",
 		}),
 	}
-	r.MustRegister(m.uploads, m.uploadsFailed, m.downloadsFailed, m.uploadTime, m.downloadTime, m.blocked, m.restores)
+	r.MustRegister(m.uploads, m.uploadsFailed, m.downloadsFailed, m.uploadTime, m.downloadTime, m.blocked, m.restores, m.durable, m.archived, m.trimmed)
 	r.MustRegister(m.cleanings, m.cleaningsFailed, m.cleaned)
 	r.MustRegister(m.parked, m.unflushed, m.leading, m.refused, m.stalls)
 	return m
+}
+
+// positions are LSNs by partition.
+func positions(what, help string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "reprise_processor_" + what + "_lsn", Help: help}, []string{"partition"})
+}
+
+// ages are how old the newest snapshots are of the partitions that are led here, as quantiles.
+type ages struct{ n *Node }
+
+var ageOfSnapshots = prometheus.NewDesc("restate_partition_snapshot_age_seconds",
+	"Age of the newest snapshots of the partitions that are led here. If it grows beyond the interval, the log says why none is made.", []string{"quantile"}, nil)
+
+// Describe implements prometheus.Collector.
+func (a ages) Describe(ch chan<- *prometheus.Desc) { ch <- ageOfSnapshots }
+
+// Collect implements prometheus.Collector.
+func (a ages) Collect(ch chan<- prometheus.Metric) {
+	var all []float64
+	if parts := a.n.parts.Load(); parts != nil {
+		now := a.n.host.Clock.Now()
+		for _, p := range *parts {
+			if _, leads := p.ledIn(); !leads {
+				continue
+			}
+			if l := p.latest.Load(); l != nil {
+				all = append(all, now.Sub(l.CreatedAt).Seconds())
+			}
+		}
+	}
+	slices.Sort(all)
+	for _, q := range []float64{0.5, 0.9, 0.99, 1} {
+		age := 0.0
+		if k := len(all); k > 0 {
+			age = all[min(int(q*float64(k)), k-1)]
+		}
+		ch <- prometheus.MustNewConstMetric(ageOfSnapshots, prometheus.GaugeValue, age, strconv.FormatFloat(q, 'g', -1, 64))
+	}
 }

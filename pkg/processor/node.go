@@ -53,6 +53,8 @@ type Log interface {
 	// WaitForTail waits until records at past or behind it are known to be committed: all below tail are. It
 	// returns at once if the loglet is sealed; there may be more below its final tail then.
 	WaitForTail(ctx context.Context, l *storedv1.Loglet, past lsn.Offset) (tail lsn.Offset, sealed bool, err error)
+	// Trim deletes the records that the chain says are trimmed, and returns the first segment of which some may be left.
+	Trim(ctx context.Context, chain *storedv1.Chain) (first uint32, err error)
 	// NewLoglet chooses the nodeset of a loglet that this process will sequence.
 	NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error)
 }
@@ -68,6 +70,7 @@ type Nodesets interface {
 type Meta interface {
 	Lineage(ctx context.Context, p id.Partition) (metastore.Lineage, error)
 	TakeOver(ctx context.Context, p id.Partition, was metastore.Lineage, next *storedv1.Epoch, chain *storedv1.Chain, me id.GenerationalNode) (metastore.Lineage, error)
+	Trim(ctx context.Context, p id.Partition, was metastore.Lineage, through lsn.LSN, first uint32) (metastore.Lineage, error)
 }
 
 // View is what this process knows of the cluster.
@@ -96,6 +99,7 @@ type Parts struct {
 	Shared   *partitionstore.Shared
 
 	Snapshots Snapshots // nil: none are made, and none restored
+	Workers   Workers   // nil: there are no others
 }
 
 // Node runs the partitions of this process.
@@ -111,7 +115,8 @@ type Node struct {
 	peers      Peers
 	invokerCfg invoker.Config
 	shared     *partitionstore.Shared
-	snapshots  Snapshots
+	snapshots  Snapshots // or nil
+	workers    Workers   // or nil
 	loops      []*Loop
 	metrics    *metrics
 	ready      chan struct{}
@@ -137,9 +142,10 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, host: h, self: parts.Self, writer: parts.Writer, log: parts.Log, nodesets: parts.Nodesets, meta: parts.Meta, view: parts.View,
-		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, snapshots: parts.Snapshots, metrics: newMetrics(h.Metrics), ready: make(chan struct{}), ended: make(chan struct{}),
+		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, snapshots: parts.Snapshots, workers: parts.Workers, metrics: newMetrics(h.Metrics), ready: make(chan struct{}), ended: make(chan struct{}),
 		replays: make(chan struct{}, cfg.ReplaysMax),
 	}
+	h.Metrics.MustRegister(ages{n})
 	n.wanted.Store(-1)
 	n.calls.New = newCall
 	perLoop := parts.Invoker
@@ -183,6 +189,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if n.snapshots != nil && (n.cfg.SnapshotRecords > 0 || n.cfg.SnapshotInterval > 0) {
 		n.keepSnapshots(group, parts)
 	}
+	group.Go("trim", func(ctx context.Context) error { return n.keepTrimming(ctx, parts) })
 	group.Go("leadership", func(ctx context.Context) error { return n.keepAssigned(ctx, group, parts) })
 	err = group.Wait()
 	close(n.ended)

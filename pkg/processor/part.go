@@ -18,6 +18,7 @@ import (
 	"reprise/pkg/partition"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/placement"
+	"reprise/pkg/snapshot"
 )
 
 // part is one partition on this node. All but inbox belongs to the goroutine of its loop, once it
@@ -31,6 +32,8 @@ type part struct {
 	copying  sync.Mutex                           // held while a snapshot is made
 	replayed atomic.Bool                          // commands were replayed and not flushed since; for the flusher
 	inbox    inbox                                // guarded by loop.mail.mu
+
+	latest atomic.Pointer[snapshot.Latest] // the newest snapshot that is known, while p is led here
 
 	missing lsn.LSN // the log is trimmed through it, and the store had less; of the goroutine that holds p
 

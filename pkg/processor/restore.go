@@ -63,11 +63,18 @@ var errReplaced = errors.New("the snapshot was replaced")
 // restore brings a snapshot in place of the store, if that is of no use.
 func (n *Node) restore(ctx context.Context, p *part, dir string) error {
 	there, err := partitionstore.Exists(n.host, dir)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case there && p.missing == 0:
+	}
+	if there && p.missing == 0 {
 		return n.host.FS.RemoveAll(stageOf(dir)) // of a restore that was not needed in the end
+	}
+	lineage, err := n.meta.Lineage(ctx, p.id)
+	if err != nil {
+		return fmt.Errorf("read lineage: %w", err)
+	}
+	p.missing = max(p.missing, lsn.LSN(lineage.Chain.GetTrimmed()))
+	switch {
 	case n.snapshots == nil && p.missing > 0:
 		return fmt.Errorf("the log is trimmed through %d: %w", p.missing, errNoSnapshots)
 	case n.snapshots == nil:
@@ -76,6 +83,9 @@ func (n *Node) restore(ctx context.Context, p *part, dir string) error {
 	for {
 		l, err := n.latest(ctx, p)
 		if err != nil || l == nil {
+			return err
+		}
+		if err := n.checkEnd(ctx, p, l.MinAppliedLSN); err != nil {
 			return err
 		}
 		if err = n.restoreAny(ctx, p, l, dir); !errors.Is(err, errReplaced) {
@@ -108,9 +118,6 @@ func (n *Node) latest(ctx context.Context, p *part) (*snapshot.Latest, error) {
 
 // restoreAny restores the newest snapshot of l that is not damaged.
 func (n *Node) restoreAny(ctx context.Context, p *part, l *snapshot.Latest, dir string) (err error) {
-	if err := n.checkEnd(ctx, p, l.MinAppliedLSN); err != nil {
-		return err
-	}
 	for _, ref := range l.Retained { // newest first
 		if ref.MinAppliedLSN < p.missing {
 			break
@@ -141,6 +148,7 @@ func (n *Node) restoreAny(ctx context.Context, p *part, l *snapshot.Latest, dir 
 }
 
 // checkEnd refuses a snapshot that holds what the log does not: one of them is not of this cluster, or the log lost records.
+// The chain is read after the snapshot was found, or it could be the older one.
 func (n *Node) checkEnd(ctx context.Context, p *part, at lsn.LSN) error {
 	lineage, err := n.meta.Lineage(ctx, p.id)
 	if err != nil {

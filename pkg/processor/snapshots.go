@@ -21,6 +21,8 @@ import (
 type Snapshots interface {
 	// Latest has the code NotFound if there is none.
 	Latest(ctx context.Context, p id.Partition) (*snapshot.Latest, error)
+	// Verify is Latest, and finds that all objects are there which it needs.
+	Verify(ctx context.Context, p id.Partition) (*snapshot.Latest, error)
 	Create(ctx context.Context, p id.Partition, src snapshot.Source) (l *snapshot.Latest, created bool, err error)
 	Restore(ctx context.Context, p id.Partition, ref snapshot.Ref, dir string) error
 }
@@ -93,6 +95,7 @@ func (n *Node) snapshotIfDue(ctx context.Context, p *part, plan *plan) error {
 		if err != nil && !errs.Is(err, errs.NotFound) {
 			return err
 		}
+		p.keep(l)
 		*plan = n.planAfter(epoch, l)
 	}
 	applied := p.applied()
@@ -163,6 +166,7 @@ func (n *Node) snapshot(ctx context.Context, p *part) (l *snapshot.Latest, err e
 		n.metrics.uploadsFailed.Inc()
 		return nil, err
 	}
+	p.keep(l)
 	if !created {
 		return l, nil
 	}

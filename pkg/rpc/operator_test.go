@@ -3,6 +3,7 @@ package rpc_test
 import (
 	"context"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,7 @@ type operated struct {
 	view   *metastore.View
 	logs   *logservertest.Cluster
 	client clusterv1.OperatorServiceClient
+	conn   *grpc.ClientConn
 }
 
 func operate(t *testing.T, a *attendants) *operated {
@@ -92,6 +94,7 @@ func operate(t *testing.T, a *attendants) *operated {
 		}
 	})
 	<-o.view.Ready()
+	o.conn = conn
 	o.client = clusterv1.NewOperatorServiceClient(conn)
 	return o
 }
@@ -228,4 +231,36 @@ func TestOperatorLeads(t *testing.T) {
 	if _, err := o.client.Lead(t.Context(), &clusterv1.LeadRequest{Partition: 9}); !errs.Is(err, errs.NotFound) {
 		t.Errorf("partition 9: %v", err)
 	}
+}
+
+// What workers are told of each other is what the metadata daemon knows.
+func TestStanding(t *testing.T) {
+	want := []placement.Attendant{
+		{ID: member(1), Statuses: []placement.Status{{Role: placement.Leads, Epoch: 3, Applied: 9, Durable: 5}, {Role: placement.Follows, Applied: 4, Durable: 4}}},
+		{ID: member(2), Leaving: true, Statuses: []placement.Status{{Role: placement.Parked}}},
+	}
+	o := operate(t, &attendants{alive: want})
+	nodes := []*storedv1.Node{{Id: 1, Roles: []string{metastore.RoleWorker}}, {Id: 4, Roles: []string{metastore.RoleMetadata}}, {Id: 5, Roles: []string{metastore.RoleMetadata}}}
+	c := rpc.NewStandingClient(func() []*storedv1.Node { return nodes }, onlyTo{5, o.conn})
+	got, err := c.Standing(t.Context())
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	nodes = nodes[:2]
+	if _, err := c.Standing(t.Context()); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("nobody answers: %v", err)
+	}
+}
+
+// onlyTo reaches one node.
+type onlyTo struct {
+	node id.Node
+	conn *grpc.ClientConn
+}
+
+func (o onlyTo) Conn(n id.Node) (*grpc.ClientConn, error) {
+	if n != o.node {
+		return nil, errs.Newf(errs.Unavailable, "no way to %s", n)
+	}
+	return o.conn, nil
 }

@@ -21,6 +21,7 @@ import (
 	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
 	"reprise/pkg/partitionstore"
+	"reprise/pkg/placement"
 	"reprise/pkg/processor"
 	"reprise/pkg/query/table"
 	"reprise/pkg/rpc"
@@ -108,15 +109,15 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	}
 	w.Node, err = processor.New(processorConfig(cfg, n.Member.Cluster.Partitions), processor.Parts{
 		Self: n.Member.ID, Writer: logWriter{w.writer}, Meta: n.Meta, View: n.View, Peers: peers,
-		Log: log, Nodesets: nodesets, Snapshots: snapshots,
+		Log: log, Nodesets: nodesets, Snapshots: snapshots, Workers: rpc.NewStandingClient(n.Nodes, n.Peers),
 		Invoker: calls, Shared: w.shared,
 	}, n.Host)
 	if err != nil {
-		return nil, errors.Join(err, w.shared.Close())
+		return nil, errors.Join(err, w.Close())
 	}
 	catalog, err := table.NewCatalog()
 	if err != nil {
-		return nil, errors.Join(err, w.shared.Close())
+		return nil, errors.Join(err, w.Close())
 	}
 	partitions := func() uint32 { return n.View.Current().Partitions }
 	registry := func() *schema.Registry { return n.View.Current().Registry }
@@ -183,6 +184,7 @@ func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	if s := &cfg.Worker.Snapshots; s.Interval != nil {
 		c.SnapshotInterval = s.Interval.D()
 	}
+	c.Durability, c.TrimDelay = placement.Durability(cfg.Worker.DurabilityMode), cfg.Worker.TrimDelay.D()
 	c.SnapshotsMax = int(cfg.Worker.Snapshots.ExportConcurrency)
 	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
 	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))

@@ -1,0 +1,163 @@
+package processor_test
+
+import (
+	"testing"
+	"time"
+
+	"reprise/pkg/errs"
+	"reprise/pkg/lsn"
+	"reprise/pkg/metastore"
+	"reprise/pkg/placement"
+)
+
+// trims has logs looked at all the time.
+func (w *world) trims(mode placement.Durability, delay time.Duration) {
+	w.cfg.Durability, w.cfg.TrimDelay = mode, delay
+	w.cfg.TrimFirst, w.cfg.TrimInterval = time.Millisecond, time.Millisecond
+}
+
+func (w *world) lineage() metastore.Lineage {
+	w.t.Helper()
+	l, err := w.meta.Lineage(w.t.Context(), 0)
+	must(w.t, err)
+	return l
+}
+
+// A node alone keeps of its log what is not on its disk, and segments of which nothing is left leave the chain.
+func TestTrimOfANodeAlone(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.trims("", 0)
+	n := w.start("a")
+	x := add(w.keyIn(0, 0))
+	for i := range 4 {
+		n.count(x, 5*i+1, 5*i+5)
+		w.log.fail(0, 1)
+	}
+	n.count(x, 21, 21)
+	n.stop() // all is on the disk
+	n = w.start("a")
+	eventually(t, "only what is new is left", func() bool {
+		l := w.lineage()
+		return l.Chain.Trimmed >= 21 && len(l.Chain.Segments) <= 2 && w.log.trimmedTo(0) == lsn.LSN(l.Chain.Trimmed)
+	})
+	n.count(x, 22, 25)
+	n.stop()
+	n = w.start("a")
+	n.count(x, 26, 26)
+}
+
+// Records stay until the delay is over, and those of a holder that is away until it is back.
+func TestTrimWaitsForHoldersAndTime(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.trims(placement.DurableHolders, time.Hour)
+	a, b := w.start("a"), w.start("b")
+	w.both(a, b)
+	x := add(w.keyIn(0, 0))
+	a.count(x, 1, 5)
+	b.caughtUpWith(a)
+	b.stop()
+	b = w.start("b")
+	a.flushed()
+	eventually(t, "both have it on the disk", func() bool {
+		for _, n := range []*worker{a, b} {
+			if s := n.Status()[0]; s.Durable < 5 {
+				return false
+			}
+		}
+		return true
+	})
+	b.stop()
+	w.clock.skip(2 * time.Hour)
+	a.count(x, 6, 8)
+	if at := w.lineage().Chain.Trimmed; at != 0 {
+		t.Errorf("trimmed through %d while a holder is away", at)
+	}
+	b = w.start("b")
+	eventually(t, "a point waits", func() bool { return b.Status()[0].Durable >= 5 })
+	eventually(t, "the delay is over", func() bool {
+		w.clock.skip(10 * time.Minute)
+		return w.lineage().Chain.Trimmed >= 5
+	})
+	b.caughtUpWith(a)
+	must(t, b.Lead(0, 1))
+	b.leads(1)
+	b.count(x, 9, 10)
+}
+
+// With snapshots the log begins where the oldest one ends that is kept; a lost disk comes back from there.
+func TestTrimBehindSnapshots(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.withSnapshots(2)
+	w.trims(placement.DurableSnapshot, 0)
+	a := w.start("a")
+	x := add(w.keyIn(0, 0))
+	a.count(x, 1, 5)
+	a.flushed()
+	first := a.snapshot(5)
+	eventually(t, "it is trimmed up to the first one", func() bool { return w.log.trimmedTo(0) == first.MinAppliedLSN })
+	a.count(x, 6, 10)
+	a.flushed()
+	second := a.snapshot(first.MinAppliedLSN + 5)
+	a.count(x, 11, 15)
+	a.flushed()
+	third := a.snapshot(second.MinAppliedLSN + 5)
+	if third.Archived() != second.MinAppliedLSN {
+		t.Fatalf("the third one is kept with that at %d, want the second one at %d", third.Archived(), second.MinAppliedLSN)
+	}
+	eventually(t, "it is trimmed up to the second one", func() bool { return w.log.trimmedTo(0) == third.Archived() })
+	a.count(x, 16, 20)
+	a.stop()
+	must(t, w.fs.RemoveAll("a"))
+	a = w.start("a")
+	a.count(x, 21, 22)
+	if n := a.gauge(restores); n != 1 {
+		t.Errorf("%v restores", n)
+	}
+}
+
+// Nothing is taken off the log that a snapshot has no more, however the snapshot looked once.
+func TestTrimLooksAtTheSnapshot(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	_, objects := w.withSnapshots(1)
+	w.trims(placement.DurableSnapshot, time.Hour)
+	a := w.start("a")
+	x := add(w.keyIn(0, 0))
+	a.count(x, 1, 5)
+	l := a.snapshot(5)
+	must(t, objects.Delete(t.Context(), "0/"+l.Path+"/metadata.json"))
+	w.clock.skip(2 * time.Hour)
+	a.count(x, 6, 20)
+	if at := w.log.trimmedTo(0); at != 0 {
+		t.Errorf("trimmed through %d without a snapshot", at)
+	}
+	next := a.snapshot(l.MinAppliedLSN + 10)
+	w.clock.skip(2 * time.Hour)
+	eventually(t, "the next one is whole", func() bool { return w.log.trimmedTo(0) == next.MinAppliedLSN })
+}
+
+// Log-servers that are away get their trim later.
+func TestTrimIsRepeated(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.trims(placement.DurableHolders, 0)
+	w.log.breakTrims(errs.Newf(errs.Unavailable, "away"))
+	a := w.start("a")
+	x := add(w.keyIn(0, 0))
+	a.count(x, 1, 5)
+	a.flushed()
+	eventually(t, "it is decided", func() bool { return w.lineage().Chain.Trimmed >= 5 })
+	w.log.fail(0, 1)
+	a.count(x, 6, 7)
+	a.flushed()
+	w.log.breakTrims(nil)
+	eventually(t, "the old segment is gone", func() bool { return w.lineage().Chain.Segments[0].Index == 1 })
+}
+
+// flushed waits until all that n has applied is on the disk.
+func (n *worker) flushed() {
+	n.w.t.Helper()
+	eventually(n.w.t, "a flush", func() bool {
+		must(n.w.t, n.Flush(n.w.t.Context(), 0))
+		s := n.Status()[0]
+		return s.Durable >= 5 && s.Durable == s.Applied
+	})
+}
