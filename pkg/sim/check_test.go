@@ -1,0 +1,437 @@
+package sim_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/command"
+	"reprise/pkg/errs"
+	"reprise/pkg/id"
+	"reprise/pkg/logproto"
+	"reprise/pkg/logserver"
+	"reprise/pkg/lsn"
+	"reprise/pkg/quorum"
+)
+
+// checks looks at what happens and compares it with what must hold. The names are those of the protocol: C1 to C3 of
+// chains, L1 to L8 of loglets, G1 to G3 of logs, P1 to P10 of partitions.
+type checks struct {
+	w       *world
+	repairs atomic.Int64
+
+	mu      sync.Mutex
+	loglets map[id.Loglet]*watched
+	chains  map[id.Partition]*storedv1.Chain
+	epochs  map[id.Partition]*storedv1.Epoch
+	last    map[id.Partition]lsn.LSN        // the highest that was acknowledged
+	down    map[id.Node]map[id.Loglet]*copy // what log-servers had synced when they crashed
+	lived   map[id.Node]*logserver.Server
+	seals   map[at]bool
+	acks    int
+}
+
+// at is a loglet at a log-server.
+type at struct {
+	node   id.Node
+	loglet id.Loglet
+}
+
+// watched is what is known of a loglet.
+type watched struct {
+	stored  *storedv1.Loglet
+	base    lsn.LSN
+	content []uint64 // hash of what its sequencer appended, by offset - 1
+	after   []lsn.LSN // the highest that was acknowledged in the log when it was appended
+	acked   lsn.Offset
+	final   lsn.Offset // tail that the chain says; 0: it is open
+}
+
+// copy is what a log-server has of a loglet.
+type copy struct {
+	records map[lsn.Offset]uint64
+	info    logproto.Info
+}
+
+func newChecks(w *world) *checks {
+	return &checks{
+		w: w, loglets: map[id.Loglet]*watched{}, chains: map[id.Partition]*storedv1.Chain{}, epochs: map[id.Partition]*storedv1.Epoch{},
+		last: map[id.Partition]lsn.LSN{}, down: map[id.Node]map[id.Loglet]*copy{}, lived: map[id.Node]*logserver.Server{}, seals: map[at]bool{},
+	}
+}
+
+func hashOf(record []byte) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write(record) // never fails
+	return h.Sum64()
+}
+
+// hashes are those of records back to back.
+func hashes(records []byte) (out []uint64) {
+	for len(records) > 0 {
+		rec, rest, err := command.Next(records)
+		if err != nil {
+			return out
+		}
+		out, records = append(out, hashOf(rec)), rest
+	}
+	return out
+}
+
+// opened notes a loglet that a sequencer begins.
+func (c *checks) opened(l *storedv1.Loglet, base lsn.LSN) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.logletLocked(l, base)
+}
+
+func (c *checks) logletLocked(l *storedv1.Loglet, base lsn.LSN) *watched {
+	x := c.loglets[id.Loglet(l.Id)]
+	if x == nil {
+		x = &watched{stored: l, base: base, acked: lsn.FirstOffset}
+		c.loglets[id.Loglet(l.Id)] = x
+	}
+	return x
+}
+
+// appended notes what a sequencer appends.
+func (c *checks) appended(l id.Loglet, first lsn.Offset, records []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.loglets[l]
+	if int(first) != len(x.content)+1 {
+		c.w.violate("L1", "loglet %s: append at %d after %d", l, first, len(x.content))
+		return
+	}
+	for _, h := range hashes(records) {
+		x.content = append(x.content, h)
+		x.after = append(x.after, c.last[l.Log()])
+	}
+}
+
+// committed checks an acknowledgement, at the moment that a sequencer makes it.
+func (c *checks) committed(l id.Loglet, tail lsn.Offset) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	x := c.loglets[l]
+	if x.final != 0 && tail > x.final {
+		c.w.violate("L4 G3", "loglet %s acknowledges up to %d after its tail %d was published", l, tail-1, x.final)
+	}
+	c.onQuorumLocked("L2 L3", l, x.acked, tail)
+	for o := x.acked; o < tail; o++ {
+		if at := o.At(x.base); at <= x.after[o-1] {
+			c.w.violate("G2", "LSN %d was appended after LSN %d was acknowledged", at, x.after[o-1])
+		}
+		c.acks++
+	}
+	x.acked = max(x.acked, tail)
+	c.last[l.Log()] = max(c.last[l.Log()], (tail - 1).At(x.base))
+}
+
+// onQuorumLocked checks that all of [from, to) have what was appended on a write quorum of synced copies.
+func (c *checks) onQuorumLocked(rule string, l id.Loglet, from, to lsn.Offset) {
+	if from >= to {
+		return
+	}
+	x := c.loglets[l]
+	set, err := logproto.NodesetOf(x.stored, c.members)
+	if err != nil {
+		c.w.violate(rule, "nodeset of loglet %s: %v", l, err)
+		return
+	}
+	copies := make([]*copy, set.Len())
+	for i := range copies {
+		copies[i] = c.copyLocked(set.Member(i).Node, l, from, to)
+	}
+	for o := from; o < to; o++ {
+		var have quorum.Set
+		for i, k := range copies {
+			if k == nil {
+				continue
+			}
+			h, ok := k.records[o]
+			if ok && int(o) <= len(x.content) && h != x.content[o-1] {
+				c.w.violate("L1", "%s has another record at %s/%d than its sequencer appended", set.Member(i).Node, l, o)
+			}
+			if ok || o <= k.info.Trimmed {
+				have.Add(i)
+			}
+		}
+		if !set.WriteQuorum(have) {
+			c.w.violate(rule, "%s/%d is on no write quorum", l, o)
+			return
+		}
+	}
+}
+
+// members describes nodes for checks: states do not matter.
+func (c *checks) members(nodes []id.Node) []quorum.Member {
+	out := make([]quorum.Member, len(nodes))
+	for i, n := range nodes {
+		out[i] = quorum.Member{Node: n, State: storedv1.StorageState_STORAGE_STATE_READ_WRITE}
+		for _, m := range c.w.machines {
+			if m.node == n {
+				out[i].Location = m.zone
+			}
+		}
+	}
+	return out
+}
+
+// copyLocked is what a log-server has synced of a loglet, now or when it crashed.
+func (c *checks) copyLocked(n id.Node, l id.Loglet, from, to lsn.Offset) *copy {
+	if s := c.lived[n]; s != nil {
+		return c.read(n, s, l, from, to)
+	}
+	return c.down[n][l]
+}
+
+// read asks a log-server directly.
+func (c *checks) read(n id.Node, s *logserver.Server, l id.Loglet, from, to lsn.Offset) *copy {
+	x := c.loglets[l]
+	ref := logproto.RefOf(x.stored)
+	k := &copy{records: map[lsn.Offset]uint64{}}
+	var err error
+	if k.info, err = s.Info(context.Background(), ref); err != nil || k.info.Status != logproto.Ok {
+		return k
+	}
+	to = min(to, k.info.Tail)
+	for at := from; at < to; {
+		a, err := s.Records(context.Background(), logproto.RecordsRequest{Ref: ref, From: at, To: to, BytesMax: 1 << 20})
+		if err != nil {
+			c.w.violate("L2", "%s cannot read loglet %s: %v", n, l, err)
+			return k
+		}
+		for _, run := range a.Groups {
+			for i, h := range hashes(run.Records) {
+				k.records[run.First+lsn.Offset(i)] = h
+			}
+		}
+		at = max(a.Next, at+1)
+	}
+	return k
+}
+
+// crashed keeps what a log-server has synced.
+func (c *checks) crashed(n id.Node, s *logserver.Server) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down[n] = map[id.Loglet]*copy{}
+	for l, x := range c.loglets {
+		if slices.Contains(x.stored.Nodeset, uint32(n)) {
+			c.down[n][l] = c.read(n, s, l, 1, lsn.Offset(len(x.content)+1))
+		}
+	}
+	delete(c.lived, n)
+}
+
+// started checks that a log-server that is back has all that it had synced, and the seals.
+func (c *checks) started(n id.Node, s *logserver.Server) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for l, was := range c.down[n] {
+		now := c.read(n, s, l, 1, was.info.Tail)
+		for o, h := range was.records {
+			if now.records[o] != h && o > now.info.Trimmed {
+				c.w.violate("L2", "%s lost %s/%d, which it had said to be synced", n, l, o)
+				break
+			}
+		}
+		if was.info.Sealed && !now.info.Sealed {
+			c.w.violate("L7", "%s forgot that loglet %s is sealed", n, l)
+		}
+	}
+	delete(c.down, n)
+	c.lived[n] = s
+}
+
+// wiped says that the disk of a log-server is gone.
+func (c *checks) wiped(n id.Node) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.down, n)
+	delete(c.lived, n)
+}
+
+// sealed notes that a log-server answered that a loglet is sealed.
+func (c *checks) sealed(n id.Node, l id.Loglet) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.seals[at{n, l}] = true
+}
+
+// sent marks the groups of a frame that come to a log-server after its seal.
+func (c *checks) sent(n id.Node, groups []logproto.Group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range groups {
+		if g := &groups[i]; c.seals[at{n, g.Loglet}] && g.Count > 0 {
+			g.Known |= 0 // looked at again in stored
+		}
+	}
+}
+
+// stored checks how a log-server answers groups.
+func (c *checks) stored(n id.Node, groups []logproto.Group, answers []logproto.Answer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i := range answers {
+		g, a := &groups[i], &answers[i]
+		if g.Count == 0 || a.Status != logproto.Ok {
+			continue
+		}
+		c.knownLocked(n, g.Loglet, a.Known)
+	}
+}
+
+// knownLocked checks that what a log-server believes to be committed is.
+func (c *checks) knownLocked(n id.Node, l id.Loglet, known lsn.Offset) {
+	x := c.loglets[l]
+	if x == nil || known <= max(x.acked, x.final) {
+		return
+	}
+	c.onQuorumLocked("L6", l, x.acked, known)
+}
+
+// metadata looks at chains and epochs after each change of the metadata.
+func (c *checks) metadata() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for p := range id.Partition(c.w.setup.partitions) {
+		l, err := c.w.meta.Lineage(c.w.ctx, p)
+		if err != nil {
+			if !errors.Is(err, context.Canceled) {
+				c.w.violate("C1", "chain of partition %d: %v", p, err)
+			}
+			return
+		}
+		c.chainLocked(p, l.Chain)
+		c.epochLocked(p, l.Epoch, l.Chain)
+	}
+}
+
+func (c *checks) epochLocked(p id.Partition, now *storedv1.Epoch, chain *storedv1.Chain) {
+	was := c.epochs[p]
+	c.epochs[p] = now
+	if was.GetEpoch() > now.GetEpoch() {
+		c.w.violate("C1", "epoch of partition %d falls from %d to %d", p, was.GetEpoch(), now.GetEpoch())
+	}
+	if k := len(chain.GetSegments()); k > 0 {
+		if l := chain.Segments[k-1].Loglet; l.SequencerNode != now.Node || l.SequencerGeneration != now.Generation {
+			c.w.violate("P3", "partition %d is led by N%d:%d, its log is sequenced by N%d:%d", p, now.Node, now.Generation, l.SequencerNode, l.SequencerGeneration)
+		}
+	}
+}
+
+func (c *checks) chainLocked(p id.Partition, now *storedv1.Chain) {
+	was := c.chains[p].GetSegments()
+	c.chains[p] = now
+	next := now.GetSegments()
+	for i, s := range next {
+		x := c.logletLocked(s.Loglet, lsn.LSN(s.Base))
+		if i > 0 && (s.Base <= next[i-1].Base || s.Index <= next[i-1].Index) {
+			c.w.violate("C2", "partition %d: segment %d at %d follows segment %d at %d", p, s.Index, s.Base, next[i-1].Index, next[i-1].Base)
+		}
+		if x.stored.Nonce != s.Loglet.Nonce || x.base != lsn.LSN(s.Base) {
+			c.w.violate("C1", "partition %d: the loglet %s is there twice", p, id.Loglet(s.Loglet.Id))
+		}
+		if i+1 < len(next) {
+			c.finalLocked(id.Loglet(s.Loglet.Id), lsn.LSN(next[i+1].Base))
+		}
+	}
+	c.appendOnlyLocked(p, was, next)
+}
+
+// appendOnlyLocked: a segment is appended, or replaces the last one, which was empty.
+func (c *checks) appendOnlyLocked(p id.Partition, was, now []*storedv1.Segment) {
+	same := func(a, b *storedv1.Segment) bool { return a.Index == b.Index && a.Base == b.Base && a.Loglet.Nonce == b.Loglet.Nonce }
+	if len(was) == 0 {
+		return
+	}
+	if len(now) < len(was) {
+		c.w.violate("C1", "partition %d: its chain has %d segments after %d", p, len(now), len(was))
+		return
+	}
+	if k := len(was); len(now) == k && !same(was[k-1], now[k-1]) { // replaced
+		if was[k-1].Base != now[k-1].Base {
+			c.w.violate("C1", "partition %d: segment %d at %d replaces segment %d at %d", p, now[k-1].Index, now[k-1].Base, was[k-1].Index, was[k-1].Base)
+		}
+		c.finalLocked(id.Loglet(was[k-1].Loglet.Id), lsn.LSN(now[k-1].Base))
+		was, now = was[:k-1], now[:k-1]
+	}
+	for i := range was {
+		if !same(was[i], now[i]) {
+			c.w.violate("C1", "partition %d: segment %d of its chain changed", p, i)
+		}
+	}
+	if len(now) > len(was)+1 {
+		c.w.violate("C1", "partition %d: its chain grew by %d", p, len(now)-len(was))
+	}
+}
+
+// finalLocked: a tail is published, once for ever, and all below it is on a write quorum.
+func (c *checks) finalLocked(l id.Loglet, next lsn.LSN) {
+	x := c.loglets[l]
+	tail := next.In(x.base)
+	switch {
+	case x.final == tail:
+		return
+	case x.final != 0:
+		c.w.violate("C3", "the tail of loglet %s moved from %d to %d", l, x.final, tail)
+		return
+	case x.acked > tail:
+		c.w.violate("L5", "loglet %s acknowledged up to %d, and ends before %d", l, x.acked-1, tail)
+	}
+	x.final = tail
+	c.onQuorumLocked("L5", l, lsn.FirstOffset, tail)
+}
+
+// look checks what can be seen of log-servers at rest.
+func (c *checks) look() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	nodes := make([]id.Node, 0, len(c.lived))
+	for n := range c.lived {
+		nodes = append(nodes, n)
+	}
+	slices.Sort(nodes)
+	for _, n := range nodes {
+		s := c.lived[n]
+		for l, x := range c.loglets {
+			if !slices.Contains(x.stored.Nodeset, uint32(n)) {
+				continue
+			}
+			if info, err := s.Info(context.Background(), logproto.RefOf(x.stored)); err == nil && info.Status == logproto.Ok {
+				c.knownLocked(n, l, info.Known)
+			}
+		}
+	}
+}
+
+// attempt checks that who runs handlers leads, or led a moment ago.
+func (c *checks) attempt(*process, string) {}
+
+// end checks why a process ended by itself.
+func (c *checks) end(p *process, err error) {
+	switch {
+	case errs.Is(err, errs.Corrupt) && p.m.retired, errs.Is(err, errs.Fenced), errs.Is(err, errs.Corrupt) && p.m.wiped:
+	default:
+		c.w.violate("P7", "%s ended by itself: %v", p.name, err)
+	}
+}
+
+// all are the loglets, in the order of the log.
+func (c *checks) all(p id.Partition) (out []*watched) {
+	for l, x := range c.loglets {
+		if l.Log() == p {
+			out = append(out, x)
+		}
+	}
+	slices.SortFunc(out, func(a, b *watched) int { return cmp.Compare(a.stored.Id, b.stored.Id) })
+	return out
+}
