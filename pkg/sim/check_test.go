@@ -30,7 +30,7 @@ type checks struct {
 	chains  map[id.Partition]*storedv1.Chain
 	epochs  map[id.Partition]*storedv1.Epoch
 	last    map[id.Partition]lsn.LSN        // the highest that was acknowledged
-	down    map[id.Node]map[id.Loglet]*copy // what log-servers had synced when they crashed
+	down    map[id.Node]map[id.Loglet]*copy // what log-servers had synced when they crashed, even if the disk was lost then
 	lived   map[id.Node]*logserver.Server
 	seals   map[at]bool
 	acks    int
@@ -46,7 +46,7 @@ type at struct {
 type watched struct {
 	stored  *storedv1.Loglet
 	base    lsn.LSN
-	content []uint64 // hash of what its sequencer appended, by offset - 1
+	content []uint64  // hash of what its sequencer appended, by offset - 1
 	after   []lsn.LSN // the highest that was acknowledged in the log when it was appended
 	acked   lsn.Offset
 	final   lsn.Offset // tail that the chain says; 0: it is open
@@ -217,10 +217,24 @@ func (c *checks) read(n id.Node, s *logserver.Server, l id.Loglet, from, to lsn.
 	return k
 }
 
+// left is crashed, of one that ends by itself.
+func (c *checks) left(p *process, s *logserver.Server) {
+	c.mu.Lock()
+	mine := c.lived[p.m.node] == s
+	c.mu.Unlock()
+	if mine {
+		c.crashed(p.m.node)
+	}
+}
+
 // crashed keeps what a log-server has synced.
-func (c *checks) crashed(n id.Node, s *logserver.Server) {
+func (c *checks) crashed(n id.Node) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := c.lived[n]
+	if s == nil {
+		return
+	}
 	c.down[n] = map[id.Loglet]*copy{}
 	for l, x := range c.loglets {
 		if slices.Contains(x.stored.Nodeset, uint32(n)) {
@@ -248,14 +262,6 @@ func (c *checks) started(n id.Node, s *logserver.Server) {
 	}
 	delete(c.down, n)
 	c.lived[n] = s
-}
-
-// wiped says that the disk of a log-server is gone.
-func (c *checks) wiped(n id.Node) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.down, n)
-	delete(c.lived, n)
 }
 
 // sealed notes that a log-server answered that a loglet is sealed.
@@ -349,7 +355,9 @@ func (c *checks) chainLocked(p id.Partition, now *storedv1.Chain) {
 
 // appendOnlyLocked: a segment is appended, or replaces the last one, which was empty.
 func (c *checks) appendOnlyLocked(p id.Partition, was, now []*storedv1.Segment) {
-	same := func(a, b *storedv1.Segment) bool { return a.Index == b.Index && a.Base == b.Base && a.Loglet.Nonce == b.Loglet.Nonce }
+	same := func(a, b *storedv1.Segment) bool {
+		return a.Index == b.Index && a.Base == b.Base && a.Loglet.Nonce == b.Loglet.Nonce
+	}
 	if len(was) == 0 {
 		return
 	}

@@ -2,11 +2,16 @@ package sim_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"reprise/pkg/id"
 	"reprise/pkg/logproto"
 	"reprise/pkg/metastore"
+	"reprise/pkg/quorum"
 )
 
 type groupOf = logproto.Group
@@ -21,6 +26,9 @@ func (w *world) disturb() {
 			w.say("kill %s, power %v", m.name, power)
 			m.kill(power)
 			w.kills++
+			if w.chance(w.faults.wipe) {
+				w.wipe(m)
+			}
 		}
 	}
 	if w.chance(w.faults.cut) {
@@ -36,6 +44,43 @@ func (w *world) disturb() {
 	}
 	if w.chance(0.05) {
 		clear(w.net.cut)
+	}
+	if w.chance(w.faults.jump) {
+		w.jump(w.machines[w.rnd.IntN(len(w.machines))])
+	}
+}
+
+// wipe takes the disk of a machine away. A log-server may lose it once, if the others can do without: a new one takes its place.
+func (w *world) wipe(m *machine) {
+	if m.role == metastore.RoleLogServer {
+		if w.wiped || len(w.setup.zones) == copiesOf(w.setup.replication) {
+			return
+		}
+		w.wiped = true
+		m.wiped = true
+		w.machine(fmt.Sprintf("l%d", len(w.machines)+1), id.Node(len(w.machines)+1), m.role, m.zone).start()
+	}
+	w.say("the disk of %s is lost", m.name)
+	w.wipes++
+	m.disk = newDisk(w, m.name, vfs.NewCrashableMem())
+}
+
+func copiesOf(replication string) int {
+	p, err := quorum.Parse(replication)
+	if err != nil {
+		panic(err)
+	}
+	return p.Copies()
+}
+
+// jump sets the clock of a machine.
+func (w *world) jump(m *machine) {
+	if w.faults.skew <= 0 {
+		return
+	}
+	m.skew = time.Duration(w.rnd.Int64N(int64(2*w.faults.skew))) - w.faults.skew
+	if m.now != nil {
+		m.now.clock.by.Store(int64(m.skew))
 	}
 }
 

@@ -35,7 +35,11 @@ func (p *process) runLogServer(reg *storedv1.Node) (err error) {
 		}
 	}
 	s := logserver.New(serverCfg, store, p.self, p.host)
+	if !p.alive() {
+		return nil
+	}
 	p.w.check.started(p.m.node, s)
+	defer p.w.check.left(p, s)
 	attendance := membership.NewAttendance(p.self, p.view, control{p}, nil, p.host)
 	serves := lifecycle.Func(func(ctx context.Context) error {
 		p.get(func() { p.server = s })

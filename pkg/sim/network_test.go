@@ -25,8 +25,8 @@ type message struct {
 	what     string // tells it apart from others that are sent at one moment
 	sent     time.Time
 	due      time.Time
-	order    *order // what is sent before arrives before; nil: in any order
-	certain  bool   // it is not lost nor doubled: a disk, a timer
+	order    *order               // what is sent before arrives before; nil: in any order
+	certain  bool                 // it is not lost nor doubled: a disk, a timer
 	delay    func() time.Duration // of what is certain, drawn when it is judged
 	arrive   func()
 	lose     func() // nil: nobody hears of it
@@ -54,7 +54,9 @@ type network struct {
 	twice  int
 }
 
-func newNetwork(w *world) *network { return &network{w: w, cut: map[[2]string]bool{}, trace: fnv.New64a().Sum64()} }
+func newNetwork(w *world) *network {
+	return &network{w: w, cut: map[[2]string]bool{}, trace: fnv.New64a().Sum64()}
+}
 
 func (n *network) post(m *message) {
 	m.sent = time.Now()

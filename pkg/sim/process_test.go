@@ -51,6 +51,7 @@ type process struct {
 	dead   atomic.Bool // it was killed: nobody hears of it
 	group  *lifecycle.Group
 	host   host.Host
+	clock  *skewed
 	store  *metastore.Store
 	view   *metastore.View
 
@@ -101,7 +102,7 @@ func (m *machine) start() {
 	}
 	clock := &skewed{Clock: h.Clock}
 	clock.by.Store(int64(m.skew))
-	h.Clock = clock
+	h.Clock, p.clock = clock, clock
 	p.host = h
 	p.store = metastore.New(kv{w, p}, "sim", h)
 	p.view = metastore.NewView(p.store, defaults(), h)
@@ -150,9 +151,7 @@ func (m *machine) kill(power bool) {
 	if p == nil {
 		return
 	}
-	if s := p.logServer(); s != nil {
-		m.w.check.crashed(m.node, s)
-	}
+	m.w.check.crashed(m.node)
 	p.dead.Store(true)
 	m.disk = m.disk.crash(power)
 	m.now = nil

@@ -82,6 +82,9 @@ type world struct {
 	check     *checks
 	history   history
 	kills     int
+	wipes     int
+	wiped     bool   // a log-server lost its disk
+	trace     uint64 // of all that happened, before the end
 
 	mu     sync.Mutex
 	broken error // the first
@@ -139,6 +142,7 @@ func play(t *testing.T, seed uint64, s setup, f faults, m mistakes, show func(*w
 		w.check = newChecks(w)
 		w.build(t)
 		w.drive()
+		w.trace = w.net.trace
 		w.stop()
 		err = w.violation()
 	})
