@@ -33,7 +33,14 @@ type checks struct {
 	down    map[id.Node]map[id.Loglet]*copy // what log-servers had synced when they crashed, even if the disk was lost then
 	lived   map[id.Node]*logserver.Server
 	seals   map[at]bool
+	under   map[*logproto.Group]under // way at a log-server
 	acks    int
+}
+
+// under is a group that is under way at a log-server.
+type under struct {
+	node   id.Node
+	sealed bool // the loglet was sealed when it came
 }
 
 // at is a loglet at a log-server.
@@ -61,7 +68,7 @@ type copy struct {
 func newChecks(w *world) *checks {
 	return &checks{
 		w: w, loglets: map[id.Loglet]*watched{}, chains: map[id.Partition]*storedv1.Chain{}, epochs: map[id.Partition]*storedv1.Epoch{},
-		last: map[id.Partition]lsn.LSN{}, down: map[id.Node]map[id.Loglet]*copy{}, lived: map[id.Node]*logserver.Server{}, seals: map[at]bool{},
+		last: map[id.Partition]lsn.LSN{}, down: map[id.Node]map[id.Loglet]*copy{}, lived: map[id.Node]*logserver.Server{}, seals: map[at]bool{}, under: map[*logproto.Group]under{},
 	}
 }
 
@@ -264,6 +271,18 @@ func (c *checks) started(n id.Node, s *logserver.Server) {
 	c.lived[n] = s
 }
 
+// spare tells whether a log-server may be lost: the open loglets that it stores have more members than copies.
+func (c *checks) spare(n id.Node, copies int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, x := range c.loglets {
+		if x.final == 0 && slices.Contains(x.stored.Nodeset, uint32(n)) && len(x.stored.Nodeset) <= copies {
+			return false
+		}
+	}
+	return true
+}
+
 // sealed notes that a log-server answered that a loglet is sealed.
 func (c *checks) sealed(n id.Node, l id.Loglet) {
 	c.mu.Lock()
@@ -271,13 +290,13 @@ func (c *checks) sealed(n id.Node, l id.Loglet) {
 	c.seals[at{n, l}] = true
 }
 
-// sent marks the groups of a frame that come to a log-server after its seal.
+// sent notes what comes to a log-server, and whether it had sealed the loglet before.
 func (c *checks) sent(n id.Node, groups []logproto.Group) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i := range groups {
-		if g := &groups[i]; c.seals[at{n, g.Loglet}] && g.Count > 0 {
-			g.Known |= 0 // looked at again in stored
+		if g := &groups[i]; g.Count > 0 {
+			c.under[g] = under{n, c.seals[at{n, g.Loglet}]}
 		}
 	}
 }
@@ -288,11 +307,28 @@ func (c *checks) stored(n id.Node, groups []logproto.Group, answers []logproto.A
 	defer c.mu.Unlock()
 	for i := range answers {
 		g, a := &groups[i], &answers[i]
+		was := c.under[g]
+		delete(c.under, g)
 		if g.Count == 0 || a.Status != logproto.Ok {
 			continue
 		}
+		if was.sealed {
+			c.w.violate("L7", "%s stored %s/%d after it had sealed the loglet", n, g.Loglet, g.First)
+		}
 		c.knownLocked(n, g.Loglet, a.Known)
 	}
+}
+
+// unsynced is what of a range is on its way to the disk of a log-server: for a mistake.
+func (c *checks) unsynced(n id.Node, q logproto.DigestRequest, a logproto.DigestAnswer) (out []logproto.Range) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for g, u := range c.under {
+		if u.node == n && g.Loglet == q.Loglet && g.First >= a.Tail && g.End() <= q.To {
+			out = append(out, logproto.Range{From: g.First, To: g.End()})
+		}
+	}
+	return out
 }
 
 // knownLocked checks that what a log-server believes to be committed is.
@@ -328,8 +364,8 @@ func (c *checks) epochLocked(p id.Partition, now *storedv1.Epoch, chain *storedv
 		c.w.violate("C1", "epoch of partition %d falls from %d to %d", p, was.GetEpoch(), now.GetEpoch())
 	}
 	if k := len(chain.GetSegments()); k > 0 {
-		if l := chain.Segments[k-1].Loglet; l.SequencerNode != now.Node || l.SequencerGeneration != now.Generation {
-			c.w.violate("P3", "partition %d is led by N%d:%d, its log is sequenced by N%d:%d", p, now.Node, now.Generation, l.SequencerNode, l.SequencerGeneration)
+		if l := chain.Segments[k-1].Loglet; l.SequencerNode != now.Node && !c.w.mistakes.twoWrites {
+			c.w.violate("P3", "partition %d is led by N%d, its log is sequenced by N%d", p, now.Node, l.SequencerNode)
 		}
 	}
 }
@@ -427,7 +463,7 @@ func (c *checks) attempt(*process, string) {}
 // end checks why a process ended by itself.
 func (c *checks) end(p *process, err error) {
 	switch {
-	case errs.Is(err, errs.Corrupt) && p.m.retired, errs.Is(err, errs.Fenced), errs.Is(err, errs.Corrupt) && p.m.wiped:
+	case p.m.wiped, errs.Is(err, errs.Fenced):
 	default:
 		c.w.violate("P7", "%s ended by itself: %v", p.name, err)
 	}

@@ -2,9 +2,11 @@ package sim_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"reprise/pkg/controller"
 	"reprise/pkg/errs"
@@ -18,8 +20,10 @@ import (
 // runMetadata is the control plane of a metadata daemon. The store is elsewhere: see kv.
 func (p *process) runMetadata() error {
 	roster := controller.NewRoster(func(ctx context.Context, n id.Node) bool {
+		ctx, cancel := context.WithTimeout(ctx, unanswered)
+		defer cancel()
 		_, err := call(ctx, p.w, p, p.w.nameOf(n), "probe", func(context.Context, *process) (struct{}, error) { return struct{}{}, nil })
-		return err == nil
+		return !errors.Is(err, errRefused)
 	}, p.host)
 	cfg := controller.Default()
 	cfg.Copies = p.w.setup.copies
@@ -50,13 +54,18 @@ type meeting struct {
 	broken chan struct{}
 }
 
+// unanswered is after what time a connection is known to be no use.
+const unanswered = 3 * time.Second
+
 // callsMax is how many calls may wait at a worker.
 const callsMax = 64
 
 // Attend implements membership.Metadata.
 func (c control) Attend(ctx context.Context, n id.Node) (membership.Meeting, error) {
 	m := &meeting{p: c.p, to: c.p.w.nameOf(n), calls: make(chan placement.Call, callsMax), broken: make(chan struct{})}
-	visit, err := call(ctx, c.p.w, c.p, m.to, "attend", func(_ context.Context, p *process) (v *controller.Visit, err error) {
+	tctx, cancel := context.WithTimeout(ctx, unanswered)
+	defer cancel()
+	visit, err := call(tctx, c.p.w, c.p, m.to, "attend", func(_ context.Context, p *process) (v *controller.Visit, err error) {
 		var roster *controller.Roster
 		p.get(func() { roster = p.roster })
 		if roster == nil {
@@ -86,7 +95,9 @@ func (m *meeting) hangUp() { m.once.Do(func() { close(m.broken) }) }
 // left is when the daemon hears that the connection ended.
 func (m *meeting) left() {
 	m.hangUp()
-	m.visit.Leave()
+	if m.visit != nil {
+		m.visit.Leave()
+	}
 }
 
 func (m *meeting) over() bool {

@@ -9,12 +9,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"reprise/pkg/id"
-	"reprise/pkg/logproto"
 	"reprise/pkg/metastore"
 	"reprise/pkg/quorum"
 )
-
-type groupOf = logproto.Group
 
 // disturb has something go wrong now and then.
 func (w *world) disturb() {
@@ -50,15 +47,18 @@ func (w *world) disturb() {
 	}
 }
 
-// wipe takes the disk of a machine away. A log-server may lose it once, if the others can do without: a new one takes its place.
+// wipe takes the disk of a machine away. A log-server may lose it once, if the others of the nodesets
+// can do without: a new one takes its place.
 func (w *world) wipe(m *machine) {
 	if m.role == metastore.RoleLogServer {
-		if w.wiped || len(w.setup.zones) == copiesOf(w.setup.replication) {
+		if w.wiped || !w.check.spare(m.node, copiesOf(w.setup.replication)) {
 			return
 		}
 		w.wiped = true
 		m.wiped = true
-		w.machine(fmt.Sprintf("l%d", len(w.machines)+1), id.Node(len(w.machines)+1), m.role, m.zone).start()
+		next := w.machine(fmt.Sprintf("l%d", len(w.machines)+1), id.Node(len(w.machines)+1), m.role, m.zone)
+		next.disk.lies = w.mistakes.lies
+		next.start()
 	}
 	w.say("the disk of %s is lost", m.name)
 	w.wipes++

@@ -16,6 +16,7 @@ import (
 	"reprise/pkg/logstore"
 	"reprise/pkg/lsn"
 	"reprise/pkg/membership"
+	"reprise/pkg/metastore"
 	"reprise/pkg/quorum"
 )
 
@@ -61,6 +62,9 @@ func (l logs) Members(nodes []id.Node) []quorum.Member {
 		if known := l.p.view.Node(n); known != nil {
 			out[i].Location, out[i].State = known.Location, known.StorageState
 		}
+		if l.p.w.mistakes.absent && !slices.ContainsFunc(l.p.view.Current().Present, func(p metastore.Presence) bool { return p.ID.Node == n }) {
+			out[i].State = storedv1.StorageState_STORAGE_STATE_DISABLED
+		}
 	}
 	return out
 }
@@ -90,6 +94,11 @@ func ask[A any](ctx context.Context, r remote, what string, f func(ctx context.C
 
 func (r remote) Seal(ctx context.Context, ref logproto.Ref) (logproto.Info, error) {
 	return ask(ctx, r, fmt.Sprintf("seal %s", ref.Loglet), func(ctx context.Context, s *logserver.Server) (logproto.Info, error) {
+		if r.p.w.mistakes.lostSeals && ref.Nonce%3 == uint64(r.node)%3 {
+			i, err := s.Info(ctx, ref)
+			i.Sealed = true
+			return i, err
+		}
 		i, err := s.Seal(ctx, ref)
 		if err == nil && i.Status == logproto.Ok {
 			r.p.w.check.sealed(r.node, ref.Loglet)
@@ -110,7 +119,11 @@ func (r remote) Records(ctx context.Context, q logproto.RecordsRequest) (logprot
 
 func (r remote) Digest(ctx context.Context, q logproto.DigestRequest) (logproto.DigestAnswer, error) {
 	return ask(ctx, r, fmt.Sprintf("digest %s %d-%d", q.Loglet, q.From, q.To), func(ctx context.Context, s *logserver.Server) (logproto.DigestAnswer, error) {
-		return s.Digest(ctx, q)
+		a, err := s.Digest(ctx, q)
+		if r.p.w.mistakes.early {
+			a.Exists = append(a.Exists, r.p.w.check.unsynced(r.node, q, a)...)
+		}
+		return a, err
 	})
 }
 
@@ -118,6 +131,9 @@ func (r remote) Repair(ctx context.Context, g logproto.Group) (logproto.Answer, 
 	g.Records = slices.Clone(g.Records)
 	return ask(ctx, r, fmt.Sprintf("repair %s %d", g.Loglet, g.First), func(ctx context.Context, s *logserver.Server) (logproto.Answer, error) {
 		r.p.w.check.repairs.Add(1)
+		if r.p.w.mistakes.claims {
+			return logproto.Answer{Status: logproto.Ok, Tail: g.End()}, nil
+		}
 		return s.Repair(ctx, g)
 	})
 }

@@ -36,10 +36,7 @@ func (k kv) Read(ctx context.Context, ranges ...metastore.Range) ([][]metastore.
 }
 
 func (k kv) Txn(ctx context.Context, conds []metastore.Cond, writes []metastore.Write) (bool, int64, error) {
-	if k.w.mistakes.txn != nil {
-		return k.w.mistakes.txn(ctx, k, conds, writes)
-	}
-	return k.txn(ctx, conds, writes)
+	return k.w.mistakes.takeOver(ctx, k, conds, writes)
 }
 
 func (k kv) txn(ctx context.Context, conds []metastore.Cond, writes []metastore.Write) (bool, int64, error) {
@@ -79,7 +76,9 @@ func (k kv) Watch(ctx context.Context, prefix string, from int64, f func([]metas
 
 // Hold keeps a key for ttl after the process died, as a lease does.
 func (k kv) Hold(ctx context.Context, key string, value []byte, ttl time.Duration, held func()) error {
-	if _, _, err := k.Read(ctx, metastore.Range{Key: key}); err != nil { // the lease is asked for
+	gctx, granted := context.WithTimeout(ctx, ttl)
+	_, _, err := k.Read(gctx, metastore.Range{Key: key}) // the lease is asked for
+	if granted(); err != nil {
 		return err
 	}
 	hctx, cancel := context.WithCancel(k.w.ctx)

@@ -14,7 +14,6 @@ import (
 	"reprise/pkg/loglet"
 	"reprise/pkg/lsn"
 	"reprise/pkg/membership"
-	"reprise/pkg/metastore"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/processor"
 	"reprise/pkg/sequencer"
@@ -24,7 +23,11 @@ func (p *process) runWorker() (err error) {
 	w := p.w
 	shared := partitionstore.NewShared(1 << 20)
 	defer errs.CloseInto(&err, shared)
-	writer := sequencer.NewWriter(sequencer.Default(), p.self, logs{p}, p.host)
+	sequences := p.self
+	if m := &w.mistakes; m.nameless || m.resumes || m.sameName {
+		sequences.Generation = 1
+	}
+	writer := sequencer.NewWriter(sequencer.Default(), sequences, logs{p}, p.host)
 	log := w.logOf(p)
 	cfg := processor.Default(1)
 	cfg.Dir, cfg.Loops = "partitions", 1
@@ -33,8 +36,8 @@ func (p *process) runWorker() (err error) {
 	calls := invoker.Default()
 	calls.Connect = w.endpoint.connect(p)
 	meta := processor.Meta(p.store)
-	if w.mistakes.meta != nil {
-		meta = w.mistakes.meta(p, meta)
+	if w.mistakes.resumes {
+		meta = resumer{meta, p}
 	}
 	n, err := processor.New(cfg, processor.Parts{
 		Self: p.self, Writer: logWriter{p, writer}, Log: log, Meta: meta, View: p.view, Peers: newPeers(p), Invoker: calls, Shared: shared,
@@ -56,11 +59,8 @@ func (p *process) runWorker() (err error) {
 func (w *world) logOf(p *process) processor.Log {
 	cfg := loglet.Default()
 	cfg.Self = p.self.Node
-	var l processor.Log = readLog{loglet.NewClient(cfg, logs{p}, p.host), p}
-	if w.mistakes.log != nil {
-		l = w.mistakes.log(p, l)
-	}
-	return l
+	client := loglet.NewClient(cfg, logs{p}, p.host)
+	return &sealer{Log: readLog{client, p}, p: p, client: client, last: map[id.Partition]*storedv1.Loglet{}}
 }
 
 // readLog is the log client with the choice of nodesets, as wire puts them together.
@@ -105,6 +105,9 @@ type appender struct {
 
 // Append implements processor.Appender.
 func (a appender) Append(first lsn.Offset, count uint32, records []byte) {
+	if a.p.w.mistakes.backwards {
+		records = reversed(records)
+	}
 	if a.p.alive() {
 		a.p.w.check.appended(a.ID(), first, records)
 	}
@@ -223,5 +226,3 @@ func (x *peers) fail(r *route) {
 		x.answer(r, n, errReset)
 	}
 }
-
-var _ = metastore.RoleWorker

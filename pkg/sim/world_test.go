@@ -20,7 +20,6 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/metastore"
 	"reprise/pkg/metastore/metatest"
-	"reprise/pkg/processor"
 )
 
 // setup is a cluster and what clients do.
@@ -47,17 +46,6 @@ type faults struct {
 	wipe              float64
 	jump              float64
 	skew              time.Duration // at most
-}
-
-// mistakes are what the checks must find. They replace what the real code depends on.
-type mistakes struct {
-	name       string
-	emptyDisks bool // an empty disk serves
-	lies       bool // disks say that they have synced
-	txn        func(context.Context, kv, []metastore.Cond, []metastore.Write) (bool, int64, error)
-	meta       func(*process, processor.Meta) processor.Meta
-	log        func(*process, processor.Log) processor.Log
-	frame      func(groups []groupOf)
 }
 
 // world is one cluster in one bubble.

@@ -1,0 +1,242 @@
+package sim_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/command"
+	"reprise/pkg/id"
+	"reprise/pkg/loglet"
+	"reprise/pkg/logproto"
+	"reprise/pkg/lsn"
+	"reprise/pkg/metastore"
+	"reprise/pkg/processor"
+	"reprise/pkg/quorum"
+)
+
+// mistakes are what the checks must find. They replace what the real code depends on, or what it says to others.
+type mistakes struct {
+	lies       bool // disks say that they have synced
+	emptyDisks bool // an empty disk serves
+	nameless   bool // a sequencer has no generation
+	absent     bool // who is not there is taken for disabled
+	twoWrites  bool // epoch and chain are written one after the other
+	noCompare  bool // the transaction compares nothing
+	resumes    bool // a process that restarts goes on with its old loglet
+	sameName   bool // a loglet has the name of the one before
+	backwards  bool // records reach the log in another order than they were proposed
+	seal       func(l *sealer, ctx context.Context, x *storedv1.Loglet) (lsn.Offset, error)
+	frame      func(groups []logproto.Group) // what a log-server makes of it
+	lostSeals  bool
+	early      bool // a log-server shows in a digest what is not synced
+	claims     bool // a log-server says that it stored a repair, and did not
+}
+
+// takeOver is a transaction with a mistake in it.
+func (m *mistakes) takeOver(ctx context.Context, k kv, conds []metastore.Cond, writes []metastore.Write) (bool, int64, error) {
+	chain := slices.IndexFunc(writes, func(w metastore.Write) bool { return strings.Contains(w.Key, "/chains/") })
+	switch {
+	case chain < 0 || !m.noCompare && !m.twoWrites:
+		return k.txn(ctx, conds, writes)
+	case m.noCompare:
+		return k.txn(ctx, conds[2:], writes) // the generation alone
+	}
+	ok, rev, err := k.txn(ctx, []metastore.Cond{conds[0], conds[2]}, writes[len(writes)-1:])
+	if err != nil || !ok {
+		return ok, rev, err
+	}
+	return k.txn(ctx, conds[1:], writes[:len(writes)-1])
+}
+
+// sealer is the log of a worker with a mistake in it.
+type sealer struct {
+	processor.Log
+	p      *process
+	client *loglet.Client
+
+	mu   sync.Mutex
+	last map[id.Partition]*storedv1.Loglet
+}
+
+// Seal implements processor.Log.
+func (s *sealer) Seal(ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
+	m := &s.p.w.mistakes
+	s.mu.Lock()
+	s.last[id.Loglet(l.Id).Log()] = l
+	s.mu.Unlock()
+	switch {
+	case m.resumes && l.SequencerNode == uint32(s.p.self.Node):
+		return lsn.FirstOffset, nil
+	case m.seal != nil:
+		return m.seal(s, ctx, l)
+	default:
+		return s.Log.Seal(ctx, l)
+	}
+}
+
+// NewLoglet implements processor.Log.
+func (s *sealer) NewLoglet(p id.Partition, index uint32) (*storedv1.Loglet, error) {
+	m := &s.p.w.mistakes
+	s.mu.Lock()
+	last := s.last[p]
+	s.mu.Unlock()
+	if m.resumes && last != nil && last.SequencerNode == uint32(s.p.self.Node) {
+		return last, nil
+	}
+	l, err := s.Log.NewLoglet(p, index)
+	if err != nil {
+		return nil, err
+	}
+	if m.nameless || m.resumes {
+		l.SequencerGeneration = 1
+	}
+	if m.sameName {
+		l.Id, l.Nonce, l.SequencerGeneration = uint64(id.NewLoglet(p, index/2)), 1, 1
+	}
+	return l, nil
+}
+
+// infos seals each log-server of l once and returns the answers of an f-majority.
+func (s *sealer) infos(ctx context.Context, l *storedv1.Loglet) ([]logproto.Info, error) {
+	set, err := logproto.NodesetOf(l, logs{s.p}.Members)
+	if err != nil {
+		return nil, err
+	}
+	ref := logproto.RefOf(l)
+	for {
+		var have quorum.Set
+		var out []logproto.Info
+		for i := range set.Len() {
+			srv, err := logs{s.p}.Server(set.Member(i).Node)
+			if err != nil {
+				return nil, err
+			}
+			tctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+			info, err := srv.Seal(tctx, ref)
+			cancel()
+			if err == nil && info.Status == logproto.Ok {
+				have.Add(i)
+				out = append(out, info)
+			}
+		}
+		if set.FMajority(have) == quorum.Success {
+			return out, nil
+		}
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// lowestTail takes the lowest tail for that of the loglet.
+func lowestTail(s *sealer, ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
+	all, err := s.infos(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	return slices.MinFunc(all, func(a, b logproto.Info) int { return int(a.Tail) - int(b.Tail) }).Tail, nil
+}
+
+// noRepair publishes the highest tail without copying what is below it.
+func noRepair(s *sealer, ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
+	all, err := s.infos(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	return slices.MaxFunc(all, func(a, b logproto.Info) int { return int(a.Tail) - int(b.Tail) }).Tail, nil
+}
+
+// resumer says that this process leads already, with the loglet of the one before it.
+type resumer struct {
+	processor.Meta
+	p *process
+}
+
+// TakeOver implements processor.Meta.
+func (r resumer) TakeOver(ctx context.Context, p id.Partition, was metastore.Lineage, next *storedv1.Epoch, chain *storedv1.Chain, me id.GenerationalNode) (metastore.Lineage, error) {
+	if k := len(was.Chain.GetSegments()); k > 0 && was.Chain.Segments[k-1].Loglet.SequencerNode == uint32(me.Node) {
+		return was, nil
+	}
+	return r.Meta.TakeOver(ctx, p, was, next, chain, me)
+}
+
+// reversed is the records of a group in the reverse order, each at its new place.
+func reversed(records []byte) []byte {
+	var all [][]byte
+	for rest := records; len(rest) > 0; {
+		rec, more, err := command.Next(rest)
+		if err != nil {
+			return records
+		}
+		all, rest = append(all, bytes.Clone(rec)), more
+	}
+	first, err := command.Parse(all[0])
+	if err != nil {
+		return records
+	}
+	slices.Reverse(all)
+	for i, rec := range all {
+		if r, err := command.Parse(rec); err == nil {
+			command.Stamp(rec, r.Loglet, first.LSN+lsn.LSN(i), r.Epoch, r.Seq, r.Time)
+		}
+	}
+	return bytes.Join(all, nil)
+}
+
+// seedsMax is after how many histories a mistake must be found.
+const seedsMax = 400
+
+// TestMistakes: each mistake is found, so that the checks are known to check.
+func TestMistakes(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		m    mistakes
+	}{
+		{"ack before sync", mistakes{lies: true}},
+		{"store after seal", mistakes{frame: func(gs []logproto.Group) {
+			for i := range gs {
+				gs[i].Repair = gs[i].Count > 0
+			}
+		}}},
+		{"lost seal", mistakes{lostSeals: true}},
+		{"lowest tail", mistakes{seal: lowestTail}},
+		{"skip repair", mistakes{seal: noRepair}},
+		{"no compare and set", mistakes{noCompare: true}},
+		{"take-over in two writes", mistakes{twoWrites: true}},
+		{"resume old loglet", mistakes{resumes: true}},
+		{"a loglet name used twice", mistakes{sameName: true}},
+		{"holes allowed", mistakes{frame: func(gs []logproto.Group) {
+			for i := range gs {
+				gs[i].Known = max(gs[i].Known, gs[i].First)
+			}
+		}}},
+		{"global tail beyond the quorum", mistakes{frame: func(gs []logproto.Group) {
+			for i := range gs {
+				gs[i].Known = gs[i].End()
+			}
+		}}},
+		{"who is absent is disabled", mistakes{absent: true}},
+		{"a wiped log-server answers", mistakes{emptyDisks: true}},
+		{"digest before sync", mistakes{early: true}},
+		{"repair claims what it did not copy", mistakes{claims: true}},
+		{"append out of order", mistakes{backwards: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			start := time.Now()
+			for seed := range uint64(seedsMax) {
+				w, err := play(t, seed, setups[seed%uint64(len(setups))], faultsOf(seed), c.m, nil)
+				if err != nil {
+					t.Logf("%s, seed %d (%s), %s: %v", c.name, seed, w.setup.name, time.Since(start).Round(time.Millisecond), err)
+					return
+				}
+			}
+			t.Errorf("not found in %d histories", seedsMax)
+		})
+	}
+}
