@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"google.golang.org/protobuf/proto"
+
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
@@ -352,19 +354,22 @@ func (c *checks) metadata() {
 			}
 			return
 		}
+		was := c.chains[p].GetSegments()
 		c.chainLocked(p, l.Chain)
-		c.epochLocked(p, l.Epoch, l.Chain)
+		changed := len(l.Chain.Segments) != len(was) || len(was) > 0 && !proto.Equal(was[len(was)-1], l.Chain.Segments[len(was)-1])
+		c.epochLocked(p, l.Epoch, l.Chain, changed)
 	}
 }
 
-func (c *checks) epochLocked(p id.Partition, now *storedv1.Epoch, chain *storedv1.Chain) {
+// epochLocked: epochs grow, and whoever puts a loglet into the chain leads the epoch of that moment.
+func (c *checks) epochLocked(p id.Partition, now *storedv1.Epoch, chain *storedv1.Chain, changed bool) {
 	was := c.epochs[p]
 	c.epochs[p] = now
 	if was.GetEpoch() > now.GetEpoch() {
 		c.w.violate("C1", "epoch of partition %d falls from %d to %d", p, was.GetEpoch(), now.GetEpoch())
 	}
-	if k := len(chain.GetSegments()); k > 0 {
-		if l := chain.Segments[k-1].Loglet; l.SequencerNode != now.Node && !c.w.mistakes.twoWrites {
+	if k := len(chain.GetSegments()); k > 0 && changed {
+		if l := chain.Segments[k-1].Loglet; l.SequencerNode != now.Node {
 			c.w.violate("P3", "partition %d is led by N%d, its log is sequenced by N%d", p, now.Node, l.SequencerNode)
 		}
 	}
@@ -433,6 +438,26 @@ func (c *checks) finalLocked(l id.Loglet, next lsn.LSN) {
 	}
 	x.final = tail
 	c.onQuorumLocked("L5", l, lsn.FirstOffset, tail)
+	c.sealedLocked(l)
+}
+
+// sealedLocked checks that an f-majority has sealed a loglet whose tail is published.
+func (c *checks) sealedLocked(l id.Loglet) {
+	x := c.loglets[l]
+	set, err := logproto.NodesetOf(x.stored, c.members)
+	if err != nil {
+		c.w.violate("L4", "nodeset of loglet %s: %v", l, err)
+		return
+	}
+	var sealed quorum.Set
+	for i := range set.Len() {
+		if k := c.copyLocked(set.Member(i).Node, l, 1, 1); k != nil && k.info.Sealed {
+			sealed.Add(i)
+		}
+	}
+	if set.FMajority(sealed) != quorum.Success {
+		c.w.violate("L4", "the tail of loglet %s is published, and no f-majority has sealed it", l)
+	}
 }
 
 // look checks what can be seen of log-servers at rest.

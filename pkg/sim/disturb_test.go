@@ -29,21 +29,29 @@ func (w *world) disturb() {
 		}
 	}
 	if w.chance(w.faults.cut) {
-		a, b := w.machines[w.rnd.IntN(len(w.machines))].name, w.machines[w.rnd.IntN(len(w.machines))].name
-		if w.chance(0.3) {
-			b = etcd
-		}
-		w.say("cut %s %s", a, b)
-		w.net.cut[[2]string{a, b}] = true
-		if w.chance(0.5) {
-			w.net.cut[[2]string{b, a}] = true
-		}
-	}
-	if w.chance(0.05) {
-		clear(w.net.cut)
+		w.cut()
 	}
 	if w.chance(w.faults.jump) {
 		w.jump(w.machines[w.rnd.IntN(len(w.machines))])
+	}
+}
+
+// cut has nothing get through from one machine to another, or to any, for a while; mostly in both directions.
+func (w *world) cut() {
+	a, b := w.machines[w.rnd.IntN(len(w.machines))].name, w.machines[w.rnd.IntN(len(w.machines))].name
+	switch x := w.rnd.Float64(); {
+	case a == b:
+		return
+	case x < 0.2:
+		b = etcd
+	case x < 0.3:
+		b = ""
+	}
+	until := time.Now().Add(w.between(20*time.Millisecond, 8*time.Second))
+	w.say("cut %s %s until %s", a, b, until)
+	w.net.cut[[2]string{a, b}] = until
+	if w.chance(0.7) {
+		w.net.cut[[2]string{b, a}] = until
 	}
 }
 

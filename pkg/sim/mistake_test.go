@@ -51,7 +51,10 @@ func (m *mistakes) takeOver(ctx context.Context, k kv, conds []metastore.Cond, w
 	if err != nil || !ok {
 		return ok, rev, err
 	}
-	return k.txn(ctx, conds[1:], writes[:len(writes)-1])
+	later := make(chan struct{})
+	k.w.net.post(&message{from: k.p.name, to: k.p.name, what: "second write", certain: true, delay: k.w.lateness, arrive: func() { close(later) }})
+	<-later
+	return k.txn(context.WithoutCancel(ctx), conds[1:], writes[:len(writes)-1])
 }
 
 // sealer is the log of a worker with a mistake in it.
@@ -231,10 +234,14 @@ func TestMistakes(t *testing.T) {
 			start := time.Now()
 			for seed := range uint64(seedsMax) {
 				w, err := play(t, seed, setups[seed%uint64(len(setups))], faultsOf(seed), c.m, nil)
-				if err != nil {
-					t.Logf("%s, seed %d (%s), %s: %v", c.name, seed, w.setup.name, time.Since(start).Round(time.Millisecond), err)
-					return
+				if err == nil {
+					continue
 				}
+				if _, broken := play(t, seed, setups[seed%uint64(len(setups))], faultsOf(seed), mistakes{}, nil); broken != nil {
+					t.Errorf("seed %d fails without the mistake: %v", seed, broken)
+				}
+				t.Logf("%s, seed %d (%s), %s: %v", c.name, seed, w.setup.name, time.Since(start).Round(time.Millisecond), err)
+				return
 			}
 			t.Errorf("not found in %d histories", seedsMax)
 		})

@@ -47,15 +47,15 @@ type network struct {
 	// The driver's.
 	queue  queue
 	number uint64
-	cut    map[[2]string]bool // from, to: nothing gets through
-	trace  uint64             // hash of all that happened
+	cut    map[[2]string]time.Time // from, to: nothing gets through until then; to all or from all where one of them is empty
+	trace  uint64                  // hash of all that happened
 	steps  int
 	lost   int
 	twice  int
 }
 
 func newNetwork(w *world) *network {
-	return &network{w: w, cut: map[[2]string]bool{}, trace: fnv.New64a().Sum64()}
+	return &network{w: w, cut: map[[2]string]time.Time{}, trace: fnv.New64a().Sum64()}
 }
 
 func (n *network) post(m *message) {
@@ -89,7 +89,7 @@ func (n *network) judge(m *message) {
 	delay := w.latency()
 	f := &w.faults
 	switch {
-	case n.cut[[2]string{m.from, m.to}], w.chance(f.loss):
+	case n.isCut(m.from, m.to), w.chance(f.loss):
 		n.lost++
 		n.note("lost", m)
 		if m.lose != nil && (m.order != nil || w.chance(0.5)) { // else nobody ever hears of it
@@ -104,6 +104,17 @@ func (n *network) judge(m *message) {
 		n.push(&again, delay+w.latency())
 	}
 	n.push(m, delay)
+}
+
+// isCut tells whether nothing gets through.
+func (n *network) isCut(from, to string) bool {
+	now := time.Now()
+	for _, pair := range [][2]string{{from, to}, {from, ""}, {"", to}} {
+		if now.Before(n.cut[pair]) {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *network) push(m *message, delay time.Duration) {
