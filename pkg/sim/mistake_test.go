@@ -52,7 +52,7 @@ func (m *mistakes) takeOver(ctx context.Context, k kv, conds []metastore.Cond, w
 		return ok, rev, err
 	}
 	later := make(chan struct{})
-	k.w.net.post(&message{from: k.p.name, to: k.p.name, what: "second write", certain: true, delay: k.w.lateness, arrive: func() { close(later) }})
+	k.w.net.post(&message{from: k.p.name, to: k.p.name, what: "second write", certain: true, delay: k.w.aWhile, arrive: func() { close(later) }})
 	<-later
 	return k.txn(context.WithoutCancel(ctx), conds[1:], writes[:len(writes)-1])
 }
