@@ -12,8 +12,10 @@ type Config struct {
 	FrameBytesMax int
 	// FrameGroupsMax bounds the groups in a frame. Default 4096.
 	FrameGroupsMax int
-	// CommitTimeout is how long records may wait without any commit in their loglet. Default 1 s.
-	CommitTimeout time.Duration
+	// CommitTimeout is how long records may wait without any commit in their loglet. Default 1 s. It doubles each time that
+	// loglets are given up for it, up to CommitTimeoutMax (default 10 s), and halves after half a minute without: where
+	// the disks of all log-servers stand still, to begin anew on the same ones only makes it worse.
+	CommitTimeout, CommitTimeoutMax time.Duration
 	// StoreTimeout is how long a log-server may take for a frame before its connection is made anew. Default 2 s. One that
 	// takes longer gets twice the time at each try, up to StoreTimeoutMax (default 1 minute): a slow disk must not be asked
 	// for the same again and again.
@@ -27,14 +29,15 @@ type Config struct {
 // Default returns the default configuration.
 func Default() Config {
 	return Config{
-		FrameBytesMax: 4 << 20, FrameGroupsMax: 4096, CommitTimeout: time.Second, StoreTimeout: 2 * time.Second, StoreTimeoutMax: time.Minute,
+		FrameBytesMax: 4 << 20, FrameGroupsMax: 4096, CommitTimeout: time.Second, CommitTimeoutMax: 10 * time.Second,
+		StoreTimeout: 2 * time.Second, StoreTimeoutMax: time.Minute,
 		ReleaseAfter: 2 * time.Millisecond, RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond,
 	}
 }
 
 // Validate reports all faults at once.
 func (c Config) Validate() error {
-	if c.FrameBytesMax < 1 || c.FrameGroupsMax < 1 || c.CommitTimeout <= 0 || c.StoreTimeout <= 0 || c.StoreTimeoutMax < c.StoreTimeout || c.ReleaseAfter <= 0 ||
+	if c.FrameBytesMax < 1 || c.FrameGroupsMax < 1 || c.CommitTimeout <= 0 || c.CommitTimeoutMax < c.CommitTimeout || c.StoreTimeout <= 0 || c.StoreTimeoutMax < c.StoreTimeout || c.ReleaseAfter <= 0 ||
 		c.RetryMin <= 0 || c.RetryMax < c.RetryMin {
 		return errs.Newf(errs.Invalid, "log writer: limits and times must be positive, the larger of two not the smaller: %+v", c)
 	}

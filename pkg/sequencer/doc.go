@@ -11,8 +11,8 @@
 //	w.Flush()
 //	// notify.Committed(id, tail): everything below tail is committed
 //
-// At the first Sealed answer, or when nothing commits for 1 s although records wait, the loglet is
-// given up: Failed is called once and nothing is committed any more. An append is never tried again in
+// At the first Sealed answer, or when nothing commits for 1 s although records wait (longer, if that happens again and again:
+// then all disks are slow), the loglet is given up: Failed is called once and nothing is committed any more. An append is never tried again in
 // another way; the owner seals the loglet, finds its tail and goes on in a new one.
 //
 // Lock: Writer.mu guards all. It is never held while a connection or a Notify is called.

@@ -74,6 +74,7 @@ func (w *Writer) upkeep() (next time.Duration) {
 
 // watchLocked gives up loglets in which nothing commits. It tells whether any waits.
 func (w *Writer) watchLocked(now time.Time) (waiting bool) {
+	limit, stuck := w.patience.at(now), false
 	for _, l := range w.loglets {
 		switch groups, _ := l.seq.Waiting(); {
 		case groups == 0:
@@ -82,12 +83,16 @@ func (w *Writer) watchLocked(now time.Time) (waiting bool) {
 			l.waiting, waiting = time.Time{}, true
 		case l.waiting.IsZero():
 			l.waiting, waiting = now, true
-		case now.Sub(l.waiting) > w.cfg.CommitTimeout:
+		case now.Sub(l.waiting) > limit:
+			stuck = true
 			l.seq.End(logproto.ErrStuck)
 			l.noteLocked()
 		default:
 			waiting = true
 		}
+	}
+	if stuck {
+		w.patience.grow(now)
 	}
 	return waiting
 }

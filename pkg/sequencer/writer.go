@@ -61,6 +61,8 @@ type Writer struct {
 	staged  []*Loglet // appended to since the last flush
 	fast    bool      // upkeep looks every ReleaseAfter
 	stored  bool      // a frame went out since upkeep looked
+	// patience is how long loglets may wait for a commit.
+	patience patience
 
 	events     []event
 	spare      []event
@@ -77,7 +79,7 @@ type event struct {
 // NewWriter returns the log writer of the process self.
 func NewWriter(cfg Config, self id.GenerationalNode, dial Dialer, h host.Host) *Writer {
 	return &Writer{
-		cfg: cfg, self: self, dial: dial, h: h, metrics: newMetrics(h.Metrics), wake: make(chan struct{}, 1),
+		cfg: cfg, self: self, dial: dial, h: h, metrics: newMetrics(h.Metrics), wake: make(chan struct{}, 1), patience: newPatience(cfg),
 		loglets: map[id.Loglet]*Loglet{}, opened: map[id.Partition]uint32{},
 	}
 }

@@ -332,6 +332,31 @@ func TestStuckFails(t *testing.T) {
 	})
 }
 
+// Whoever gives up one loglet after the other waits longer each time, and less again once that is over.
+func TestStuckAgainWaitsLonger(t *testing.T) {
+	story(t, sequencer.Default(), func(t *testing.T, w *sequencer.Writer, _ *wire, heard *events) {
+		log := id.Partition(0)
+		stuckAfter := func(d time.Duration) {
+			t.Helper()
+			log++
+			l := open(t, w, heard, loglet(log, "2", 1, 2, 3))
+			l.Append(1, 1, []byte("a"))
+			w.Flush()
+			pass(d - 100*time.Millisecond)
+			heard.want(t)
+			pass(200 * time.Millisecond)
+			heard.want(t, fmt.Sprintf("%d_0 failed: no write quorum answers", log))
+		}
+		for _, limit := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 10 * time.Second, 10 * time.Second} {
+			stuckAfter(limit)
+		}
+		pass(31 * time.Second)
+		stuckAfter(5 * time.Second)
+		pass(5 * time.Minute)
+		stuckAfter(time.Second)
+	})
+}
+
 func TestSilenceFails(t *testing.T) {
 	story(t, sequencer.Default(), func(t *testing.T, w *sequencer.Writer, net *wire, heard *events) {
 		l := open(t, w, heard, loglet(1, "1", 1))

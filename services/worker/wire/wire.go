@@ -129,7 +129,7 @@ func writerConfig(cfg *config.Config, alone bool) sequencer.Config {
 	c := sequencer.Default()
 	c.StoreTimeout, c.StoreTimeoutMax = cfg.Bifrost.Loglet.StoreTimeout.Min, cfg.Bifrost.Loglet.StoreTimeout.Max
 	if alone { // nobody could take over, and the log-server is this process: to give up would only cost time
-		c.CommitTimeout, c.StoreTimeout = aloneTimeout, max(aloneTimeout, c.StoreTimeout)
+		c.CommitTimeout, c.CommitTimeoutMax, c.StoreTimeout = aloneTimeout, aloneTimeout, max(aloneTimeout, c.StoreTimeout)
 		c.StoreTimeoutMax = max(c.StoreTimeout, c.StoreTimeoutMax)
 	}
 	return c
