@@ -54,7 +54,7 @@ func (c *ScanClient) Scan(ctx context.Context, p id.Partition, r *scan.Request, 
 	}
 	stream, err := workerv1.NewWorkerClient(conn).Scan(ctx, request)
 	if err != nil {
-		return err
+		return brokeOff(err)
 	}
 	for {
 		silent, heard := context.WithTimeout(ctx, c.silence)
@@ -69,10 +69,18 @@ func (c *ScanClient) Scan(ctx context.Context, p id.Partition, r *scan.Request, 
 			return errs.Newf(errs.Unavailable, "%s sent nothing of partition %d for %s", leader, p, c.silence)
 		}
 		if err != nil {
-			return err
+			return brokeOff(err)
 		}
 		if err := emit(scan.Batch{Rows: int(m.GetRows()), Data: m.GetBatch()}); err != nil {
 			return err
 		}
 	}
+}
+
+// brokeOff is the error of a scan whose connection ended: since a scan changes nothing, it is as if it had not been.
+func brokeOff(err error) error {
+	if errs.Is(err, errs.Uncertain) && !errors.Is(err, context.Canceled) {
+		return errs.With(errs.Unavailable, err)
+	}
+	return err
 }

@@ -102,6 +102,19 @@ func TestScanFails(t *testing.T) {
 	}
 }
 
+// A scan whose worker dies may be made again: it has changed nothing.
+func TestScanBreaksOff(t *testing.T) {
+	w := newWorkers(t)
+	c := w.scanned(func(ctx context.Context, _ id.Partition, _ *scan.Request, _ func(scan.Batch) error) error {
+		w.cut()
+		<-ctx.Done()
+		return ctx.Err()
+	}, workerCluster)
+	if err := c.Scan(t.Context(), 1, &scan.Request{}, func(scan.Batch) error { return nil }); !errs.Is(err, errs.Unavailable) {
+		t.Errorf("got code %s: %v", errs.CodeOf(err), err)
+	}
+}
+
 // A worker that answers nothing does not hold a statement up for ever; one that gives signs of life may take its time.
 func TestScanSilence(t *testing.T) {
 	c := newWorkers(t).scanned(func(ctx context.Context, p id.Partition, _ *scan.Request, emit func(scan.Batch) error) error {
