@@ -121,6 +121,7 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 	}
 	m := cfg.Memory()
 	limitMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), m.BlockCache+m.WorkerMemtables+m.LogServerMemtables)
+	h = faulty(h)
 	d := Daemon{Role: role, Config: cfg, Host: h, Banner: os.Stdout}
 	if c.Bool("no-logo") {
 		d.Banner = io.Discard
