@@ -20,6 +20,9 @@ func add(group string, cs ...Case) {
 		c.Group = group
 		c.Unless = unless[c.ID()]
 		c.Tags = append(c.Tags[:len(c.Tags):len(c.Tags)], needs[c.ID()]...)
+		if counts[c.ID()] {
+			c.Tags = append(c.Tags, harness.TagCounts)
+		}
 		all = append(all, c)
 	}
 }

@@ -20,6 +20,11 @@ func TestTables(t *testing.T) {
 			t.Errorf("needs: there is no case %s", id)
 		}
 	}
+	for id := range counts {
+		if !known[id] {
+			t.Errorf("counts: there is no case %s", id)
+		}
+	}
 	for id := range unless {
 		if !known[id] {
 			t.Errorf("unless: there is no case %s", id)

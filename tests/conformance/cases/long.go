@@ -19,7 +19,7 @@ func init() {
 				var sum int
 				r := t.Call("/SuspEffects/long", services.Steps{Probe: p, N: 1000}, &sum)
 				t.Eq(sum, 1000*999/2, "sum")
-				t.Eq(probe.Hits(p), int64(1000), "executions of steps")
+				t.Ran(probe.Hits(p), 1000, "executions of steps")
 				id := r.Header.Get("x-restate-id")
 				t.WaitStatus(id, "completed")
 				rows := t.SQL("SELECT count(*) AS n FROM sys_journal WHERE id = %s", harness.Quote(id))

@@ -16,6 +16,7 @@ type options struct {
 	run, skip, skipTags             string
 	jsonOut                         string
 	list, markdown, verbose, keep   bool
+	whileKilled                     bool
 	parallel                        int
 	timeout                         time.Duration
 	patience                        float64
@@ -46,6 +47,7 @@ func parseFlags() (options, error) {
 	flag.Float64Var(&o.patience, "patience", 1, "factor on all time limits, for slow machines")
 	flag.StringVar(&o.srvCmd, "server-cmd", "", "start the server under test with this shell command ({dir} stands for -server-dir); needed by the crash cases")
 	flag.StringVar(&o.srvDir, "server-dir", "", "directory for the started server (default: a temporary one)")
+	flag.BoolVar(&o.whileKilled, "while-killed", false, "processes of the server are killed meanwhile: a case that counts how often user code runs may be tried again, twice")
 	flag.BoolVar(&o.verbose, "v", false, "print each case as it ends")
 	flag.BoolVar(&o.keep, "keep", false, "leave the suite's invocations and deployments on the server")
 	flag.Parse()
