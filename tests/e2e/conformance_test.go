@@ -74,15 +74,31 @@ func runSuite(t *testing.T, kind string, r suiteRun) {
 	dir := filepath.Join(env.dir, "conformance-"+kind+"-"+r.name())
 	ok(t, os.MkdirAll(dir, 0o755))
 	command, ingress, admin := serverCommand(t, kind)
+	file := filepath.Join(dir, "report.json")
+	c := suiteCommand(t, r, "http://"+ingress, "http://"+admin, file, "-server-dir", dir, "-server-cmd", command)
+	out, err := c.CombinedOutput()
+	judge(t, file, r, out, err)
+	if t.Failed() {
+		t.Logf("the servers' output is in %s", filepath.Join(dir, "server.log"))
+	}
+}
+
+// suiteCommand runs the suite on a server.
+func suiteCommand(t *testing.T, r suiteRun, ingress, admin, file string, more ...string) *exec.Cmd {
+	t.Helper()
 	typescript, err := filepath.Abs("../conformance/typescript")
 	ok(t, err)
-	file := filepath.Join(dir, "report.json")
-	c := exec.CommandContext(t.Context(), env.bins.Path("conformance"),
+	c := exec.CommandContext(t.Context(), env.bins.Path("conformance"), append([]string{
 		"-sdk", r.sdk, "-mode", r.mode, "-protocol-versions", r.versions, "-typescript", typescript,
-		"-ingress", "http://"+ingress, "-admin", "http://"+admin, "-server-dir", dir, "-server-cmd", command,
-		"-run", "^("+r.groups+")/", "-json", file)
+		"-ingress", ingress, "-admin", admin, "-run", "^(" + r.groups + ")/", "-json", file,
+	}, more...)...)
 	c.Env = append(os.Environ(), "RESTATE_EXPERIMENTAL_ENABLE_PROTOCOL_V7="+strconv.FormatBool(r.versions == "7-7"))
-	out, err := c.CombinedOutput()
+	return c
+}
+
+// judge reads what a run of the suite has reported: its file, its output, and how it ended.
+func judge(t *testing.T, file string, r suiteRun, out []byte, err error) {
+	t.Helper()
 	var report suiteReport
 	b, readErr := os.ReadFile(file)
 	if readErr == nil {
@@ -105,9 +121,6 @@ func runSuite(t *testing.T, kind string, r suiteRun) {
 	t.Logf("%d of %d cases passed", passed, len(report.Cases))
 	if err != nil {
 		t.Errorf("the suite: %v\n%s", err, out[max(0, len(out)-outputTail):])
-	}
-	if t.Failed() {
-		t.Logf("the servers' output is in %s", filepath.Join(dir, "server.log"))
 	}
 }
 

@@ -21,6 +21,7 @@ var (
 	killsFlag      = flag.Int("kills", 3, "how often the crash test kills each process")
 	matrixFlag     = flag.Bool("matrix", false, "run the conformance suite with each SDK, transport and protocol version, not only what CI has time for")
 	pendingFlag    = flag.Bool("pending", false, "run also the calls of the Restate command line that the server does not answer yet")
+	binFlag        = flag.String("bin", "", "folder with the programs, as scripts/build makes it, and with the suite's runner; empty: they are built")
 	seedFlag       = flag.Uint64("seed", 0, "seed of the crash test's load; 0: a new one")
 )
 
@@ -57,8 +58,11 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	env.dir, env.ports, env.forms = dir, harness.NewPorts(os.Getpid()), map[string]*shared{}
-	if env.bins, err = harness.Build(context.Background(), filepath.Join(dir, "bin")); err != nil {
-		return 1, errors.Join(err, os.RemoveAll(dir))
+	env.bins = &harness.Binaries{Dir: *binFlag}
+	if *binFlag == "" {
+		if env.bins, err = harness.Build(context.Background(), filepath.Join(dir, "bin")); err != nil {
+			return 1, errors.Join(err, os.RemoveAll(dir))
+		}
 	}
 	env.bins.Standalone = *standaloneFlag
 	code = m.Run()

@@ -33,8 +33,8 @@ type Binaries struct {
 	Standalone string // path of another program to run in place of reprise-standalone; empty: the one of the tree
 }
 
-// Build compiles services/* of the tree, and the runner of the conformance suite, into dir.
-func Build(ctx context.Context, dir string) (*Binaries, error) {
+// Build compiles services/* of the tree, and the runner of the conformance suite, into dir. tags are further build tags.
+func Build(ctx context.Context, dir string, tags ...string) (*Binaries, error) {
 	root, err := Root()
 	if err != nil {
 		return nil, err
@@ -45,7 +45,7 @@ func Build(ctx context.Context, dir string) (*Binaries, error) {
 	}
 	roles := make([]string, len(services))
 	// One command, since the linker is what takes time; without what only debuggers read.
-	args := []string{"build", "-tags=duckdb_arrow", "-ldflags=-w", "-o", dir + string(filepath.Separator), "./tests/conformance/cmd/conformance"}
+	args := []string{"build", "-tags=" + strings.Join(append(tags, "duckdb_arrow"), ","), "-ldflags=-w", "-o", dir + string(filepath.Separator), "./tests/conformance/cmd/conformance"}
 	for i, main := range services {
 		roles[i] = filepath.Base(filepath.Dir(main))
 		args = append(args, "./services/"+roles[i])

@@ -19,12 +19,13 @@ type Form struct {
 	Dir       string // folder of all its processes, with their logs
 	Processes []*Process
 
+	bins    *Binaries
 	members *members // of which it was made; nil: of one process
 }
 
 // NewStandalone is the form of one process.
 func NewStandalone(b *Binaries, ports *Ports, dir string) (*Form, error) {
-	f := &Form{Name: "standalone", Dir: dir}
+	f := &Form{Name: "standalone", Dir: dir, bins: b}
 	ingress, err1 := ports.Take()
 	admin, err2 := ports.Take()
 	fabric, err3 := ports.Take()
@@ -72,9 +73,14 @@ func NewCluster(b *Binaries, ports *Ports, dir string, place func(process string
 	}, place)
 }
 
+// NewNodes is the form of nodes with all roles, each of which may die, beside an ingress and an admin daemon that stay.
+func NewNodes(b *Binaries, ports *Ports, dir string) (*Form, error) {
+	return newDaemons(b, ports, dir, "nodes", []string{"node-1", "node-2", "node-3", "ingress", "admin"}, nil)
+}
+
 // newDaemons is a form of daemons, in start order.
 func newDaemons(b *Binaries, ports *Ports, dir, form string, names []string, place func(string) (Place, error)) (*Form, error) {
-	f := &Form{Name: form, Dir: dir}
+	f := &Form{Name: form, Dir: dir, bins: b}
 	m := &members{form: f, ports: ports}
 	f.members = m
 	for _, name := range names {
@@ -114,8 +120,11 @@ type members struct {
 
 // process adds a process that knows of the metadata daemons.
 func (m *members) process(s Spec) *Process {
-	s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_CLIENT__ADDRESSES=["%s"]`, strings.Join(m.metadata, `","`)))
-	if len(m.peers) > 1 && strings.HasPrefix(s.Name, "metadata") {
+	node, member := strings.HasPrefix(s.Name, "node"), strings.HasPrefix(s.Name, "metadata")
+	if !node {
+		s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_CLIENT__ADDRESSES=["%s"]`, strings.Join(m.metadata, `","`)))
+	}
+	if len(m.peers) > 1 && (node || member) {
 		s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_SERVER__INITIAL_CLUSTER=["%s"]`, strings.Join(m.peers, `","`)))
 	}
 	p := NewProcess(s)
@@ -144,7 +153,12 @@ func (m *members) add(b *Binaries, name string, at Place) error {
 		}
 	}
 	role := strings.TrimRight(name, "-0123456789")
-	command := append(slices.Clone(at.Exec), b.Path("reprise-"+role))
+	faults := filepath.Join(m.form.Dir, name+".faults")
+	program := "reprise-" + role
+	if role == "node" {
+		program = "reprise-standalone"
+	}
+	command := append(slices.Clone(at.Exec), b.Path(program))
 	s := Spec{
 		Name: name, Path: command[0], Args: command[1:], Dir: m.form.Dir,
 		Env: []string{
@@ -154,29 +168,54 @@ func (m *members) add(b *Binaries, name string, at Place) error {
 			"RESTATE_BIND_ADDRESS=" + fabric,
 			"RESTATE_ADVERTISED_ADDRESS=http://" + told,
 			"RESTATE_DEFAULT_REPLICATION={node: 2}",
+			"REPRISE_FAULTS=" + faults, // of binaries built with the tag faults
 		},
-		Ready: []string{"http://" + fabric + "/health"},
-		Addrs: []string{fabric},
+		Faults: faults,
+		Ready:  []string{"http://" + fabric + "/health"},
+		Addrs:  []string{fabric},
 	}
 	switch role {
 	case "metadata":
-		s.Addrs = append(s.Addrs, more, client)
-		s.Env = append(s.Env, "RESTATE_METADATA_SERVER__PEER_PORT="+portOf(more), "RESTATE_METADATA_SERVER__CLIENT_PORT="+portOf(client))
-		m.metadata = append(m.metadata, "http://"+fabric)
-		m.peers = append(m.peers, name+"=http://"+more)
+		m.member(&s, at, told, more, client)
+	case "node":
+		front, err1 := m.address(at)
+		admin, err2 := m.address(at)
+		if err := errors.Join(err1, err2); err != nil {
+			return err
+		}
+		m.member(&s, at, told, more, client)
+		m.ingress(&s, front)
+		m.admin(&s, admin)
 	case "ingress":
-		m.form.Ingress = "http://" + more
-		s.Addrs = append(s.Addrs, more)
-		s.Env = append(s.Env, "RESTATE_INGRESS__BIND_ADDRESS="+more)
-		s.Ready = append(s.Ready, m.form.Ingress+"/restate/health")
+		m.ingress(&s, more)
+		m.form.Ingress = s.Ingress
 	case "admin":
+		m.admin(&s, more)
 		m.form.Admin = "http://" + more
-		s.Addrs = append(s.Addrs, more)
-		s.Env = append(s.Env, "RESTATE_ADMIN__BIND_ADDRESS="+more)
-		s.Ready = append(s.Ready, m.form.Admin+"/health")
 	}
 	m.specs = append(m.specs, s)
 	return nil
+}
+
+// member has a process hold a member of etcd.
+func (m *members) member(s *Spec, at Place, fabric, peer, client string) {
+	s.Addrs = append(s.Addrs, peer, client)
+	s.Env = append(s.Env, "RESTATE_METADATA_SERVER__PEER_PORT="+portOf(peer), "RESTATE_METADATA_SERVER__CLIENT_PORT="+portOf(client))
+	m.metadata = append(m.metadata, "http://"+fabric)
+	m.peers = append(m.peers, s.Name+"=http://"+at.IP+":"+portOf(peer))
+}
+
+func (m *members) ingress(s *Spec, addr string) {
+	s.Ingress = "http://" + addr
+	s.Addrs = append(s.Addrs, addr)
+	s.Env = append(s.Env, "RESTATE_INGRESS__BIND_ADDRESS="+addr)
+	s.Ready = append(s.Ready, s.Ingress+"/restate/health")
+}
+
+func (m *members) admin(s *Spec, addr string) {
+	s.Addrs = append(s.Addrs, addr)
+	s.Env = append(s.Env, "RESTATE_ADMIN__BIND_ADDRESS="+addr)
+	s.Ready = append(s.Ready, "http://"+addr+"/health")
 }
 
 func portOf(addr string) string {

@@ -24,9 +24,12 @@ const (
 
 // Process is one program that runs, or does not, with the same settings each time.
 type Process struct {
-	Name  string
-	Ready []string // URLs that answer 200 once the process is ready
-	Addrs []string // host:port of its listeners
+	Name    string
+	Ready   []string // URLs that answer 200 once the process is ready
+	Addrs   []string // host:port of its listeners: of a daemon, that of the fabric is the first
+	Ingress string   // URL; empty: it has none
+	// Faults is the folder that tells a process built with the tag faults how its clock and disk fail; see pkg/host/faulty.
+	Faults string
 
 	path string
 	args []string
@@ -43,6 +46,7 @@ type Process struct {
 // that would configure a server. Output goes to Dir/Name.log.
 type Spec struct {
 	Name, Path, Dir string
+	Ingress, Faults string
 	Args, Env       []string
 	Ready, Addrs    []string
 }
@@ -53,7 +57,7 @@ func NewProcess(s Spec) *Process {
 		return bytes.HasPrefix([]byte(v), []byte("RESTATE_"))
 	})
 	return &Process{
-		Name: s.Name, Ready: s.Ready, Addrs: s.Addrs,
+		Name: s.Name, Ready: s.Ready, Addrs: s.Addrs, Ingress: s.Ingress, Faults: s.Faults,
 		path: s.Path, args: s.Args, env: append(env, s.Env...), log: filepath.Join(s.Dir, s.Name+".log"),
 	}
 }
@@ -196,6 +200,15 @@ func (p *Process) end(sig syscall.Signal) error {
 		return fmt.Errorf("%s after SIGTERM: %w", p.Name, p.err)
 	}
 	return nil
+}
+
+// Revive starts the process again if it has ended by itself, and returns when it is ready.
+func (p *Process) Revive(ctx context.Context) error {
+	if p.Ended() == nil {
+		return p.WaitReady(ctx)
+	}
+	p.forget()
+	return p.Restart(ctx)
 }
 
 func (p *Process) forget() {
