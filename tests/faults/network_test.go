@@ -28,10 +28,12 @@ type host struct {
 const nobody = "02:00:00:00:00:00"
 
 // ip runs the command of that name.
-func ip(args ...string) error {
-	cmd := exec.Command("ip", args...)
+func ip(args ...string) error { return run("ip", args...) }
+
+func run(name string, args ...string) error {
+	cmd := exec.Command(name, args...)
 	if text, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("ip %q: %w: %s", args, err, bytes.TrimSpace(text))
+		return fmt.Errorf("%s %q: %w: %s", name, args, err, bytes.TrimSpace(text))
 	}
 	return nil
 }
@@ -100,8 +102,7 @@ func (h *host) unblock(to *host) error {
 }
 
 // cut loses what a host sends to all others, what they send to it, or both. The function that it returns ends it.
-func (n *network) cut(name string, out, in bool) (heal func() error, err error) {
-	h := n.hosts[name]
+func (n *network) cut(h *host, out, in bool) (heal func() error, err error) {
 	var errs []error
 	each := func(f func(from, to *host) error) error {
 		errs = nil
@@ -116,6 +117,38 @@ func (n *network) cut(name string, out, in bool) (heal func() error, err error) 
 		return errors.Join(errs...)
 	}
 	return func() error { return each((*host).unblock) }, each((*host).block)
+}
+
+// within runs a command inside of the namespace.
+func (h *host) within(command ...string) error {
+	return run("ip", append([]string{"netns", "exec", h.namespace}, command...)...)
+}
+
+// lossPercent is how many of the packets that a host gets are lost, and of those that it sends.
+const lossPercent = "5"
+
+// lose loses packets of a host, both ways. The function that it returns ends it.
+func (h *host) lose() (heal func() error, err error) {
+	heal = func() error { return h.within("nft", "delete", "table", "inet", "loss") }
+	if err := h.within("nft", "add", "table", "inet", "loss"); err != nil {
+		return heal, err
+	}
+	for _, way := range []string{"input", "output"} {
+		err := errors.Join(
+			h.within("nft", "add", "chain", "inet", "loss", way, "{ type filter hook "+way+" priority 0 ; }"),
+			h.within("nft", "add", "rule", "inet", "loss", way, "numgen", "random", "mod", "100", "<", lossPercent, "drop"),
+		)
+		if err != nil {
+			return heal, errors.Join(err, heal())
+		}
+	}
+	return heal, nil
+}
+
+// throttle has a host send 2 Mbit a second at most; what does not fit waits, or is lost.
+func (h *host) throttle() (heal func() error, err error) {
+	return func() error { return h.within("tc", "qdisc", "del", "dev", "e0", "root") },
+		h.within("tc", "qdisc", "add", "dev", "e0", "root", "tbf", "rate", "2mbit", "burst", "32kb", "latency", "200ms")
 }
 
 // close takes all of it away.

@@ -34,8 +34,10 @@ type objectKey struct{ kind, key string }
 type timer struct {
 	name  string
 	asked time.Time // just before
-	delay time.Duration
-	rang  time.Time // the answer; zero: look at the alarm
+	// accepted is when the answer came: from then on, nothing but the server is to blame for delays.
+	accepted time.Time
+	delay    time.Duration
+	rang     time.Time // the answer of a sleep; zero: look at the alarm
 }
 
 // Load is what clients do, and what they saw.
@@ -52,6 +54,7 @@ type Load struct {
 	flows      map[string][]Look
 	timers     []timer
 	slowest    time.Duration
+	shift      time.Duration // the furthest that a clock was moved
 	unexpected []error
 }
 
@@ -145,6 +148,13 @@ func (w *Load) Slowest() time.Duration {
 	d := w.slowest
 	w.slowest = 0
 	return d.Round(time.Millisecond)
+}
+
+// Shift says that a clock of the server is about to be moved: timers may be early by that, not more.
+func (w *Load) Shift(by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.shift = max(w.shift, by)
 }
 
 // again tells whether an answer asks the client to try again; it may see such while processes die.
@@ -258,6 +268,7 @@ func (w *Load) useTimer(ctx context.Context, c *harness.Client, n int64, random 
 	} else {
 		path := fmt.Sprintf("Alarm/ring/send?delay=%dms", millis)
 		answered = w.ask(ctx, "alarm", func(ctx context.Context) error { return c.Call(ctx, path, name, nil, "idempotency-key", name) })
+		t.accepted = time.Now()
 	}
 	if !answered {
 		return
