@@ -22,10 +22,10 @@ cluster-up: ## the five daemons as eight processes on loopback, until Ctrl-C
 	@scripts/build
 	@exec scripts/cluster-up
 
-test: ## unit tests, end-to-end, crash (3 kills) and conformance tests
+test: ## unit tests, end-to-end, crash (3 kills) and conformance tests, five minutes of faults and histories
 	@scripts/test
 
-test-long: ## what takes longer than CI may: 20 kills of each process, all set-ups of the conformance suite, the reference server beside ours, repeats, fuzzing
+test-long: ## what takes longer than CI may: 20 kills of each process, all set-ups of the conformance suite, half an hour of faults, failover, the reference server beside ours, repeats, fuzzing
 	@scripts/test-long
 
 check: ## format, lint, house rules, generated code, unit tests with the race detector
