@@ -77,7 +77,7 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
 	}
 	c := v3client.New(e.Server)
-	return &Embedded{etcd: e, client: c, kv: &Etcd{client: c, clock: h.Clock}}, nil
+	return &Embedded{etcd: e, client: c, kv: newEtcd(c, h.Clock)}, nil
 }
 
 // startError names the setting to change, where there is one.

@@ -38,6 +38,9 @@ const memberTimeout = time.Second
 type Etcd struct {
 	client *clientv3.Client
 	clock  host.Clock
+	// silent and opens are how long the member that a watch runs at may say nothing, and take to begin it: one that hangs would
+	// tell of no change for as long as it does, such as of who leads instead of it.
+	silent, opens limit
 }
 
 var _ KV = (*Etcd)(nil)
@@ -55,7 +58,14 @@ func Dial(cfg ClientConfig, h host.Host) (*Etcd, error) {
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "etcd client of %v: %w", cfg.Endpoints, err)
 	}
-	return &Etcd{client: c, clock: h.Clock}, nil
+	return newEtcd(c, h.Clock), nil
+}
+
+func newEtcd(c *clientv3.Client, clock host.Clock) *Etcd {
+	return &Etcd{
+		client: c, clock: clock,
+		silent: limit{least: watchSilence, most: watchSilenceMax}, opens: limit{least: watchOpens, most: watchOpensMax},
+	}
 }
 
 // SetEndpoints says where the members are now.
@@ -125,20 +135,30 @@ func (e *Etcd) Txn(ctx context.Context, conds []Cond, writes []Write) (bool, int
 
 const (
 	// watchAsk is how often the member that a watch runs at is asked whether it is up to date.
-	watchAsk = 500 * time.Millisecond
-	// watchSilence is how long it may say nothing: one that hangs would tell of no change for as long as it does.
-	watchSilence = 2 * time.Second
+	watchAsk = 200 * time.Millisecond
+	// watchSilence and watchSilenceMax bound how long it may say nothing: a leader that hung together with it is replaced after a
+	// second.
+	watchSilence, watchSilenceMax = 700 * time.Millisecond, 3 * time.Second
+	// watchOpens and watchOpensMax bound how long it may take to begin.
+	watchOpens, watchOpensMax = 300 * time.Millisecond, 2 * time.Second
 )
 
 // Watch implements KV.
 func (e *Etcd) Watch(ctx context.Context, prefix string, from int64, f func([]Event) error) error {
 	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	begun, done := context.WithTimeout(ctx, watchSilence)
+	asked := e.clock.Now()
+	begun, done := context.WithTimeout(ctx, e.opens.current())
 	defer done()
 	stop := context.AfterFunc(begun, cancel) // Watch returns when the member answers
 	responses := e.client.Watch(wctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(from))
-	stop()
+	switch {
+	case !stop() && ctx.Err() == nil:
+		e.opens.grow()
+	case e.clock.Now().Sub(asked) < watchOpens: // this one is well, whatever the last one was
+		e.opens.ease()
+		e.silent.ease()
+	}
 	timer := e.clock.NewTimer(watchAsk)
 	defer timer.Stop()
 	for heard := e.clock.Now(); ; {
@@ -155,7 +175,8 @@ func (e *Etcd) Watch(ctx context.Context, prefix string, from int64, f func([]Ev
 				return err
 			}
 		case <-timer.C():
-			if silence := e.clock.Now().Sub(heard); silence > watchSilence {
+			if silence := e.clock.Now().Sub(heard); silence > e.silent.current() {
+				e.silent.grow()
 				return errs.Newf(errs.Unavailable, "watch metadata: no word for %s", silence)
 			}
 			pctx, done := context.WithTimeout(wctx, watchAsk)

@@ -149,7 +149,7 @@ func (v *View) firstTime() bool {
 }
 
 // loadTry bounds the first try to read everything again: the member that is asked may be the one that hangs.
-const loadTry = 500 * time.Millisecond
+const loadTry = 300 * time.Millisecond
 
 func (v *View) load(ctx context.Context, each time.Duration) (*loaded, int64, error) {
 	k := v.store.keys

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 var (
 	killsFlag = flag.Int("kills", 1, "how often the busiest process goes in each way")
+	waysFlag  = flag.String("ways", "", "only those whose names match this regular expression")
 	binFlag   = flag.String("bin", "", "folder with the programs, as scripts/build makes it; empty: they are built")
 )
 
@@ -69,6 +71,9 @@ func measure(t *testing.T, form func(*harness.Binaries, *harness.Ports, string) 
 	stop()
 	ok(t, failed)
 	for _, w := range ways {
+		if len(gaps[w.name]) == 0 {
+			continue // it was not asked for
+		}
 		report(t, f.Name, w, gaps[w.name])
 	}
 	for _, err := range l.faults {
@@ -80,8 +85,15 @@ func measure(t *testing.T, form func(*harness.Binaries, *harness.Ports, string) 
 // lose has the busiest process go again and again, and returns the worst gap of any caller for each time.
 func lose(t *testing.T, f *harness.Form, l *load) (map[string][]time.Duration, error) {
 	ctx, gaps := t.Context(), map[string][]time.Duration{}
+	chosen, err := regexp.Compile(*waysFlag)
+	if err != nil {
+		return nil, err
+	}
 	for round := range *killsFlag {
 		for _, w := range ways {
+			if !chosen.MatchString(w.name) {
+				continue
+			}
 			if err := f.WaitSettled(ctx); err != nil {
 				return nil, err
 			}
@@ -92,6 +104,7 @@ func lose(t *testing.T, f *harness.Form, l *load) (map[string][]time.Duration, e
 			if err != nil {
 				return nil, err
 			}
+			quiet := l.worst() // since the last one came back
 			l.forget(p)
 			before, at := l.answersOf(), time.Now()
 			if err := w.begin(p); err != nil {
@@ -105,11 +118,13 @@ func lose(t *testing.T, f *harness.Form, l *load) (map[string][]time.Duration, e
 			}
 			gap := l.worst()
 			gaps[w.name] = append(gaps[w.name], gap)
-			t.Logf("%s %s %d of %s, which led %d: the worst gap was %s", at.UTC().Format("15:04:05.000"), w.name, round+1, p.Name, leads, gap.Round(time.Millisecond))
+			t.Logf("%s %s %d of %s, which led %d: the worst gap was %s, after %s without a fault", at.UTC().Format("15:04:05.000"), w.name, round+1, p.Name, leads,
+				gap.Round(time.Millisecond), quiet.Round(time.Millisecond))
 			if err := w.end(ctx, p); err != nil {
 				return nil, fmt.Errorf("back after %s %d of %s: %w", w.name, round+1, p.Name, err)
 			}
 			l.open(p)
+			l.forget(p)
 		}
 	}
 	return gaps, nil
