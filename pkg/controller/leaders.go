@@ -25,7 +25,7 @@ const (
 	strangers = 2 * time.Second
 	// leadersTick is how often calls are looked at that had no effect.
 	leadersTick = 100 * time.Millisecond
-	// stuckAfter is how long a leader has work and makes no progress until it is moved.
+	// stuckAfter is how long a leader has work, or does not lead yet, and makes no progress until it is moved.
 	stuckAfter = 2 * time.Second
 	// restMin is how long a partition stays that was moved from a leader that lives, doubling up to restMax while it is
 	// moved as soon as it may.
@@ -67,8 +67,10 @@ type called struct {
 type living struct {
 	epoch   lsn.Epoch
 	applied lsn.LSN
-	since   time.Time     // since when it has not got on, though it has work
+	since   time.Time     // since when it has not got on, though it has work or does not lead yet
 	moved   time.Time     // when it was moved last; zero: never
+	over    lsn.Epoch     // from which
+	node    id.Node       // to whom
 	rest    time.Duration // how long it stays then
 }
 
@@ -170,7 +172,7 @@ func (l *Leaders) move(all []placement.Holding, alive []placement.Attendant, now
 		} else {
 			x.rest = min(2*x.rest, restMax)
 		}
-		x.moved = now
+		x.moved, x.over, x.node = now, c.Over, c.Node
 		l.lives[c.Partition] = x
 		if budget > 0 {
 			l.evened = now
@@ -191,19 +193,26 @@ func (l *Leaders) call(c placement.Call, why string) bool {
 func (l *Leaders) watch(p id.Partition, h *placement.Holding, alive []placement.Attendant, now time.Time, late time.Duration) {
 	x := l.lives[p]
 	var s placement.Status
+	rests := true // or dead
 	for i := range alive {
 		if alive[i].ID == h.Leader {
 			s = alive[i].Status(p)
+			rests = s.Role == placement.Leads && s.Epoch == h.Epoch && !s.Works
 		}
 	}
-	if !s.Works || s.Role != placement.Leads || s.Epoch != x.epoch || s.Applied != x.applied || x.since.IsZero() {
-		x.epoch, x.applied, x.since = s.Epoch, s.Applied, now
+	if rests || h.Epoch != x.epoch || s.Applied != x.applied || x.since.IsZero() {
+		x.epoch, x.applied, x.since = h.Epoch, s.Applied, now
 	}
 	if late > lateTick {
 		x.since = x.since.Add(late)
 		if x.since.After(now) {
 			x.since = now
 		}
+	}
+	if c := l.calls[p]; c.node != 0 && c.over == h.Epoch {
+		h.Tried = c.node
+	} else if x.over == h.Epoch {
+		h.Tried = x.node
 	}
 	h.Stuck, h.Rests = now.Sub(x.since) > stuckAfter, !x.moved.IsZero() && now.Sub(x.moved) < x.rest
 	l.lives[p] = x

@@ -355,6 +355,42 @@ func TestAStuckLeaderIsMoved(t *testing.T) {
 	}
 }
 
+// Who is to lead and does not, since it reaches no log-server, is replaced after two seconds, unless it gets on; and if who is
+// called does not lead either, the next one is.
+func TestALeaderThatDoesNotLeadIsReplaced(t *testing.T) {
+	l := newLeaders(t)
+	l.view.show(epoch(7, gen(3, 1), 3, 4, 5))
+	l.enter(gen(3, 1), gen(4, 1), gen(5, 1))
+	l.says(4, followsAt(9000))
+	l.says(5, followsAt(9000))
+	for i := range 20 {
+		l.says(3, placement.Status{Applied: 100 + lsn.LSN(i)}) // it replays
+		l.pass(300 * time.Millisecond)
+	}
+	l.wantCalls("while it gets on")
+	l.pass(1600 * time.Millisecond)
+	l.wantCalls("within two seconds")
+	l.pass(400 * time.Millisecond)
+	l.wantCalls("after them", placement.Call{Partition: 0, Node: 4, Over: 7})
+	l.pass(1100 * time.Millisecond)
+	l.wantCalls("a second later", placement.Call{Partition: 0, Node: 5, Over: 7})
+}
+
+// A dead leader's partition goes to another if the first that is called does not lead.
+func TestTheNextIsCalled(t *testing.T) {
+	l := newLeaders(t)
+	l.view.show(epoch(7, gen(3, 1), 3, 4, 5))
+	l.enter(gen(3, 1), gen(4, 1), gen(5, 1))
+	l.says(4, followsAt(9000))
+	l.says(5, followsAt(9000))
+	l.pass(1100*time.Millisecond, 3)
+	l.wantCalls("after the death", placement.Call{Partition: 0, Node: 4, Over: 7})
+	l.pass(500*time.Millisecond, 3)
+	l.wantCalls("after half a second", placement.Call{Partition: 0, Node: 5, Over: 7})
+	l.pass(500*time.Millisecond, 3)
+	l.wantCalls("after another", placement.Call{Partition: 0, Node: 4, Over: 7})
+}
+
 // A daemon that was late itself blames nobody.
 func TestALateDaemonMovesNobody(t *testing.T) {
 	l := newLeaders(t)

@@ -35,7 +35,8 @@ type Holding struct {
 	Leader id.GenerationalNode // of that epoch
 	Late   bool                // it has had no leader for longer than whoever begins by itself needs
 	Mark   lsn.LSN             // what the leader had applied a moment ago
-	Stuck  bool                // the leader lives, and does not get on with its work
+	Stuck  bool                // the leader lives, and does not get on: with its work, or to lead at all
+	Tried  id.Node             // who was called last for this epoch, without effect; 0: nobody
 	Rests  bool                // it was moved lately: a leader that lives keeps it
 
 	Pin             id.Node // who is to lead while it can; 0: anybody
@@ -119,8 +120,8 @@ func (h *Holding) served(alive []Attendant) bool {
 	return false
 }
 
-// candidate is who should lead: of those that are about as far as the one that is furthest, who is to stay, then who is
-// pinned, then who leads least.
+// candidate is who should lead: of those that are about as far as the one that is furthest, who is to stay, then who was not
+// tried last, then who is pinned, then who leads least.
 func (h *Holding) candidate(p id.Partition, alive []Attendant, led map[id.Node]int) *Attendant {
 	var able []*Attendant
 	for _, n := range h.All() {
@@ -138,6 +139,7 @@ func (h *Holding) candidate(p id.Partition, alive []Attendant, led map[id.Node]i
 	}
 	able = prefer(able, func(a *Attendant) bool { return a.Status(p).Applied+FewRecords >= far })
 	able = prefer(able, func(a *Attendant) bool { return !a.Drained && slices.Contains(h.Target(), a.ID.Node) })
+	able = prefer(able, func(a *Attendant) bool { return a.ID.Node != h.Tried })
 	able = prefer(able, func(a *Attendant) bool { return a.ID.Node == h.Pin })
 	return slices.MinFunc(able, func(a, b *Attendant) int { return cmp.Compare(led[a.ID.Node], led[b.ID.Node]) })
 }

@@ -48,7 +48,13 @@ func Moves(partitions []Holding, alive []Attendant, budget int) []Call {
 			continue
 		}
 		if leader.Drained || h.Stuck || !slices.Contains(h.Target(), h.Leader.Node) {
-			m.call(p, m.successor(p))
+			next := m.successor(p)
+			if next == nil && h.Stuck && h.led(p, alive) == nil { // nobody knows where the log ends: who is furthest will do
+				if next = h.candidate(p, alive, led); next != nil && next.Status(p).Role != Follows {
+					next = nil
+				}
+			}
+			m.call(p, next)
 		}
 	}
 	for i := range partitions {
@@ -105,6 +111,7 @@ func (m *moves) successor(p id.Partition) *Attendant {
 	if len(all) == 0 {
 		return nil
 	}
+	all = prefer(all, func(a *Attendant) bool { return a.ID.Node != m.partitions[p].Tried })
 	return slices.MinFunc(all, func(a, b *Attendant) int { return cmp.Compare(m.led[a.ID.Node], m.led[b.ID.Node]) })
 }
 

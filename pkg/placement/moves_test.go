@@ -30,6 +30,16 @@ func TestMoves(t *testing.T) {
 		{"the leader is stuck", func(h *placement.Holding, _ []placement.Attendant) { h.Stuck = true }, 3},
 		{"the leader is stuck and was moved lately", func(h *placement.Holding, _ []placement.Attendant) { h.Stuck, h.Rests = true, true }, 0},
 		{"the leader is stuck and frozen", func(h *placement.Holding, _ []placement.Attendant) { h.Stuck, h.LeaderFrozen = true, true }, 0},
+		{"the leader does not lead", func(h *placement.Holding, a []placement.Attendant) {
+			h.Stuck, a[0].Statuses[0].Role = true, placement.Idle
+		}, 3},
+		{"the leader is parked, and so is who leads least", func(h *placement.Holding, a []placement.Attendant) {
+			h.Stuck, a[0].Statuses[0].Role, a[2].Statuses[0].Role = true, placement.Parked, placement.Parked
+		}, 2},
+		{"the leader does not lead, nor does anybody follow", func(h *placement.Holding, a []placement.Attendant) {
+			h.Stuck, a[0].Statuses[0].Role, a[1].Statuses[0].Role, a[2].Statuses[0].Role = true, placement.Idle, placement.Idle, placement.Idle
+		}, 0},
+		{"who was called without effect is not called again", func(h *placement.Holding, _ []placement.Attendant) { h.Stuck, h.Tried = true, 3 }, 2},
 		{"who drains is not called", func(h *placement.Holding, a []placement.Attendant) { h.Stuck, a[2].Drained = true, true }, 2},
 		{"who leaves is not called", func(h *placement.Holding, a []placement.Attendant) { h.Stuck, a[2].Leaving = true, true }, 2},
 		{"whose clock is off is not called", func(h *placement.Holding, a []placement.Attendant) { h.Stuck, a[2].ClockOff = true, true }, 2},
@@ -116,6 +126,8 @@ func TestLeadersPrefer(t *testing.T) {
 	pinned.Pin = 3
 	off := func(a placement.Attendant) placement.Attendant { a.ClockOff = true; return a }
 	drained := func(a placement.Attendant) placement.Attendant { a.Drained = true; return a }
+	tried := h
+	tried.Tried = 2
 	joins := h
 	joins.Next = []id.Node{1, 4}
 	for _, row := range []struct {
@@ -126,6 +138,8 @@ func TestLeadersPrefer(t *testing.T) {
 	}{
 		{"pinned", pinned, []placement.Attendant{follower(2, 9), follower(3, 9)}, 3},
 		{"pinned and far behind", pinned, []placement.Attendant{follower(2, 5000), follower(3, 9)}, 2},
+		{"tried", tried, []placement.Attendant{follower(2, 9), follower(3, 9)}, 3},
+		{"tried, there is no other", tried, []placement.Attendant{follower(2, 9)}, 2},
 		{"off", h, []placement.Attendant{off(follower(2, 9)), follower(3, 9)}, 3},
 		{"off, the other is far behind", h, []placement.Attendant{off(follower(2, 5000)), follower(3, 9)}, 3},
 		{"all off", h, []placement.Attendant{off(follower(2, 9)), off(follower(3, 9))}, 2},
