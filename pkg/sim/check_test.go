@@ -27,16 +27,17 @@ type checks struct {
 	w       *world
 	repairs atomic.Int64
 
-	mu      sync.Mutex
-	loglets map[id.Loglet]*watched
-	chains  map[id.Partition]*storedv1.Chain
-	epochs  map[id.Partition]*storedv1.Epoch
-	last    map[id.Partition]lsn.LSN        // the highest that was acknowledged
-	down    map[id.Node]map[id.Loglet]*copy // what log-servers had synced when they crashed, even if the disk was lost then
-	lived   map[id.Node]*logserver.Server
-	seals   map[at]bool
-	under   map[*logproto.Group]under // way at a log-server
-	acks    int
+	mu       sync.Mutex
+	loglets  map[id.Loglet]*watched
+	chains   map[id.Partition]*storedv1.Chain
+	epochs   map[id.Partition]*storedv1.Epoch
+	last     map[id.Partition]lsn.LSN        // the highest that was acknowledged
+	down     map[id.Node]map[id.Loglet]*copy // what log-servers had synced when they crashed, even if the disk was lost then
+	lived    map[id.Node]*logserver.Server
+	seals    map[at]bool
+	under    map[*logproto.Group]under // way at a log-server
+	acks     int
+	replayed int // stores that were compared with the log
 }
 
 // under is a group that is under way at a log-server.
@@ -491,6 +492,23 @@ func (c *checks) end(p *process, err error) {
 	case p.m.wiped, errs.Is(err, errs.Fenced):
 	default:
 		c.w.violate("P7", "%s ended by itself: %v", p.name, err)
+	}
+}
+
+// reads checks what a reader finds: what was appended, and all that was acknowledged.
+func (c *checks) reads(p id.Partition, first lsn.LSN, records []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, h := range hashes(records) {
+		at := first + lsn.LSN(i)
+		for _, x := range c.all(p) {
+			if at < x.base || x.final != 0 && at >= x.final.At(x.base) {
+				continue
+			}
+			if o := at.In(x.base); int(o) > len(x.content) || x.content[o-1] != h {
+				c.w.violate("G1", "a reader finds another record at LSN %d of partition %d than was appended at %s/%d of %d, final %d", at, p, id.Loglet(x.stored.Id), o, len(x.content), x.final)
+			}
+		}
 	}
 }
 

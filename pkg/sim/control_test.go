@@ -25,8 +25,6 @@ func (p *process) runMetadata() error {
 		_, err := call(ctx, p.w, p, p.w.nameOf(n), "probe", func(context.Context, *process) (struct{}, error) { return struct{}{}, nil })
 		return !errors.Is(err, errRefused)
 	}, p.host)
-	cfg := controller.Default()
-	cfg.Copies = p.w.setup.copies
 	serves := lifecycle.Func(func(ctx context.Context) error {
 		p.get(func() { p.roster = roster })
 		<-ctx.Done()
@@ -34,7 +32,7 @@ func (p *process) runMetadata() error {
 	})
 	attendance := membership.NewAttendance(p.self, p.view, control{p}, nil, p.host)
 	return lifecycle.Run(p.ctx, p.view, membership.NewPresence(p.self, p.store, p.view, p.host),
-		controller.New(cfg, p.self.Node, p.view, p.store, p.host), roster, controller.NewLeaders(p.self.Node, p.view, roster, p.host),
+		controller.New(controller.Default(), p.self.Node, p.view, roster, p.store, p.host), roster, controller.NewLeaders(p.self.Node, p.view, roster, p.host),
 		serves, attendance, attendance.Departure())
 }
 
@@ -110,12 +108,12 @@ func (m *meeting) over() bool {
 }
 
 // Tell implements membership.Meeting.
-func (m *meeting) Tell(leaving bool, statuses []placement.Status) error {
+func (m *meeting) Tell(leaving bool, nowMillis int64, statuses []placement.Status) error {
 	if m.over() {
 		return errReset
 	}
-	b := controller.Beat{Leaving: leaving, Statuses: slices.Clone(statuses)}
-	m.p.w.net.post(&message{from: m.p.name, to: m.to, what: "beat", order: &m.there, lose: m.left, arrive: func() {
+	b := controller.Beat{Leaving: leaving, SentAtMillis: nowMillis, Statuses: slices.Clone(statuses)}
+	m.p.w.net.post(&message{by: m.p, from: m.p.name, to: m.to, what: "beat", order: &m.there, lose: m.left, arrive: func() {
 		if p := m.p.w.processes[m.to]; p == nil {
 			m.hangUp()
 		} else if m.p.alive() && !m.over() {

@@ -1,9 +1,7 @@
 package sim_test
 
 import (
-	"context"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -123,36 +121,4 @@ func (w *world) calm() {
 	w.faults.loss, w.faults.twice, w.faults.late = 0, 0, 0
 	clear(w.net.cut)
 	w.restart(1)
-}
-
-// finish checks what is to be seen at the end: each addition that was asked for was made once.
-func (w *world) finish(ctx context.Context, keys []string) {
-	done := make(chan struct{})
-	c := &client{w: w, p: w.bare("last"), name: "last", rnd: w.rnd}
-	w.processes["last"] = c.p
-	w.group.Go("last", func(context.Context) error {
-		defer close(done)
-		for i, key := range keys {
-			for polls := 0; ctx.Err() == nil; polls++ {
-				got, _ := strconv.Atoi(c.call(ctx, target{object, "get", key}, "get-"+key+"-"+strconv.Itoa(i)+"-"+strconv.Itoa(polls), ""))
-				want := w.history.asked[key]
-				if got > want {
-					w.violate("P4", "%s counts %d, there were %d additions", key, got, want)
-				}
-				if got >= want {
-					break
-				}
-				c.pause(ctx, 100*time.Millisecond)
-			}
-		}
-		return nil
-	})
-	start := time.Now()
-	for time.Since(start) < w.setup.heal && w.violation() == nil && !closed(done) {
-		w.rounds(round)
-		w.restart(1)
-	}
-	if w.violation() == nil && !closed(done) {
-		w.violate("P9", "additions are missing %s after all is well again", w.setup.heal)
-	}
 }

@@ -219,7 +219,7 @@ func copyOf(groups []logproto.Group) []logproto.Group {
 // send carries groups to the server. stored is nil if no answer is wanted.
 func (k *link) send(what string, groups []logproto.Group, stored func([]logproto.Answer)) {
 	w := k.p.w
-	w.net.post(&message{from: k.p.name, to: k.name, what: what, order: &k.there,
+	w.net.post(&message{by: k.p, from: k.p.name, to: k.name, what: what, order: &k.there,
 		arrive: func() { k.arrive(groups, stored) },
 		lose: func() {
 			if w.chance(w.faults.late) { // it is on its way yet

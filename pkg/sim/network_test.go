@@ -21,8 +21,9 @@ var (
 
 // message is something that will happen: it arrives at due, unless it is lost.
 type message struct {
-	from, to string // names of processes
-	what     string // tells it apart from others that are sent at one moment
+	by       *process // who sends; nil: nobody who can die. The dead send nothing.
+	from, to string   // names of processes
+	what     string   // tells it apart from others that are sent at one moment
 	sent     time.Time
 	due      time.Time
 	order    *order               // what is sent before arrives before; nil: in any order
@@ -59,6 +60,9 @@ func newNetwork(w *world) *network {
 }
 
 func (n *network) post(m *message) {
+	if m.by != nil && !m.by.alive() {
+		return
+	}
 	m.sent = time.Now()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -216,7 +220,7 @@ func call[A any](ctx context.Context, w *world, from *process, to, what string, 
 		w.net.post(&message{from: p, to: from.name, what: what + "!", arrive: once(r), lose: once(result[A]{err: errReset})})
 	}
 	arrived := false
-	w.net.post(&message{from: from.name, to: to, what: what, arrive: func() {
+	w.net.post(&message{by: from, from: from.name, to: to, what: what, arrive: func() {
 		p := w.processes[to]
 		if p == nil || !p.alive() {
 			if !arrived {

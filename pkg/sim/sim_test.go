@@ -36,7 +36,7 @@ func init() {
 	for i := range setups {
 		s := &setups[i]
 		s.clients, s.requests, s.run, s.heal = 3, 12, 20*time.Second, 60*time.Second
-		s.replayBudget = 100
+		s.replayBudget = 30
 	}
 }
 
@@ -112,7 +112,7 @@ func TestSimulation(t *testing.T) {
 
 // tally is what happened in all histories.
 type tally struct {
-	seeds, steps, lost, twice, kills, wipes, acks, answers, retries, repairs, segments, attempts int
+	seeds, steps, lost, twice, kills, wipes, acks, answers, retries, repairs, segments, attempts, replayed int
 
 	failed int
 }
@@ -130,4 +130,5 @@ func (x *tally) add(w *world) {
 	x.repairs += int(w.check.repairs.Load())
 	x.segments += len(w.check.loglets)
 	x.attempts += w.endpoint.attempts
+	x.replayed += w.check.replayed
 }

@@ -172,7 +172,7 @@ func (x *peers) Send(target id.Partition, record []byte, acked func(error)) erro
 	x.mu.Unlock()
 	record = slices.Clone(record)
 	lose := func() { x.fail(r) }
-	x.p.w.net.post(&message{from: x.p.name, to: to, what: fmt.Sprintf("deliver %d %d", target, number), order: &r.order, lose: lose, arrive: func() {
+	x.p.w.net.post(&message{by: x.p, from: x.p.name, to: to, what: fmt.Sprintf("deliver %d %d", target, number), order: &r.order, lose: lose, arrive: func() {
 		p := x.p.w.processes[to]
 		var n *processor.Node
 		if p != nil {

@@ -155,7 +155,9 @@ func (w *world) build(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := w.meta.Provision(w.ctx, &storedv1.Cluster{Partitions: w.setup.partitions, Replication: w.setup.replication, Fingerprint: fingerprint})
+	_, err := w.meta.Provision(w.ctx, &storedv1.Cluster{
+		Partitions: w.setup.partitions, Replication: w.setup.replication, PartitionReplication: fmt.Sprintf("{node: %d}", w.setup.copies), Fingerprint: fingerprint,
+	})
 	must(err)
 	_, err = w.meta.UpdateSchema(w.ctx, func(s *storedv1.Schema) (*storedv1.Schema, error) {
 		return &storedv1.Schema{Version: s.Version + 1, Deployments: []*storedv1.Deployment{w.endpoint.deployment()}}, nil
