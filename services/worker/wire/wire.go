@@ -185,6 +185,12 @@ func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 		c.SnapshotInterval = s.Interval.D()
 	}
 	c.Durability, c.TrimDelay = placement.Durability(cfg.Worker.DurabilityMode), cfg.Worker.TrimDelay.D()
+	// Who wants it done soon does not wait for what is looked at twice a minute.
+	c.TrimInterval = min(c.TrimInterval, max(c.TrimDelay, time.Second))
+	c.TrimFirst = min(c.TrimFirst, 2*c.TrimInterval)
+	if c.SnapshotInterval > 0 {
+		c.SnapshotDelay = min(c.SnapshotDelay, c.SnapshotInterval)
+	}
 	c.SnapshotsMax = int(cfg.Worker.Snapshots.ExportConcurrency)
 	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
 	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))
