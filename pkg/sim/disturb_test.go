@@ -13,13 +13,14 @@ import (
 
 // disturb has something go wrong now and then.
 func (w *world) disturb() {
-	w.restart(0.1)
+	w.restart()
 	if w.chance(w.faults.kill) {
 		m := w.machines[w.rnd.IntN(len(w.machines))]
 		if m.now != nil && w.up(m.role) > w.least(m.role) {
 			power := w.chance(0.5)
 			w.say("kill %s, power %v", m.name, power)
 			m.kill(power)
+			m.back = time.Now().Add(w.between(20*time.Millisecond, 10*time.Second))
 			w.kills++
 			if w.chance(w.faults.wipe) {
 				w.wipe(m)
@@ -107,10 +108,10 @@ func (w *world) up(role string) (n int) {
 	return n
 }
 
-// restart starts what is down.
-func (w *world) restart(p float64) {
+// restart starts what was down for long enough.
+func (w *world) restart() {
 	for _, m := range w.machines {
-		if m.now == nil && !m.retired && w.chance(p) {
+		if m.now == nil && !m.retired && !time.Now().Before(m.back) {
 			m.start()
 		}
 	}
@@ -120,5 +121,8 @@ func (w *world) restart(p float64) {
 func (w *world) calm() {
 	w.faults.loss, w.faults.twice, w.faults.late = 0, 0, 0
 	clear(w.net.cut)
-	w.restart(1)
+	for _, m := range w.machines {
+		m.back = time.Time{}
+	}
+	w.restart()
 }

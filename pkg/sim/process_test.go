@@ -36,8 +36,9 @@ type machine struct {
 	now     *process // nil while none runs
 	starts  int
 	skew    time.Duration
-	retired bool // a person must act: it never comes back
-	wiped   bool // its disk was lost
+	back    time.Time // when it starts again
+	retired bool      // a person must act: it never comes back
+	wiped   bool      // its disk was lost
 }
 
 // process is one process of a machine, of its start to its end.

@@ -109,7 +109,7 @@ func (w *world) between(least, most time.Duration) time.Duration {
 
 func (w *world) latency() time.Duration  { return w.between(50*time.Microsecond, 20*time.Millisecond) }
 func (w *world) lateness() time.Duration { return w.between(time.Millisecond, 2*time.Second) }
-func (w *world) aWhile() time.Duration   { return w.between(500*time.Millisecond, 4*time.Second) }
+func (w *world) aWhile() time.Duration   { return w.between(2*time.Second, 6*time.Second) }
 func (w *world) syncTime() time.Duration { return w.between(100*time.Microsecond, 15*time.Millisecond) }
 func (w *world) thinking() time.Duration { return w.between(100*time.Microsecond, 50*time.Millisecond) }
 
@@ -220,7 +220,7 @@ func (w *world) drive() {
 	start = time.Now()
 	for time.Since(start) < w.setup.heal && w.violation() == nil && !closed(working) {
 		w.rounds(round)
-		w.restart(1)
+		w.restart()
 	}
 	switch {
 	case w.violation() != nil:
@@ -261,14 +261,20 @@ func (w *world) stop() {
 	}
 	w.cancel()
 	ended := make(chan struct{})
-	w.group.Go("end", func(context.Context) error {
+	waiting := lifecycle.NewGroup(context.Background())
+	waiting.Go("end", func(context.Context) error {
+		defer close(ended)
 		_ = w.endpoint.server.Close() // its connections are pipes
-		close(ended)
-		return nil
+		return w.group.Wait()
 	})
-	for i := 0; i < 1000; i++ {
+	for start := time.Now(); !closed(ended); {
+		if time.Since(start) > stopMax {
+			panic("simulation: goroutines do not end") // with where they are
+		}
 		w.net.next(time.Now().Add(10 * time.Millisecond))
 	}
-	<-ended
-	_ = w.group.Wait() // nothing in it fails
+	_ = waiting.Wait() // nothing in it fails
 }
+
+// stopMax is how long all may take to end.
+const stopMax = 5 * time.Minute
