@@ -72,8 +72,8 @@ func (c *callers) progress(ctx context.Context, n int64) error {
 	})
 }
 
-// A worker is drained, removed and replaced by a new one, while clients call: none sees an error, and no partition has fewer
-// replicas that are up to date than before.
+// The replication of partitions is changed, and a worker is drained, removed and replaced by a new one, while clients call:
+// none sees an error.
 func TestReplaceWorker(t *testing.T) {
 	if !strings.Contains(*formsFlag, "daemons") {
 		t.Skip("it is about several processes")
@@ -99,8 +99,15 @@ func TestReplaceWorker(t *testing.T) {
 	}
 
 	begin := time.Now()
+	for _, copies := range []int{3, 2} {
+		n.run(false, "metadata", "patch", "-y", "-k", "cluster", "-p", fmt.Sprintf(`[{"op": "replace", "path": "/partition_replication", "value": "{node: %d}"}]`, copies))
+		n.held(fmt.Sprintf("all partitions have %d replicas", copies), func(sets map[int][]string) error { return n.all(sets, copies, "") })
+	}
+	t.Logf("one replica more, and one less, after %s, worst gap %s", time.Since(begin).Round(time.Millisecond), w.gap())
+
+	begin = time.Now()
 	n.run(false, "nodes", "set-worker-state", "-y", "--nodes", old, "--worker-state", "draining")
-	n.await("it is disabled by itself", func(string) error {
+	n.await("it is disabled by itself", func() error {
 		if state := n.workerState(old); state != "disabled" {
 			return fmt.Errorf("it is %s: %v", state, n.sets())
 		}
@@ -111,7 +118,7 @@ func TestReplaceWorker(t *testing.T) {
 	process, err := f.Process("worker-2")
 	ok(t, err)
 	ok(t, process.Stop())
-	n.await("it is removed", func(string) error { // its lease ends a moment later
+	n.await("it is removed", func() error { // its lease ends a moment later
 		if out, done := ctl(t, "-s", n.at, "nodes", "remove", "-y", "--nodes", old); !done {
 			return fmt.Errorf("%s", out)
 		}
@@ -160,12 +167,12 @@ func (n *operator) run(fails bool, args ...string) string {
 }
 
 // await asks until f is content.
-func (n *operator) await(what string, f func(string) error) {
+func (n *operator) await(what string, f func() error) {
 	n.t.Helper()
-	ok(n.t, harness.Wait(n.t.Context(), time.Minute, what, func(context.Context) error { return f("") }))
+	ok(n.t, harness.Wait(n.t.Context(), time.Minute, what, func(context.Context) error { return f() }))
 }
 
-// id is the plain id of a node, "" if there is none.
+// id is the plain id of a node, "?" if there is none.
 func (n *operator) id(name string) string {
 	m := regexp.MustCompile(` N(\d+) +N\d+:\d+ +` + name + ` `).FindStringSubmatch(n.run(false, "nodes", "list"))
 	if m == nil {
@@ -207,10 +214,10 @@ func (n *operator) sets() map[int][]string {
 
 func (n *operator) held(what string, f func(map[int][]string) error) {
 	n.t.Helper()
-	n.await(what, func(string) error { return f(n.sets()) })
+	n.await(what, func() error { return f(n.sets()) })
 }
 
-// all is content if all 24 partitions rest on so many workers, not on a certain one, each of which is up to date.
+// all is content if all 24 partitions rest on so many workers, not on a certain one ("": on any), each of which is up to date.
 func (n *operator) all(sets map[int][]string, copies int, not string) error {
 	if len(sets) != 24 {
 		return fmt.Errorf("%d of 24 partitions are at rest", len(sets))
