@@ -130,11 +130,12 @@ func TestReplaceWorker(t *testing.T) {
 	begin = time.Now()
 	process, err = f.Add(env.bins, "worker-4")
 	ok(t, err)
-	ok(t, process.Start())
+	ok(t, process.Restart(t.Context()))
+	fresh := "N" + n.id("worker-4")
 	n.held("the new one holds its share", func(sets map[int][]string) error {
 		share := 0
 		for _, nodes := range sets {
-			if slices.Contains(nodes, "N"+n.id("worker-4")) {
+			if slices.Contains(nodes, fresh) {
 				share++
 			}
 		}
