@@ -109,6 +109,7 @@ func newCluster(t *testing.T) *cluster {
 	c.disk, err = newDisk(filepath.Join(c.form.Dir, smallDisk))
 	ok(t, err)
 	ok(t, c.form.Start(t.Context()))
+	ok(t, c.form.WaitSettled(t.Context()))
 	return c
 }
 

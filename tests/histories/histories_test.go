@@ -80,6 +80,7 @@ func newForm(t *testing.T, maker func(*harness.Binaries, *harness.Ports, string)
 		ok(t, os.RemoveAll(dir))
 	})
 	ok(t, form.Start(t.Context()))
+	ok(t, form.WaitSettled(t.Context()))
 	return form
 }
 

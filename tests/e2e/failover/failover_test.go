@@ -27,22 +27,20 @@ type way struct {
 	name  string
 	begin func(*harness.Process) error
 	end   func(context.Context, *harness.Process) error
-	// hangs: whoever speaks with the process itself hears nothing, and goes elsewhere.
-	hangs bool
 	goals map[string]string
 }
 
 func restart(ctx context.Context, p *harness.Process) error { return p.Restart(ctx) }
 
 var ways = []way{
-	{"kill -9", (*harness.Process).Kill, restart, false, map[string]string{"nodes": "p50 0.6 s, p99 1 s", "daemons": "0.25 s"}},
+	{"kill -9", (*harness.Process).Kill, restart, map[string]string{"nodes": "p50 0.6 s, p99 1 s", "daemons": "0.25 s"}},
 	{
 		"SIGSTOP",
 		func(p *harness.Process) error { return p.Signal(syscall.SIGSTOP) },
 		func(_ context.Context, p *harness.Process) error { return p.Signal(syscall.SIGCONT) },
-		true, map[string]string{"nodes": "1.5 s", "daemons": "1.5 s"},
+		map[string]string{"nodes": "1.5 s", "daemons": "1.5 s"},
 	},
-	{"SIGTERM", (*harness.Process).Stop, restart, false, map[string]string{"nodes": "0.3 s", "daemons": "0.3 s"}},
+	{"SIGTERM", (*harness.Process).Stop, restart, map[string]string{"nodes": "0.3 s", "daemons": "0.3 s"}},
 }
 
 // Of three nodes with all roles, the one that leads most partitions goes.
@@ -110,9 +108,7 @@ func lose(t *testing.T, f *harness.Form, l *load) (map[string][]time.Duration, e
 			if err := w.begin(p); err != nil {
 				return nil, fmt.Errorf("%s of %s: %w", w.name, p.Name, err)
 			}
-			if w.hangs {
-				l.shut(p)
-			}
+			l.shut(p)
 			if err := l.progress(ctx, before); err != nil {
 				return nil, fmt.Errorf("after %s %d of %s: %w", w.name, round+1, p.Name, err)
 			}

@@ -226,7 +226,7 @@ func (l *load) worst() (worst time.Duration) {
 	return worst
 }
 
-// shut sends callers of a process elsewhere, as a load balancer does that sees it hang.
+// shut sends callers of a process elsewhere until it is ready again, as a load balancer does that sees it hang, or not answer.
 func (l *load) shut(p *harness.Process) {
 	for _, d := range l.doors {
 		if d.of == p {
