@@ -139,6 +139,8 @@ const (
 	// watchSilence and watchSilenceMax bound how long it may say nothing: a leader that hung together with it is replaced after a
 	// second.
 	watchSilence, watchSilenceMax = 700 * time.Millisecond, 3 * time.Second
+	// watchWell is how long a member speaks until it is not a slow one: then the limits are the least again.
+	watchWell = 2 * time.Second
 	// watchOpens and watchOpensMax bound how long it may take to begin.
 	watchOpens, watchOpensMax = 300 * time.Millisecond, 2 * time.Second
 )
@@ -147,21 +149,17 @@ const (
 func (e *Etcd) Watch(ctx context.Context, prefix string, from int64, f func([]Event) error) error {
 	wctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
-	asked := e.clock.Now()
 	begun, done := context.WithTimeout(ctx, e.opens.current())
 	defer done()
 	stop := context.AfterFunc(begun, cancel) // Watch returns when the member answers
 	responses := e.client.Watch(wctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(from))
-	switch {
-	case !stop() && ctx.Err() == nil:
+	if !stop() && ctx.Err() == nil {
 		e.opens.grow()
-	case e.clock.Now().Sub(asked) < watchOpens: // this one is well, whatever the last one was
-		e.opens.ease()
-		e.silent.ease()
 	}
+	began := e.clock.Now()
 	timer := e.clock.NewTimer(watchAsk)
 	defer timer.Stop()
-	for heard := e.clock.Now(); ; {
+	for heard := began; ; {
 		select {
 		case resp, ok := <-responses:
 			if !ok {
@@ -170,12 +168,15 @@ func (e *Etcd) Watch(ctx context.Context, prefix string, from int64, f func([]Ev
 				}
 				return errs.Newf(errs.Unavailable, "watch metadata: ended by the server")
 			}
-			heard = e.clock.Now()
+			if heard = e.clock.Now(); heard.Sub(began) > watchWell {
+				e.opens.ease()
+				e.silent.ease()
+			}
 			if err := watched(ctx, resp, f); err != nil {
 				return err
 			}
 		case <-timer.C():
-			if silence := e.clock.Now().Sub(heard); silence > e.silent.current() {
+			if silence := e.clock.Now().Sub(heard); silence > e.patience() {
 				e.silent.grow()
 				return errs.Newf(errs.Unavailable, "watch metadata: no word for %s", silence)
 			}
@@ -188,6 +189,14 @@ func (e *Etcd) Watch(ctx context.Context, prefix string, from int64, f func([]Ev
 			timer.Reset(watchAsk)
 		}
 	}
+}
+
+// patience is how long the member that a watch runs at may say nothing. Where there is no other one, there is no hurry.
+func (e *Etcd) patience() time.Duration {
+	if len(e.client.Endpoints()) < 2 {
+		return watchSilenceMax
+	}
+	return e.silent.current()
 }
 
 // watched hands a response over.

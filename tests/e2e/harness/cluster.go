@@ -73,45 +73,49 @@ func (f *Form) Processors(ctx context.Context) ([]Processor, error) {
 	return all, nil
 }
 
-// Busiest is the process that leads most partitions, and how many.
-func (f *Form) Busiest(ctx context.Context) (*Process, int, error) {
-	all, err := f.Processors(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	leads := map[string]int{}
-	for _, p := range all {
-		if p.Mode == "Leader" && p.Status == "Active" {
-			leads[p.Process]++
+// Busiest is the process that leads most partitions, and how many. It asks until somebody leads.
+func (f *Form) Busiest(ctx context.Context) (best *Process, leads int, err error) {
+	err = Wait(ctx, settleLimit, "who leads partitions", func(ctx context.Context) error {
+		all, err := f.Processors(ctx)
+		if err != nil {
+			return err
 		}
-	}
-	var best *Process
-	for _, p := range f.Processes { // in order, should two lead as many
-		if leads[p.Name] > 0 && (best == nil || leads[p.Name] > leads[best.Name]) {
-			best = p
+		led := map[string]int{}
+		for _, p := range all {
+			if p.Mode == "Leader" && p.Status == "Active" {
+				led[p.Process]++
+			}
 		}
-	}
-	if best == nil {
-		return nil, 0, fmt.Errorf("nobody leads: %+v", all)
-	}
-	return best, leads[best.Name], nil
+		best, leads = nil, 0
+		for _, p := range f.Processes { // in order, should two lead as many
+			if n := led[p.Name]; n > leads {
+				best, leads = p, n
+			}
+		}
+		if best == nil {
+			return fmt.Errorf("nobody leads: %+v", all)
+		}
+		return nil
+	})
+	return best, leads, err
 }
 
-// MetadataLeader is the process that leads the metadata quorum, and holds the metadata service for nodes with all roles.
-func (f *Form) MetadataLeader(ctx context.Context) (*Process, error) {
-	var members []struct {
-		Leader string `json:"leader"`
-		Status string `json:"status"`
-	}
-	if err := f.Control(ctx, &members, "metadata-server", "list"); err != nil {
-		return nil, err
-	}
-	for _, m := range members {
-		if m.Leader != "" {
-			return f.Process(m.Leader)
+// MetadataLeader is the process that leads the metadata quorum. It asks until there is one.
+func (f *Form) MetadataLeader(ctx context.Context) (leader *Process, err error) {
+	err = Wait(ctx, settleLimit, "who leads the metadata quorum", func(ctx context.Context) error {
+		var members []struct{ Leader, Status string }
+		if err := f.Control(ctx, &members, "metadata-server", "list"); err != nil {
+			return err
 		}
-	}
-	return nil, fmt.Errorf("no metadata daemon leads: %+v", members)
+		for _, m := range members {
+			if m.Leader != "" {
+				leader, err = f.Process(m.Leader)
+				return err
+			}
+		}
+		return fmt.Errorf("nobody does: %+v", members)
+	})
+	return leader, err
 }
 
 // settleLimit is how long the followers of all partitions may take to catch up.
