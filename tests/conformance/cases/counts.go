@@ -1,9 +1,12 @@
 package cases
 
 // counts are the cases that count how often user code runs, or measure when: an attempt that was cut off as a process of the
-// server died runs again, and a step whose result was not stored yet. They carry the tag, so that a run during which
+// server died runs again, as does a step whose result was not stored yet; and what backs off is tried at once by the next leader. They carry the tag, so that a run during which
 // processes are killed (-while-killed) may try them again. What the others see must not differ.
 var counts = map[string]bool{
+	"admin/pause-retrying":                     true,
+	"admin/resume-skips-backoff":               true,
+	"retries/failure-shown":                    true,
 	"admin/restart-from-entry":                 true,
 	"idempotency/call-joins-running":           true,
 	"idempotency/same-key-same-result":         true,
