@@ -124,8 +124,9 @@ func (n *Node) planAfter(epoch lsn.Epoch, l *snapshot.Latest) plan {
 	return next
 }
 
-// Snapshot makes a snapshot of a partition that is led here, or returns the newest if that holds as much.
-func (n *Node) Snapshot(ctx context.Context, pid id.Partition) (*snapshot.Latest, error) {
+// Snapshot makes a snapshot of a partition that is led here, or returns the newest if that holds as much, or atLeast, if that
+// is not 0. One that is begun goes on when ctx ends.
+func (n *Node) Snapshot(ctx context.Context, pid id.Partition, atLeast lsn.LSN) (*snapshot.Latest, error) {
 	p, err := n.part(pid)
 	if err != nil {
 		return nil, err
@@ -136,7 +137,30 @@ func (n *Node) Snapshot(ctx context.Context, pid id.Partition) (*snapshot.Latest
 	if _, leads := p.ledIn(); !leads {
 		return nil, errNotLed
 	}
-	return n.snapshot(ctx, p)
+	if atLeast > 0 {
+		if l, err := n.snapshots.Latest(ctx, pid); err != nil && !errs.Is(err, errs.NotFound) || err == nil && l.MinAppliedLSN >= atLeast {
+			return l, err
+		}
+		if at := p.applied(); at < atLeast {
+			return nil, errs.Newf(errs.Conflict, "Applied LSN below the target LSN: %d < %d", at, atLeast)
+		}
+	}
+	type outcome struct {
+		l   *snapshot.Latest
+		err error
+	}
+	made := make(chan outcome, 1)
+	n.background("snapshot", func(ctx context.Context) error {
+		l, err := n.snapshot(ctx, p)
+		made <- outcome{l, err}
+		return nil // it is the caller's
+	})
+	select {
+	case o := <-made:
+		return o.l, o.err
+	case <-ctx.Done():
+		return nil, errs.Newf(errs.Uncertain, "the snapshot is still being made: %w", context.Cause(ctx))
+	}
 }
 
 // snapshot copies the store of p and uploads the copy.

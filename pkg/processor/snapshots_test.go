@@ -34,7 +34,7 @@ func (n *worker) snapshot(at lsn.LSN) (l *snapshot.Latest) {
 	n.w.t.Helper()
 	eventually(n.w.t, "a snapshot", func() bool { // rows are committed a little later than their effects
 		var err error
-		l, err = n.Snapshot(n.w.t.Context(), 0)
+		l, err = n.Snapshot(n.w.t.Context(), 0, 0)
 		must(n.w.t, err)
 		return l.MinAppliedLSN >= at
 	})
@@ -198,15 +198,36 @@ func TestSnapshotsThatAreDue(t *testing.T) {
 	})
 }
 
+// Who asks for a position gets the snapshot that has it, and none if the partition is not there yet.
+func TestSnapshotAtLeast(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.withSnapshots(1)
+	a := w.start("a")
+	x := add(w.keyIn(0, 0))
+	a.count(x, 1, 5)
+	l := a.snapshot(5)
+	a.count(x, 6, 10)
+	if got, err := a.Snapshot(t.Context(), 0, l.MinAppliedLSN); err != nil || got.Ref != l.Ref {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := a.Snapshot(t.Context(), 0, 1000); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "Applied LSN below the target LSN") {
+		t.Errorf("%v", err)
+	}
+	eventually(t, "a newer one", func() bool {
+		got, err := a.Snapshot(t.Context(), 0, l.MinAppliedLSN+1)
+		return err == nil && got.MinAppliedLSN > l.MinAppliedLSN
+	})
+}
+
 func TestSnapshotIsRefused(t *testing.T) {
 	w := newWorld(t, 1, 1)
 	a := w.start("a")
-	if _, err := a.Snapshot(t.Context(), 0); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "worker.snapshots.destination") {
+	if _, err := a.Snapshot(t.Context(), 0, 0); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "worker.snapshots.destination") {
 		t.Errorf("without an object store: %v", err)
 	}
 	w.withSnapshots(1)
 	b := w.start("b")
-	if _, err := b.Snapshot(t.Context(), 0); !errs.Is(err, errs.NotLeader) {
+	if _, err := b.Snapshot(t.Context(), 0, 0); !errs.Is(err, errs.NotLeader) {
 		t.Errorf("of a partition that is led elsewhere: %v", err)
 	}
 }

@@ -195,6 +195,48 @@ func (n *Node) trim(ctx context.Context, p id.Partition, in lsn.Epoch, through l
 	return failed
 }
 
+// Trim takes the records of a partition that is led here off its log, up to through, or, if that is 0, as far as nobody needs
+// them: a snapshot has them, or all holders have them on their disks. With force it is enough that this node has.
+func (n *Node) Trim(ctx context.Context, pid id.Partition, through lsn.LSN, force bool) (lsn.LSN, error) {
+	p, err := n.part(pid)
+	if err != nil {
+		return 0, err
+	}
+	epoch, leads := p.ledIn()
+	if !leads {
+		return 0, errNotLed
+	}
+	if err := n.flush(ctx, p); err != nil {
+		return 0, err
+	}
+	p.unflushed() // asks what is on the disk now
+	holders := metastore.ReplicasOf(n.view.Current().Epochs[pid])
+	durable := placement.DurableAt(pid, holders.All(), n.standing(ctx, []*part{p}))
+	needless := placement.DurableHolders.Point(durable, 0)
+	if n.snapshots != nil {
+		l, err := n.snapshots.Verify(ctx, pid)
+		if err != nil && !errs.Is(err, errs.NotFound) {
+			return 0, err
+		}
+		if err == nil {
+			needless = max(needless, l.Archived())
+		}
+	}
+	mine := placement.DurableAt(pid, []id.Node{n.self.Node}, n.standing(ctx, nil))[0]
+	switch {
+	case through == 0:
+		through = needless
+	case through > mine:
+		return 0, errs.Newf(errs.Invalid, "records up to %d can not be trimmed: the partition has applied %d", through, mine)
+	case through > needless && !force:
+		return 0, errs.Newf(errs.Conflict, "records up to %d are needed: a snapshot, or the disks of all who hold the partition, have only those up to %d. Make a snapshot first, or give --force", through, needless)
+	}
+	if through == 0 {
+		return 0, nil
+	}
+	return through, n.trim(ctx, pid, epoch, through)
+}
+
 // waitingPoints are positions up to which records may be taken off, each from a time on. Both grow.
 type waitingPoints struct {
 	points []waitingPoint

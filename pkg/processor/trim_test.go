@@ -140,6 +140,43 @@ func TestTrimIsRepeated(t *testing.T) {
 	eventually(t, "the old segment is gone", func() bool { return w.lineage().Chain.Segments[0].Index == 1 })
 }
 
+// An operator trims by hand what nobody needs, and more only by force, but never what this node has not.
+func TestTrimByHand(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.withSnapshots(1)
+	w.trims(placement.DurableNowhere, 0)
+	a, b := w.start("a"), w.start("b")
+	w.both(a, b)
+	x := add(w.keyIn(0, 0))
+	a.count(x, 1, 5)
+	b.caughtUpWith(a)
+	b.stop()
+	if at, err := a.Trim(t.Context(), 0, 0, false); err != nil || at != 0 {
+		t.Errorf("without a snapshot, and a holder away: through %d, %v", at, err)
+	}
+	l := a.snapshot(5)
+	if at, err := a.Trim(t.Context(), 0, 0, false); err != nil || at != l.MinAppliedLSN || w.log.trimmedTo(0) != at {
+		t.Errorf("through %d, %v", at, err)
+	}
+	a.count(x, 6, 10)
+	a.flushed()
+	if _, err := a.Trim(t.Context(), 0, l.MinAppliedLSN+1, false); !errs.Is(err, errs.Conflict) {
+		t.Errorf("what b may need: %v", err)
+	}
+	if _, err := a.Trim(t.Context(), 0, 1000, true); !errs.Is(err, errs.Invalid) {
+		t.Errorf("what nobody has: %v", err)
+	}
+	if at, err := a.Trim(t.Context(), 0, l.MinAppliedLSN+1, true); err != nil || at != l.MinAppliedLSN+1 {
+		t.Errorf("by force: through %d, %v", at, err)
+	}
+	b = w.start("b")
+	if _, err := b.Trim(t.Context(), 0, 0, false); !errs.Is(err, errs.NotLeader) {
+		t.Errorf("a follower: %v", err)
+	}
+	a.snapshot(l.MinAppliedLSN + 5) // what b misses
+	b.caughtUpWith(a)
+}
+
 // flushed waits until all that n has applied is on the disk.
 func (n *worker) flushed() {
 	n.w.t.Helper()

@@ -32,6 +32,7 @@ type Operated struct {
 	View       *metastore.View
 	Attendants Attendants
 	Logs       *loglet.Client
+	Keepers    *KeeperClient
 }
 
 // OperatorServer is what reprisectl talks to.

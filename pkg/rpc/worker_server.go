@@ -38,6 +38,7 @@ type WorkerServer struct {
 	fingerprint func() uint64
 	worker      Worker
 	scanner     Scanner // nil: scans are not served
+	keeper      Keeper  // nil: snapshots and trims are not served
 }
 
 // NewWorkerServer checks cfg and returns a server. fingerprint is that of the cluster, 0 while it is not known.

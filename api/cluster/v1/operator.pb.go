@@ -1964,6 +1964,238 @@ func (x *MetadataMember) GetLearner() bool {
 	return false
 }
 
+type CreateSnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Partition     uint32                 `protobuf:"varint,40,opt,name=partition,proto3" json:"partition,omitempty"`
+	MinLsn        uint64                 `protobuf:"varint,41,opt,name=min_lsn,json=minLsn,proto3" json:"min_lsn,omitempty"` // the newest will do if it holds this; 0: there shall be a new one
+	Trim          bool                   `protobuf:"varint,42,opt,name=trim,proto3" json:"trim,omitempty"`                   // the log, behind the oldest snapshot that is kept
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSnapshotRequest) Reset() {
+	*x = CreateSnapshotRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSnapshotRequest) ProtoMessage() {}
+
+func (x *CreateSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*CreateSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *CreateSnapshotRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *CreateSnapshotRequest) GetMinLsn() uint64 {
+	if x != nil {
+		return x.MinLsn
+	}
+	return 0
+}
+
+func (x *CreateSnapshotRequest) GetTrim() bool {
+	if x != nil {
+		return x.Trim
+	}
+	return false
+}
+
+type CreateSnapshotResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SnapshotId    string                 `protobuf:"bytes,40,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
+	Lsn           uint64                 `protobuf:"varint,41,opt,name=lsn,proto3" json:"lsn,omitempty"`           // what it holds at least
+	Archived      uint64                 `protobuf:"varint,42,opt,name=archived,proto3" json:"archived,omitempty"` // what the oldest snapshot holds that is kept
+	Trimmed       uint64                 `protobuf:"varint,43,opt,name=trimmed,proto3" json:"trimmed,omitempty"`   // LSN; 0: it was not asked for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSnapshotResponse) Reset() {
+	*x = CreateSnapshotResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSnapshotResponse) ProtoMessage() {}
+
+func (x *CreateSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*CreateSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *CreateSnapshotResponse) GetSnapshotId() string {
+	if x != nil {
+		return x.SnapshotId
+	}
+	return ""
+}
+
+func (x *CreateSnapshotResponse) GetLsn() uint64 {
+	if x != nil {
+		return x.Lsn
+	}
+	return 0
+}
+
+func (x *CreateSnapshotResponse) GetArchived() uint64 {
+	if x != nil {
+		return x.Archived
+	}
+	return 0
+}
+
+func (x *CreateSnapshotResponse) GetTrimmed() uint64 {
+	if x != nil {
+		return x.Trimmed
+	}
+	return 0
+}
+
+type TrimLogRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Log           uint32                 `protobuf:"varint,40,opt,name=log,proto3" json:"log,omitempty"`
+	Through       uint64                 `protobuf:"varint,41,opt,name=through,proto3" json:"through,omitempty"` // LSN; 0: as far as nobody needs it
+	Force         bool                   `protobuf:"varint,42,opt,name=force,proto3" json:"force,omitempty"`     // also what others may need who hold the partition, or will
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrimLogRequest) Reset() {
+	*x = TrimLogRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrimLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrimLogRequest) ProtoMessage() {}
+
+func (x *TrimLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrimLogRequest.ProtoReflect.Descriptor instead.
+func (*TrimLogRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *TrimLogRequest) GetLog() uint32 {
+	if x != nil {
+		return x.Log
+	}
+	return 0
+}
+
+func (x *TrimLogRequest) GetThrough() uint64 {
+	if x != nil {
+		return x.Through
+	}
+	return 0
+}
+
+func (x *TrimLogRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type TrimLogResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Through       uint64                 `protobuf:"varint,40,opt,name=through,proto3" json:"through,omitempty"` // LSN
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrimLogResponse) Reset() {
+	*x = TrimLogResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrimLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrimLogResponse) ProtoMessage() {}
+
+func (x *TrimLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrimLogResponse.ProtoReflect.Descriptor instead.
+func (*TrimLogResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *TrimLogResponse) GetThrough() uint64 {
+	if x != nil {
+		return x.Through
+	}
+	return 0
+}
+
 var File_cluster_v1_operator_proto protoreflect.FileDescriptor
 
 const file_cluster_v1_operator_proto_rawDesc = "" +
@@ -2105,7 +2337,24 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\tcommitted\x18\t \x01(\x04R\tcommitted\x12\x19\n" +
 	"\bdb_bytes\x18\n" +
 	" \x01(\x03R\adbBytes\x12\x18\n" +
-	"\alearner\x18\v \x01(\bR\alearner2\xa3\t\n" +
+	"\alearner\x18\v \x01(\bR\alearner\"b\n" +
+	"\x15CreateSnapshotRequest\x12\x1c\n" +
+	"\tpartition\x18( \x01(\rR\tpartition\x12\x17\n" +
+	"\amin_lsn\x18) \x01(\x04R\x06minLsn\x12\x12\n" +
+	"\x04trim\x18* \x01(\bR\x04trim\"\x81\x01\n" +
+	"\x16CreateSnapshotResponse\x12\x1f\n" +
+	"\vsnapshot_id\x18( \x01(\tR\n" +
+	"snapshotId\x12\x10\n" +
+	"\x03lsn\x18) \x01(\x04R\x03lsn\x12\x1a\n" +
+	"\barchived\x18* \x01(\x04R\barchived\x12\x18\n" +
+	"\atrimmed\x18+ \x01(\x04R\atrimmed\"R\n" +
+	"\x0eTrimLogRequest\x12\x10\n" +
+	"\x03log\x18( \x01(\rR\x03log\x12\x18\n" +
+	"\athrough\x18) \x01(\x04R\athrough\x12\x14\n" +
+	"\x05force\x18* \x01(\bR\x05force\"+\n" +
+	"\x0fTrimLogResponse\x12\x18\n" +
+	"\athrough\x18( \x01(\x04R\athrough2\xc0\n" +
+	"\n" +
 	"\x0fOperatorService\x12E\n" +
 	"\bOverview\x12\x1b.cluster.v1.OverviewRequest\x1a\x1c.cluster.v1.OverviewResponse\x129\n" +
 	"\x04Logs\x12\x17.cluster.v1.LogsRequest\x1a\x18.cluster.v1.LogsResponse\x12E\n" +
@@ -2120,7 +2369,9 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\x04Lead\x12\x17.cluster.v1.LeadRequest\x1a\x18.cluster.v1.LeadResponse\x12W\n" +
 	"\x0ePlacePartition\x12!.cluster.v1.PlacePartitionRequest\x1a\".cluster.v1.PlacePartitionResponse\x12N\n" +
 	"\vSteerLeader\x12\x1e.cluster.v1.SteerLeaderRequest\x1a\x1f.cluster.v1.SteerLeaderResponse\x12]\n" +
-	"\x10ConfigureCluster\x12#.cluster.v1.ConfigureClusterRequest\x1a$.cluster.v1.ConfigureClusterResponse\x12N\n" +
+	"\x10ConfigureCluster\x12#.cluster.v1.ConfigureClusterRequest\x1a$.cluster.v1.ConfigureClusterResponse\x12W\n" +
+	"\x0eCreateSnapshot\x12!.cluster.v1.CreateSnapshotRequest\x1a\".cluster.v1.CreateSnapshotResponse\x12B\n" +
+	"\aTrimLog\x12\x1a.cluster.v1.TrimLogRequest\x1a\x1b.cluster.v1.TrimLogResponse\x12N\n" +
 	"\vGetDocument\x12\x1e.cluster.v1.GetDocumentRequest\x1a\x1f.cluster.v1.GetDocumentResponse\x12N\n" +
 	"\vPutDocument\x12\x1e.cluster.v1.PutDocumentRequest\x1a\x1f.cluster.v1.PutDocumentResponse\x12Z\n" +
 	"\x0fMetadataMembers\x12\".cluster.v1.MetadataMembersRequest\x1a#.cluster.v1.MetadataMembersResponseB\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
@@ -2137,7 +2388,7 @@ func file_cluster_v1_operator_proto_rawDescGZIP() []byte {
 	return file_cluster_v1_operator_proto_rawDescData
 }
 
-var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_cluster_v1_operator_proto_goTypes = []any{
 	(*OverviewRequest)(nil),          // 0: cluster.v1.OverviewRequest
 	(*OverviewResponse)(nil),         // 1: cluster.v1.OverviewResponse
@@ -2174,41 +2425,45 @@ var file_cluster_v1_operator_proto_goTypes = []any{
 	(*MetadataMembersRequest)(nil),   // 32: cluster.v1.MetadataMembersRequest
 	(*MetadataMembersResponse)(nil),  // 33: cluster.v1.MetadataMembersResponse
 	(*MetadataMember)(nil),           // 34: cluster.v1.MetadataMember
-	(*v1.Cluster)(nil),               // 35: stored.v1.Cluster
-	(*v1.Node)(nil),                  // 36: stored.v1.Node
-	(*v1.Epoch)(nil),                 // 37: stored.v1.Epoch
-	(*v1.Directive)(nil),             // 38: stored.v1.Directive
-	(*PartitionStatus)(nil),          // 39: cluster.v1.PartitionStatus
-	(*v1.Chain)(nil),                 // 40: stored.v1.Chain
-	(*v1.Segment)(nil),               // 41: stored.v1.Segment
-	(v1.WorkerState)(0),              // 42: stored.v1.WorkerState
-	(v1.StorageState)(0),             // 43: stored.v1.StorageState
+	(*CreateSnapshotRequest)(nil),    // 35: cluster.v1.CreateSnapshotRequest
+	(*CreateSnapshotResponse)(nil),   // 36: cluster.v1.CreateSnapshotResponse
+	(*TrimLogRequest)(nil),           // 37: cluster.v1.TrimLogRequest
+	(*TrimLogResponse)(nil),          // 38: cluster.v1.TrimLogResponse
+	(*v1.Cluster)(nil),               // 39: stored.v1.Cluster
+	(*v1.Node)(nil),                  // 40: stored.v1.Node
+	(*v1.Epoch)(nil),                 // 41: stored.v1.Epoch
+	(*v1.Directive)(nil),             // 42: stored.v1.Directive
+	(*PartitionStatus)(nil),          // 43: cluster.v1.PartitionStatus
+	(*v1.Chain)(nil),                 // 44: stored.v1.Chain
+	(*v1.Segment)(nil),               // 45: stored.v1.Segment
+	(v1.WorkerState)(0),              // 46: stored.v1.WorkerState
+	(v1.StorageState)(0),             // 47: stored.v1.StorageState
 }
 var file_cluster_v1_operator_proto_depIdxs = []int32{
-	35, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
-	36, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
-	37, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
+	39, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
+	40, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
+	41, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
 	2,  // 3: cluster.v1.OverviewResponse.attendants:type_name -> cluster.v1.Attendant
 	2,  // 4: cluster.v1.OverviewResponse.present:type_name -> cluster.v1.Attendant
-	38, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
-	39, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
+	42, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
+	43, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
 	5,  // 7: cluster.v1.LogsResponse.logs:type_name -> cluster.v1.LogChain
-	35, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
-	40, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
-	41, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
+	39, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
+	44, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
+	45, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
 	12, // 11: cluster.v1.DescribeLogletResponse.members:type_name -> cluster.v1.LogletMember
 	13, // 12: cluster.v1.LogletMember.exists:type_name -> cluster.v1.OffsetRange
 	12, // 13: cluster.v1.DigestLogletResponse.members:type_name -> cluster.v1.LogletMember
-	42, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
-	43, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
-	36, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
-	37, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
-	37, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
-	37, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
-	38, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
-	37, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
-	38, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
-	35, // 23: cluster.v1.ConfigureClusterResponse.cluster:type_name -> stored.v1.Cluster
+	46, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
+	47, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
+	40, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
+	41, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
+	41, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
+	41, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
+	42, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
+	41, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
+	42, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
+	39, // 23: cluster.v1.ConfigureClusterResponse.cluster:type_name -> stored.v1.Cluster
 	34, // 24: cluster.v1.MetadataMembersResponse.members:type_name -> cluster.v1.MetadataMember
 	0,  // 25: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
 	3,  // 26: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
@@ -2222,26 +2477,30 @@ var file_cluster_v1_operator_proto_depIdxs = []int32{
 	22, // 34: cluster.v1.OperatorService.PlacePartition:input_type -> cluster.v1.PlacePartitionRequest
 	24, // 35: cluster.v1.OperatorService.SteerLeader:input_type -> cluster.v1.SteerLeaderRequest
 	26, // 36: cluster.v1.OperatorService.ConfigureCluster:input_type -> cluster.v1.ConfigureClusterRequest
-	28, // 37: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
-	30, // 38: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
-	32, // 39: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
-	1,  // 40: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
-	4,  // 41: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
-	7,  // 42: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
-	9,  // 43: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
-	11, // 44: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
-	15, // 45: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
-	17, // 46: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
-	19, // 47: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
-	21, // 48: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
-	23, // 49: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
-	25, // 50: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
-	27, // 51: cluster.v1.OperatorService.ConfigureCluster:output_type -> cluster.v1.ConfigureClusterResponse
-	29, // 52: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
-	31, // 53: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
-	33, // 54: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
-	40, // [40:55] is the sub-list for method output_type
-	25, // [25:40] is the sub-list for method input_type
+	35, // 37: cluster.v1.OperatorService.CreateSnapshot:input_type -> cluster.v1.CreateSnapshotRequest
+	37, // 38: cluster.v1.OperatorService.TrimLog:input_type -> cluster.v1.TrimLogRequest
+	28, // 39: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
+	30, // 40: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
+	32, // 41: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
+	1,  // 42: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
+	4,  // 43: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
+	7,  // 44: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
+	9,  // 45: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
+	11, // 46: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
+	15, // 47: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
+	17, // 48: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
+	19, // 49: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
+	21, // 50: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
+	23, // 51: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
+	25, // 52: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
+	27, // 53: cluster.v1.OperatorService.ConfigureCluster:output_type -> cluster.v1.ConfigureClusterResponse
+	36, // 54: cluster.v1.OperatorService.CreateSnapshot:output_type -> cluster.v1.CreateSnapshotResponse
+	38, // 55: cluster.v1.OperatorService.TrimLog:output_type -> cluster.v1.TrimLogResponse
+	29, // 56: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
+	31, // 57: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
+	33, // 58: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
+	42, // [42:59] is the sub-list for method output_type
+	25, // [25:42] is the sub-list for method input_type
 	25, // [25:25] is the sub-list for extension type_name
 	25, // [25:25] is the sub-list for extension extendee
 	0,  // [0:25] is the sub-list for field type_name
@@ -2263,7 +2522,7 @@ func file_cluster_v1_operator_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_operator_proto_rawDesc), len(file_cluster_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   35,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

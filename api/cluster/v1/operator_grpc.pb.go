@@ -33,6 +33,8 @@ const (
 	OperatorService_PlacePartition_FullMethodName   = "/cluster.v1.OperatorService/PlacePartition"
 	OperatorService_SteerLeader_FullMethodName      = "/cluster.v1.OperatorService/SteerLeader"
 	OperatorService_ConfigureCluster_FullMethodName = "/cluster.v1.OperatorService/ConfigureCluster"
+	OperatorService_CreateSnapshot_FullMethodName   = "/cluster.v1.OperatorService/CreateSnapshot"
+	OperatorService_TrimLog_FullMethodName          = "/cluster.v1.OperatorService/TrimLog"
 	OperatorService_GetDocument_FullMethodName      = "/cluster.v1.OperatorService/GetDocument"
 	OperatorService_PutDocument_FullMethodName      = "/cluster.v1.OperatorService/PutDocument"
 	OperatorService_MetadataMembers_FullMethodName  = "/cluster.v1.OperatorService/MetadataMembers"
@@ -75,6 +77,13 @@ type OperatorServiceClient interface {
 	// ConfigureCluster changes the replication of logs and partitions, which follow by and by. A repeat changes nothing. INVALID,
 	// CONFLICT: the nodes that there are do not satisfy it, the message says why.
 	ConfigureCluster(ctx context.Context, in *ConfigureClusterRequest, opts ...grpc.CallOption) (*ConfigureClusterResponse, error)
+	// CreateSnapshot has the leader of a partition put a copy of it into the object store, and trims the log after it if it is
+	// asked to. A repeat finds the newest if nothing came since. INVALID: there is no object store. CONFLICT: min_lsn is not
+	// applied. UNCERTAIN: it goes on.
+	CreateSnapshot(ctx context.Context, in *CreateSnapshotRequest, opts ...grpc.CallOption) (*CreateSnapshotResponse, error)
+	// TrimLog takes records off a log that nobody needs. A repeat is harmless. CONFLICT: somebody needs them. UNAVAILABLE: some
+	// log-servers do not answer; they are asked again later.
+	TrimLog(ctx context.Context, in *TrimLogRequest, opts ...grpc.CallOption) (*TrimLogResponse, error)
 	// GetDocument reads a document of the metadata through a quorum. NOT_FOUND, INVALID: no such kind.
 	GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*GetDocumentResponse, error)
 	// PutDocument replaces a document if it still has the version. A repeat gets CONFLICT. INVALID: it can not be read.
@@ -211,6 +220,26 @@ func (c *operatorServiceClient) ConfigureCluster(ctx context.Context, in *Config
 	return out, nil
 }
 
+func (c *operatorServiceClient) CreateSnapshot(ctx context.Context, in *CreateSnapshotRequest, opts ...grpc.CallOption) (*CreateSnapshotResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateSnapshotResponse)
+	err := c.cc.Invoke(ctx, OperatorService_CreateSnapshot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) TrimLog(ctx context.Context, in *TrimLogRequest, opts ...grpc.CallOption) (*TrimLogResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TrimLogResponse)
+	err := c.cc.Invoke(ctx, OperatorService_TrimLog_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*GetDocumentResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetDocumentResponse)
@@ -278,6 +307,13 @@ type OperatorServiceServer interface {
 	// ConfigureCluster changes the replication of logs and partitions, which follow by and by. A repeat changes nothing. INVALID,
 	// CONFLICT: the nodes that there are do not satisfy it, the message says why.
 	ConfigureCluster(context.Context, *ConfigureClusterRequest) (*ConfigureClusterResponse, error)
+	// CreateSnapshot has the leader of a partition put a copy of it into the object store, and trims the log after it if it is
+	// asked to. A repeat finds the newest if nothing came since. INVALID: there is no object store. CONFLICT: min_lsn is not
+	// applied. UNCERTAIN: it goes on.
+	CreateSnapshot(context.Context, *CreateSnapshotRequest) (*CreateSnapshotResponse, error)
+	// TrimLog takes records off a log that nobody needs. A repeat is harmless. CONFLICT: somebody needs them. UNAVAILABLE: some
+	// log-servers do not answer; they are asked again later.
+	TrimLog(context.Context, *TrimLogRequest) (*TrimLogResponse, error)
 	// GetDocument reads a document of the metadata through a quorum. NOT_FOUND, INVALID: no such kind.
 	GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error)
 	// PutDocument replaces a document if it still has the version. A repeat gets CONFLICT. INVALID: it can not be read.
@@ -329,6 +365,12 @@ func (UnimplementedOperatorServiceServer) SteerLeader(context.Context, *SteerLea
 }
 func (UnimplementedOperatorServiceServer) ConfigureCluster(context.Context, *ConfigureClusterRequest) (*ConfigureClusterResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ConfigureCluster not implemented")
+}
+func (UnimplementedOperatorServiceServer) CreateSnapshot(context.Context, *CreateSnapshotRequest) (*CreateSnapshotResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateSnapshot not implemented")
+}
+func (UnimplementedOperatorServiceServer) TrimLog(context.Context, *TrimLogRequest) (*TrimLogResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TrimLog not implemented")
 }
 func (UnimplementedOperatorServiceServer) GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetDocument not implemented")
@@ -576,6 +618,42 @@ func _OperatorService_ConfigureCluster_Handler(srv interface{}, ctx context.Cont
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_CreateSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateSnapshotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).CreateSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_CreateSnapshot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).CreateSnapshot(ctx, req.(*CreateSnapshotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_TrimLog_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TrimLogRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).TrimLog(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_TrimLog_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).TrimLog(ctx, req.(*TrimLogRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_GetDocument_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetDocumentRequest)
 	if err := dec(in); err != nil {
@@ -684,6 +762,14 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ConfigureCluster",
 			Handler:    _OperatorService_ConfigureCluster_Handler,
+		},
+		{
+			MethodName: "CreateSnapshot",
+			Handler:    _OperatorService_CreateSnapshot_Handler,
+		},
+		{
+			MethodName: "TrimLog",
+			Handler:    _OperatorService_TrimLog_Handler,
 		},
 		{
 			MethodName: "GetDocument",

@@ -24,6 +24,238 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type CreateSnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	MinLsn        uint64                 `protobuf:"varint,3,opt,name=min_lsn,json=minLsn,proto3" json:"min_lsn,omitempty"` // the newest will do if it holds this; 0: there shall be a new one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSnapshotRequest) Reset() {
+	*x = CreateSnapshotRequest{}
+	mi := &file_worker_v1_worker_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSnapshotRequest) ProtoMessage() {}
+
+func (x *CreateSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_worker_v1_worker_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*CreateSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *CreateSnapshotRequest) GetHello() *Hello {
+	if x != nil {
+		return x.Hello
+	}
+	return nil
+}
+
+func (x *CreateSnapshotRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *CreateSnapshotRequest) GetMinLsn() uint64 {
+	if x != nil {
+		return x.MinLsn
+	}
+	return 0
+}
+
+type CreateSnapshotResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SnapshotId    string                 `protobuf:"bytes,1,opt,name=snapshot_id,json=snapshotId,proto3" json:"snapshot_id,omitempty"`
+	Lsn           uint64                 `protobuf:"varint,2,opt,name=lsn,proto3" json:"lsn,omitempty"`           // what it holds at least
+	Archived      uint64                 `protobuf:"varint,3,opt,name=archived,proto3" json:"archived,omitempty"` // what the oldest snapshot holds that is kept
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateSnapshotResponse) Reset() {
+	*x = CreateSnapshotResponse{}
+	mi := &file_worker_v1_worker_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateSnapshotResponse) ProtoMessage() {}
+
+func (x *CreateSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_worker_v1_worker_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*CreateSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CreateSnapshotResponse) GetSnapshotId() string {
+	if x != nil {
+		return x.SnapshotId
+	}
+	return ""
+}
+
+func (x *CreateSnapshotResponse) GetLsn() uint64 {
+	if x != nil {
+		return x.Lsn
+	}
+	return 0
+}
+
+func (x *CreateSnapshotResponse) GetArchived() uint64 {
+	if x != nil {
+		return x.Archived
+	}
+	return 0
+}
+
+type TrimLogRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
+	Partition     uint32                 `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Through       uint64                 `protobuf:"varint,3,opt,name=through,proto3" json:"through,omitempty"` // LSN; 0: as far as nobody needs it
+	Force         bool                   `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`     // also what others may need who hold the partition, or will
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrimLogRequest) Reset() {
+	*x = TrimLogRequest{}
+	mi := &file_worker_v1_worker_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrimLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrimLogRequest) ProtoMessage() {}
+
+func (x *TrimLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_worker_v1_worker_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrimLogRequest.ProtoReflect.Descriptor instead.
+func (*TrimLogRequest) Descriptor() ([]byte, []int) {
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *TrimLogRequest) GetHello() *Hello {
+	if x != nil {
+		return x.Hello
+	}
+	return nil
+}
+
+func (x *TrimLogRequest) GetPartition() uint32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *TrimLogRequest) GetThrough() uint64 {
+	if x != nil {
+		return x.Through
+	}
+	return 0
+}
+
+func (x *TrimLogRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type TrimLogResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Through       uint64                 `protobuf:"varint,1,opt,name=through,proto3" json:"through,omitempty"` // LSN
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrimLogResponse) Reset() {
+	*x = TrimLogResponse{}
+	mi := &file_worker_v1_worker_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrimLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrimLogResponse) ProtoMessage() {}
+
+func (x *TrimLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_worker_v1_worker_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrimLogResponse.ProtoReflect.Descriptor instead.
+func (*TrimLogResponse) Descriptor() ([]byte, []int) {
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *TrimLogResponse) GetThrough() uint64 {
+	if x != nil {
+		return x.Through
+	}
+	return 0
+}
+
 // Hello says who speaks.
 type Hello struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -36,7 +268,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_worker_v1_worker_proto_msgTypes[0]
+	mi := &file_worker_v1_worker_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -48,7 +280,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[0]
+	mi := &file_worker_v1_worker_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -61,7 +293,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{0}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Hello) GetFingerprint() uint64 {
@@ -101,7 +333,7 @@ type ExchangeRequest struct {
 
 func (x *ExchangeRequest) Reset() {
 	*x = ExchangeRequest{}
-	mi := &file_worker_v1_worker_proto_msgTypes[1]
+	mi := &file_worker_v1_worker_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -113,7 +345,7 @@ func (x *ExchangeRequest) String() string {
 func (*ExchangeRequest) ProtoMessage() {}
 
 func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[1]
+	mi := &file_worker_v1_worker_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -126,7 +358,7 @@ func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeRequest) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{1}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ExchangeRequest) GetHello() *Hello {
@@ -189,7 +421,7 @@ type ExchangeResponse struct {
 
 func (x *ExchangeResponse) Reset() {
 	*x = ExchangeResponse{}
-	mi := &file_worker_v1_worker_proto_msgTypes[2]
+	mi := &file_worker_v1_worker_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -201,7 +433,7 @@ func (x *ExchangeResponse) String() string {
 func (*ExchangeResponse) ProtoMessage() {}
 
 func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[2]
+	mi := &file_worker_v1_worker_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -214,7 +446,7 @@ func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeResponse) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{2}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ExchangeResponse) GetHello() *Hello {
@@ -250,7 +482,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_worker_v1_worker_proto_msgTypes[3]
+	mi := &file_worker_v1_worker_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -262,7 +494,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[3]
+	mi := &file_worker_v1_worker_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -275,7 +507,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{3}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Answer) GetNumber() uint64 {
@@ -364,7 +596,7 @@ type ScanRequest struct {
 
 func (x *ScanRequest) Reset() {
 	*x = ScanRequest{}
-	mi := &file_worker_v1_worker_proto_msgTypes[4]
+	mi := &file_worker_v1_worker_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -376,7 +608,7 @@ func (x *ScanRequest) String() string {
 func (*ScanRequest) ProtoMessage() {}
 
 func (x *ScanRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[4]
+	mi := &file_worker_v1_worker_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -389,7 +621,7 @@ func (x *ScanRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanRequest.ProtoReflect.Descriptor instead.
 func (*ScanRequest) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{4}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ScanRequest) GetHello() *Hello {
@@ -454,7 +686,7 @@ type ScanTop struct {
 
 func (x *ScanTop) Reset() {
 	*x = ScanTop{}
-	mi := &file_worker_v1_worker_proto_msgTypes[5]
+	mi := &file_worker_v1_worker_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -466,7 +698,7 @@ func (x *ScanTop) String() string {
 func (*ScanTop) ProtoMessage() {}
 
 func (x *ScanTop) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[5]
+	mi := &file_worker_v1_worker_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -479,7 +711,7 @@ func (x *ScanTop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanTop.ProtoReflect.Descriptor instead.
 func (*ScanTop) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{5}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ScanTop) GetColumn() string {
@@ -516,7 +748,7 @@ type ScanFilter struct {
 
 func (x *ScanFilter) Reset() {
 	*x = ScanFilter{}
-	mi := &file_worker_v1_worker_proto_msgTypes[6]
+	mi := &file_worker_v1_worker_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +760,7 @@ func (x *ScanFilter) String() string {
 func (*ScanFilter) ProtoMessage() {}
 
 func (x *ScanFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[6]
+	mi := &file_worker_v1_worker_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +773,7 @@ func (x *ScanFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanFilter.ProtoReflect.Descriptor instead.
 func (*ScanFilter) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{6}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ScanFilter) GetColumn() string {
@@ -583,7 +815,7 @@ type ScanResponse struct {
 
 func (x *ScanResponse) Reset() {
 	*x = ScanResponse{}
-	mi := &file_worker_v1_worker_proto_msgTypes[7]
+	mi := &file_worker_v1_worker_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +827,7 @@ func (x *ScanResponse) String() string {
 func (*ScanResponse) ProtoMessage() {}
 
 func (x *ScanResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_worker_v1_worker_proto_msgTypes[7]
+	mi := &file_worker_v1_worker_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +840,7 @@ func (x *ScanResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScanResponse.ProtoReflect.Descriptor instead.
 func (*ScanResponse) Descriptor() ([]byte, []int) {
-	return file_worker_v1_worker_proto_rawDescGZIP(), []int{7}
+	return file_worker_v1_worker_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ScanResponse) GetBatch() []byte {
@@ -629,7 +861,23 @@ var File_worker_v1_worker_proto protoreflect.FileDescriptor
 
 const file_worker_v1_worker_proto_rawDesc = "" +
 	"\n" +
-	"\x16worker/v1/worker.proto\x12\tworker.v1\x1a\x1astored/v1/invocation.proto\"]\n" +
+	"\x16worker/v1/worker.proto\x12\tworker.v1\x1a\x1astored/v1/invocation.proto\"v\n" +
+	"\x15CreateSnapshotRequest\x12&\n" +
+	"\x05hello\x18\x01 \x01(\v2\x10.worker.v1.HelloR\x05hello\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x17\n" +
+	"\amin_lsn\x18\x03 \x01(\x04R\x06minLsn\"g\n" +
+	"\x16CreateSnapshotResponse\x12\x1f\n" +
+	"\vsnapshot_id\x18\x01 \x01(\tR\n" +
+	"snapshotId\x12\x10\n" +
+	"\x03lsn\x18\x02 \x01(\x04R\x03lsn\x12\x1a\n" +
+	"\barchived\x18\x03 \x01(\x04R\barchived\"\x86\x01\n" +
+	"\x0eTrimLogRequest\x12&\n" +
+	"\x05hello\x18\x01 \x01(\v2\x10.worker.v1.HelloR\x05hello\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\rR\tpartition\x12\x18\n" +
+	"\athrough\x18\x03 \x01(\x04R\athrough\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\"+\n" +
+	"\x0fTrimLogResponse\x12\x18\n" +
+	"\athrough\x18\x01 \x01(\x04R\athrough\"]\n" +
 	"\x05Hello\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\x06R\vfingerprint\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x1e\n" +
@@ -681,10 +929,12 @@ const file_worker_v1_worker_proto_rawDesc = "" +
 	"\anegated\x18\x04 \x01(\bR\anegated\"8\n" +
 	"\fScanResponse\x12\x14\n" +
 	"\x05batch\x18\x01 \x01(\fR\x05batch\x12\x12\n" +
-	"\x04rows\x18\x02 \x01(\rR\x04rows2\x8c\x01\n" +
+	"\x04rows\x18\x02 \x01(\rR\x04rows2\xa5\x02\n" +
 	"\x06Worker\x12G\n" +
 	"\bExchange\x12\x1a.worker.v1.ExchangeRequest\x1a\x1b.worker.v1.ExchangeResponse(\x010\x01\x129\n" +
-	"\x04Scan\x12\x16.worker.v1.ScanRequest\x1a\x17.worker.v1.ScanResponse0\x01B Z\x1ereprise/api/worker/v1;workerv1b\x06proto3"
+	"\x04Scan\x12\x16.worker.v1.ScanRequest\x1a\x17.worker.v1.ScanResponse0\x01\x12U\n" +
+	"\x0eCreateSnapshot\x12 .worker.v1.CreateSnapshotRequest\x1a!.worker.v1.CreateSnapshotResponse\x12@\n" +
+	"\aTrimLog\x12\x19.worker.v1.TrimLogRequest\x1a\x1a.worker.v1.TrimLogResponseB Z\x1ereprise/api/worker/v1;workerv1b\x06proto3"
 
 var (
 	file_worker_v1_worker_proto_rawDescOnce sync.Once
@@ -698,37 +948,47 @@ func file_worker_v1_worker_proto_rawDescGZIP() []byte {
 	return file_worker_v1_worker_proto_rawDescData
 }
 
-var file_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_worker_v1_worker_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_worker_v1_worker_proto_goTypes = []any{
-	(*Hello)(nil),            // 0: worker.v1.Hello
-	(*ExchangeRequest)(nil),  // 1: worker.v1.ExchangeRequest
-	(*ExchangeResponse)(nil), // 2: worker.v1.ExchangeResponse
-	(*Answer)(nil),           // 3: worker.v1.Answer
-	(*ScanRequest)(nil),      // 4: worker.v1.ScanRequest
-	(*ScanTop)(nil),          // 5: worker.v1.ScanTop
-	(*ScanFilter)(nil),       // 6: worker.v1.ScanFilter
-	(*ScanResponse)(nil),     // 7: worker.v1.ScanResponse
-	(*v1.Target)(nil),        // 8: stored.v1.Target
-	(*v1.Result)(nil),        // 9: stored.v1.Result
+	(*CreateSnapshotRequest)(nil),  // 0: worker.v1.CreateSnapshotRequest
+	(*CreateSnapshotResponse)(nil), // 1: worker.v1.CreateSnapshotResponse
+	(*TrimLogRequest)(nil),         // 2: worker.v1.TrimLogRequest
+	(*TrimLogResponse)(nil),        // 3: worker.v1.TrimLogResponse
+	(*Hello)(nil),                  // 4: worker.v1.Hello
+	(*ExchangeRequest)(nil),        // 5: worker.v1.ExchangeRequest
+	(*ExchangeResponse)(nil),       // 6: worker.v1.ExchangeResponse
+	(*Answer)(nil),                 // 7: worker.v1.Answer
+	(*ScanRequest)(nil),            // 8: worker.v1.ScanRequest
+	(*ScanTop)(nil),                // 9: worker.v1.ScanTop
+	(*ScanFilter)(nil),             // 10: worker.v1.ScanFilter
+	(*ScanResponse)(nil),           // 11: worker.v1.ScanResponse
+	(*v1.Target)(nil),              // 12: stored.v1.Target
+	(*v1.Result)(nil),              // 13: stored.v1.Result
 }
 var file_worker_v1_worker_proto_depIdxs = []int32{
-	0,  // 0: worker.v1.ExchangeRequest.hello:type_name -> worker.v1.Hello
-	0,  // 1: worker.v1.ExchangeResponse.hello:type_name -> worker.v1.Hello
-	3,  // 2: worker.v1.ExchangeResponse.answers:type_name -> worker.v1.Answer
-	8,  // 3: worker.v1.Answer.target:type_name -> stored.v1.Target
-	9,  // 4: worker.v1.Answer.result:type_name -> stored.v1.Result
-	0,  // 5: worker.v1.ScanRequest.hello:type_name -> worker.v1.Hello
-	6,  // 6: worker.v1.ScanRequest.filters:type_name -> worker.v1.ScanFilter
-	5,  // 7: worker.v1.ScanRequest.top:type_name -> worker.v1.ScanTop
-	1,  // 8: worker.v1.Worker.Exchange:input_type -> worker.v1.ExchangeRequest
-	4,  // 9: worker.v1.Worker.Scan:input_type -> worker.v1.ScanRequest
-	2,  // 10: worker.v1.Worker.Exchange:output_type -> worker.v1.ExchangeResponse
-	7,  // 11: worker.v1.Worker.Scan:output_type -> worker.v1.ScanResponse
-	10, // [10:12] is the sub-list for method output_type
-	8,  // [8:10] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	4,  // 0: worker.v1.CreateSnapshotRequest.hello:type_name -> worker.v1.Hello
+	4,  // 1: worker.v1.TrimLogRequest.hello:type_name -> worker.v1.Hello
+	4,  // 2: worker.v1.ExchangeRequest.hello:type_name -> worker.v1.Hello
+	4,  // 3: worker.v1.ExchangeResponse.hello:type_name -> worker.v1.Hello
+	7,  // 4: worker.v1.ExchangeResponse.answers:type_name -> worker.v1.Answer
+	12, // 5: worker.v1.Answer.target:type_name -> stored.v1.Target
+	13, // 6: worker.v1.Answer.result:type_name -> stored.v1.Result
+	4,  // 7: worker.v1.ScanRequest.hello:type_name -> worker.v1.Hello
+	10, // 8: worker.v1.ScanRequest.filters:type_name -> worker.v1.ScanFilter
+	9,  // 9: worker.v1.ScanRequest.top:type_name -> worker.v1.ScanTop
+	5,  // 10: worker.v1.Worker.Exchange:input_type -> worker.v1.ExchangeRequest
+	8,  // 11: worker.v1.Worker.Scan:input_type -> worker.v1.ScanRequest
+	0,  // 12: worker.v1.Worker.CreateSnapshot:input_type -> worker.v1.CreateSnapshotRequest
+	2,  // 13: worker.v1.Worker.TrimLog:input_type -> worker.v1.TrimLogRequest
+	6,  // 14: worker.v1.Worker.Exchange:output_type -> worker.v1.ExchangeResponse
+	11, // 15: worker.v1.Worker.Scan:output_type -> worker.v1.ScanResponse
+	1,  // 16: worker.v1.Worker.CreateSnapshot:output_type -> worker.v1.CreateSnapshotResponse
+	3,  // 17: worker.v1.Worker.TrimLog:output_type -> worker.v1.TrimLogResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_worker_v1_worker_proto_init() }
@@ -742,7 +1002,7 @@ func file_worker_v1_worker_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_worker_v1_worker_proto_rawDesc), len(file_worker_v1_worker_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,8 +21,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Worker_Exchange_FullMethodName = "/worker.v1.Worker/Exchange"
-	Worker_Scan_FullMethodName     = "/worker.v1.Worker/Scan"
+	Worker_Exchange_FullMethodName       = "/worker.v1.Worker/Exchange"
+	Worker_Scan_FullMethodName           = "/worker.v1.Worker/Scan"
+	Worker_CreateSnapshot_FullMethodName = "/worker.v1.Worker/CreateSnapshot"
+	Worker_TrimLog_FullMethodName        = "/worker.v1.Worker/TrimLog"
 )
 
 // WorkerClient is the client API for Worker service.
@@ -50,6 +52,13 @@ type WorkerClient interface {
 	// a repeat is harmless. Rows are made while the caller takes them. Codes: NotLeader, Invalid (another cluster, a
 	// table, column or filter that the worker does not know), Unavailable (the worker stops), Corrupt.
 	Scan(ctx context.Context, in *ScanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ScanResponse], error)
+	// CreateSnapshot puts a copy of a partition into the object store. Metadata daemons call it for operators; a repeat finds
+	// the newest if nothing came since. One that is begun goes on when the caller leaves. Codes: NotLeader, Invalid (another
+	// cluster, no object store), Conflict (it has not applied min_lsn), Unavailable (one is being made), Uncertain.
+	CreateSnapshot(ctx context.Context, in *CreateSnapshotRequest, opts ...grpc.CallOption) (*CreateSnapshotResponse, error)
+	// TrimLog takes records off the log of a partition. Metadata daemons call it for operators; a repeat is harmless. Codes:
+	// NotLeader, Invalid, Conflict (the records are needed), Unavailable (not all log-servers answer: it goes on later).
+	TrimLog(ctx context.Context, in *TrimLogRequest, opts ...grpc.CallOption) (*TrimLogResponse, error)
 }
 
 type workerClient struct {
@@ -92,6 +101,26 @@ func (c *workerClient) Scan(ctx context.Context, in *ScanRequest, opts ...grpc.C
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Worker_ScanClient = grpc.ServerStreamingClient[ScanResponse]
 
+func (c *workerClient) CreateSnapshot(ctx context.Context, in *CreateSnapshotRequest, opts ...grpc.CallOption) (*CreateSnapshotResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateSnapshotResponse)
+	err := c.cc.Invoke(ctx, Worker_CreateSnapshot_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *workerClient) TrimLog(ctx context.Context, in *TrimLogRequest, opts ...grpc.CallOption) (*TrimLogResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TrimLogResponse)
+	err := c.cc.Invoke(ctx, Worker_TrimLog_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // WorkerServer is the server API for Worker service.
 // All implementations must embed UnimplementedWorkerServer
 // for forward compatibility.
@@ -117,6 +146,13 @@ type WorkerServer interface {
 	// a repeat is harmless. Rows are made while the caller takes them. Codes: NotLeader, Invalid (another cluster, a
 	// table, column or filter that the worker does not know), Unavailable (the worker stops), Corrupt.
 	Scan(*ScanRequest, grpc.ServerStreamingServer[ScanResponse]) error
+	// CreateSnapshot puts a copy of a partition into the object store. Metadata daemons call it for operators; a repeat finds
+	// the newest if nothing came since. One that is begun goes on when the caller leaves. Codes: NotLeader, Invalid (another
+	// cluster, no object store), Conflict (it has not applied min_lsn), Unavailable (one is being made), Uncertain.
+	CreateSnapshot(context.Context, *CreateSnapshotRequest) (*CreateSnapshotResponse, error)
+	// TrimLog takes records off the log of a partition. Metadata daemons call it for operators; a repeat is harmless. Codes:
+	// NotLeader, Invalid, Conflict (the records are needed), Unavailable (not all log-servers answer: it goes on later).
+	TrimLog(context.Context, *TrimLogRequest) (*TrimLogResponse, error)
 	mustEmbedUnimplementedWorkerServer()
 }
 
@@ -132,6 +168,12 @@ func (UnimplementedWorkerServer) Exchange(grpc.BidiStreamingServer[ExchangeReque
 }
 func (UnimplementedWorkerServer) Scan(*ScanRequest, grpc.ServerStreamingServer[ScanResponse]) error {
 	return status.Error(codes.Unimplemented, "method Scan not implemented")
+}
+func (UnimplementedWorkerServer) CreateSnapshot(context.Context, *CreateSnapshotRequest) (*CreateSnapshotResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateSnapshot not implemented")
+}
+func (UnimplementedWorkerServer) TrimLog(context.Context, *TrimLogRequest) (*TrimLogResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TrimLog not implemented")
 }
 func (UnimplementedWorkerServer) mustEmbedUnimplementedWorkerServer() {}
 func (UnimplementedWorkerServer) testEmbeddedByValue()                {}
@@ -172,13 +214,58 @@ func _Worker_Scan_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Worker_ScanServer = grpc.ServerStreamingServer[ScanResponse]
 
+func _Worker_CreateSnapshot_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateSnapshotRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServer).CreateSnapshot(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Worker_CreateSnapshot_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServer).CreateSnapshot(ctx, req.(*CreateSnapshotRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Worker_TrimLog_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TrimLogRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(WorkerServer).TrimLog(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Worker_TrimLog_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(WorkerServer).TrimLog(ctx, req.(*TrimLogRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Worker_ServiceDesc is the grpc.ServiceDesc for Worker service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var Worker_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "worker.v1.Worker",
 	HandlerType: (*WorkerServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "CreateSnapshot",
+			Handler:    _Worker_CreateSnapshot_Handler,
+		},
+		{
+			MethodName: "TrimLog",
+			Handler:    _Worker_TrimLog_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Exchange",

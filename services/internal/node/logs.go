@@ -26,5 +26,6 @@ func (n *Node) Operator(attendants rpc.Attendants, logs *rpc.LogDialer) *rpc.Ope
 	reads.Self = n.Member.ID.Node
 	return rpc.NewOperatorServer(rpc.Operated{
 		Meta: n.Meta, View: n.View, Attendants: attendants, Logs: loglet.NewClient(reads, logs, n.Host),
+		Keepers: rpc.NewKeeperClient(n.Member.ID, rpc.NewRoutes(n.View), n.Peers),
 	})
 }

@@ -57,6 +57,7 @@ func (r *runner) app() *cli.App {
 		r.nodes(),
 		r.partitions(),
 		r.logs(),
+		r.snapshots(),
 		r.config(),
 		r.metadata(),
 		r.metadataServer(),

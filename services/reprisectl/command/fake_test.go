@@ -108,6 +108,14 @@ func (f *fake) SteerLeader(_ context.Context, r *clusterv1.SteerLeaderRequest) (
 	return answer(f, "SteerLeader", r, &clusterv1.SteerLeaderResponse{})
 }
 
+func (f *fake) CreateSnapshot(_ context.Context, r *clusterv1.CreateSnapshotRequest) (*clusterv1.CreateSnapshotResponse, error) {
+	return answer(f, "CreateSnapshot", r, &clusterv1.CreateSnapshotResponse{})
+}
+
+func (f *fake) TrimLog(_ context.Context, r *clusterv1.TrimLogRequest) (*clusterv1.TrimLogResponse, error) {
+	return answer(f, "TrimLog", r, &clusterv1.TrimLogResponse{})
+}
+
 func (f *fake) GetDocument(_ context.Context, r *clusterv1.GetDocumentRequest) (*clusterv1.GetDocumentResponse, error) {
 	return answer(f, "GetDocument", r, &clusterv1.GetDocumentResponse{})
 }

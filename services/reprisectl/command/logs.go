@@ -20,7 +20,7 @@ const provider = "replicated"
 
 func (r *runner) logs() *cli.Command {
 	return &cli.Command{
-		Name: "logs", Aliases: []string{"log"}, Usage: "look at the logs of partitions, and seal them",
+		Name: "logs", Aliases: []string{"log"}, Usage: "look at the logs of partitions, trim and seal them",
 		Subcommands: []*cli.Command{
 			{Name: "list", Aliases: []string{"ls"}, Usage: "list the logs with their last segments", Flags: []cli.Flag{jsonFlag()}, Action: r.bare(r.logsList)},
 			{
@@ -35,6 +35,7 @@ func (r *runner) logs() *cli.Command {
 				},
 			},
 			{Name: "find-tail", Usage: "ask the log-servers where logs end", ArgsUsage: "LOGS", Flags: []cli.Flag{jsonFlag()}, Action: r.with(r.findTail)},
+			r.logsTrimCommand(),
 			{
 				Name: "seal", Usage: "end the last segments of logs: whoever writes next begins new ones", ArgsUsage: "LOGS", Action: r.with(r.seal),
 				Flags: []cli.Flag{&cli.Uint64Flag{Name: "segment-index", Aliases: []string{"i"}, Usage: "only if this is the `INDEX` of the last segment"}, jsonFlag()},

@@ -52,6 +52,10 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 		return err
 	}
 	defer errs.CloseInto(&err, worker)
+	serve, err := worker.Service(n) // for operators
+	if err != nil {
+		return err
+	}
 	front, err := ingresswire.New(n, ports.ingress, worker.Node)
 	if err != nil {
 		return err
@@ -72,7 +76,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	// The ingress starts before all partitions are led: it tries again what is for those that are not yet.
 	parts = append(parts, lifecycle.Func(worker.Node.Run), front, awaiting(worker.Node))
 	parts = append(parts, sql.Parts...)
-	parts = append(parts, api, n.Fabric(sql.Register, n.Operator(alone{n.Member.ID, worker.Node}, logServers).Register), banner(n, ports.ingress.Addr(), api))
+	parts = append(parts, api, n.Fabric(serve.Register, sql.Register, n.Operator(alone{n.Member.ID, worker.Node}, logServers).Register), banner(n, ports.ingress.Addr(), api))
 	return lifecycle.Run(ctx, parts...)
 }
 

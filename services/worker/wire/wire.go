@@ -150,6 +150,7 @@ func (w *Worker) Service(n *node.Node) (*rpc.WorkerServer, error) {
 		return nil, err
 	}
 	server.ServeScans(w.Scanner)
+	server.ServeKeeper(w.Node)
 	return server, nil
 }
 
