@@ -87,7 +87,12 @@ func TestReplaceWorker(t *testing.T) {
 	ok(t, control.Register(t.Context(), endpoint.URI))
 	w := &callers{form: f}
 	stop := w.start(t.Context(), 16)
-	t.Cleanup(stop)
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Logf("clients saw %v", w.errs)
+		}
+	})
 	n := &operator{t: t, at: fabricOf(f.Processes[0])}
 
 	ok(t, w.progress(t.Context(), 500))
