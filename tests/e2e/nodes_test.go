@@ -46,7 +46,7 @@ func TestConformanceWhileNodesDie(t *testing.T) {
 				needTypeScript(t)
 			}
 			file := filepath.Join(dir, r.name()+".json")
-			suite := suiteCommand(t, r, form.Ingress, form.Admin, file, "-while-killed")
+			suite := suiteCommand(t, r, form.Ingress, form.Admin, file, "-while-killed", "-patience", "3")
 			out, err := suite.CombinedOutput()
 			judge(t, file, r, out, err)
 		})
