@@ -73,7 +73,7 @@ func TestSnapshotsAndTrims(t *testing.T) {
 	ok(t, w.progress(t.Context(), 100))
 	ok(t, wiped.Restart(t.Context()))
 	n := &operator{t: t, at: fabricOf(f.Processes[0])}
-	n.await("it holds its share again, up to date", func(string) error {
+	n.await("it holds its share again, up to date", func() error {
 		out := n.run(false, "partitions", "list")
 		if up := strings.Count(out, " Active "); up != 2*trimPartitions {
 			return fmt.Errorf("%d replicas are up to date: %s", up, out)
@@ -120,7 +120,7 @@ func allTrimmed(t *testing.T, f *harness.Form) {
 	for p, at := range positions(t, f, "reprise_processor_durable_lsn") {
 		goal[p] = at
 	}
-	n.await("logs are trimmed", func(string) error {
+	n.await("logs are trimmed", func() error {
 		now := positions(t, f, "reprise_processor_trimmed_lsn")
 		for p := range trimPartitions {
 			if p := strconv.Itoa(p); now[p] < max(goal[p], 1) {
