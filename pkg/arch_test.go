@@ -44,7 +44,7 @@ var floors = map[string]floor{
 	"loglet": engines, "logserver": engines, "membership": engines, "processor": engines, "query": engines,
 	"registry": engines, "sequencer": engines, "shuffle": engines, "timer": engines,
 
-	"rpc": edge, "telemetry": edge,
+	"rpc": edge, "sim": edge, "telemetry": edge,
 }
 
 // sideways are the imports within one floor, with the reason for each. Engines should have none: they

@@ -69,7 +69,7 @@ func long(t *testing.T) time.Duration {
 	t.Helper()
 	text := os.Getenv("SIM_TIME")
 	if text == "" {
-		return 10 * time.Second
+		return 5 * time.Second
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
