@@ -16,7 +16,6 @@ import (
 	"reprise/pkg/logstore"
 	"reprise/pkg/lsn"
 	"reprise/pkg/membership"
-	"reprise/pkg/metastore"
 	"reprise/pkg/quorum"
 )
 
@@ -62,7 +61,7 @@ func (l logs) Members(nodes []id.Node) []quorum.Member {
 		if known := l.p.view.Node(n); known != nil {
 			out[i].Location, out[i].State = known.Location, known.StorageState
 		}
-		if l.p.w.mistakes.absent && !slices.ContainsFunc(l.p.view.Current().Present, func(p metastore.Presence) bool { return p.ID.Node == n }) {
+		if l.p.w.mistakes.disabled && i == int(l.p.m.node)%len(nodes) {
 			out[i].State = storedv1.StorageState_STORAGE_STATE_DISABLED
 		}
 	}

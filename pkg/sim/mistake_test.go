@@ -26,7 +26,7 @@ type mistakes struct {
 	lies       bool // disks say that they have synced
 	emptyDisks bool // an empty disk serves
 	nameless   bool // a sequencer has no generation
-	absent     bool // who is not there is taken for disabled
+	disabled   bool // each process takes another log-server for disabled
 	twoWrites  bool // epoch and chain are written one after the other
 	noCompare  bool // the transaction compares nothing
 	resumes    bool // a process that restarts goes on with its old loglet
@@ -242,7 +242,7 @@ func TestMistakes(t *testing.T) {
 				gs[i].Known = gs[i].End()
 			}
 		}}},
-		{name: "who is absent is disabled", m: mistakes{absent: true}},
+		{name: "one log-server is taken for disabled", m: mistakes{disabled: true}},
 		{name: "a wiped log-server answers", m: mistakes{emptyDisks: true}},
 		{name: "digest before sync", m: mistakes{early: true}},
 		{name: "repair claims what it did not copy", m: mistakes{claims: true}},
