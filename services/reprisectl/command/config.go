@@ -11,9 +11,10 @@ import (
 
 func (r *runner) config() *cli.Command {
 	return &cli.Command{
-		Name: "config", Aliases: []string{"cfg"}, Usage: "look at what the cluster was provisioned with",
+		Name: "config", Aliases: []string{"cfg"}, Usage: "look at the configuration of the cluster and change it",
 		Subcommands: []*cli.Command{
 			{Name: "get", Usage: "print the configuration of the cluster", Flags: []cli.Flag{jsonFlag()}, Action: r.bare(r.configGet)},
+			r.configSetCommand(),
 		},
 	}
 }
@@ -29,7 +30,7 @@ func (r *runner) configGet(c *cli.Context) error {
 	if r.json {
 		return r.printJSON(map[string]any{
 			"cluster_name": v.Cluster.Name, "cluster_fingerprint": fmt.Sprintf("%016x", v.Cluster.Fingerprint), "num_partitions": v.Cluster.Partitions,
-			"partition_replication": v.Cluster.Replication, "log_replication": v.Cluster.Replication, "log_provider": provider,
+			"partition_replication": partitionReplication(v.Cluster), "log_replication": v.Cluster.Replication, "log_provider": provider,
 			"log_default_nodeset_size": v.Cluster.NodesetSize, "features": v.Cluster.Features,
 		})
 	}
@@ -39,7 +40,7 @@ func (r *runner) configGet(c *cli.Context) error {
 
 func (r *runner) printCluster(cluster *storedv1.Cluster) {
 	r.printf("⚙️ Cluster Configuration\n├ Cluster name: %s (%016x)\n├ Number of partitions: %d\n├ Partition replication: %s\n└ Logs Provider: %s\n ├ Log replication: %s\n └ Nodeset size: %d\n",
-		cluster.Name, cluster.Fingerprint, cluster.Partitions, cluster.Replication, provider, cluster.Replication, cluster.NodesetSize)
+		cluster.Name, cluster.Fingerprint, cluster.Partitions, partitionReplication(cluster), provider, cluster.Replication, cluster.NodesetSize)
 }
 
 func (r *runner) provision() *cli.Command {

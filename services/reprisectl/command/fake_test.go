@@ -116,6 +116,10 @@ func (f *fake) TrimLog(_ context.Context, r *clusterv1.TrimLogRequest) (*cluster
 	return answer(f, "TrimLog", r, &clusterv1.TrimLogResponse{})
 }
 
+func (f *fake) ConfigureCluster(_ context.Context, r *clusterv1.ConfigureClusterRequest) (*clusterv1.ConfigureClusterResponse, error) {
+	return answer(f, "ConfigureCluster", r, &clusterv1.ConfigureClusterResponse{})
+}
+
 func (f *fake) GetDocument(_ context.Context, r *clusterv1.GetDocumentRequest) (*clusterv1.GetDocumentResponse, error) {
 	return answer(f, "GetDocument", r, &clusterv1.GetDocumentResponse{})
 }
