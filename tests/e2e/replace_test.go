@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,7 +106,7 @@ func TestReplaceWorker(t *testing.T) {
 
 	begin := time.Now()
 	for _, copies := range []int{3, 2} {
-		n.run(false, "metadata", "patch", "-y", "-k", "cluster", "-p", fmt.Sprintf(`[{"op": "replace", "path": "/partition_replication", "value": "{node: %d}"}]`, copies))
+		n.run(false, "config", "set", "-y", "--partition-replication", strconv.Itoa(copies))
 		n.held(fmt.Sprintf("all partitions have %d replicas", copies), func(sets map[int][]string) error { return n.all(sets, copies, "") })
 	}
 	t.Logf("one replica more, and one less, after %s, worst gap %s", time.Since(begin).Round(time.Millisecond), w.gap())
