@@ -4,6 +4,9 @@ package cases
 // server died runs again, as does a step whose result was not stored yet; and what backs off is tried at once by the next leader. They carry the tag, so that a run during which
 // processes are killed (-while-killed) may try them again. What the others see must not differ.
 var counts = map[string]bool{
+	"run/executed-once":                        true,
+	"run/deterministic-random":                 true,
+	"suspension/abort-timeout":                 true,
 	"admin/pause-retrying":                     true,
 	"admin/resume-skips-backoff":               true,
 	"retries/failure-shown":                    true,
