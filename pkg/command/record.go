@@ -36,6 +36,7 @@ const (
 	PatchState     Kind = 23 // replace the user state of a key; facts PatchStateFacts
 	Expire         Kind = 24 // forget what was kept long enough; facts ExpireFacts
 	Event          Kind = 25 // an attempt failed and is tried again; facts EventFacts
+	Barrier        Kind = 32 // what follows has the meaning of a version; facts BarrierFacts
 )
 
 // HeaderSize is the length of a record's header.

@@ -36,13 +36,18 @@ func (s *Store) RegisterNode(ctx context.Context, spec *storedv1.Node, forceID, 
 }
 
 func (s *Store) registerOnce(ctx context.Context, spec *storedv1.Node, forceID, lastGeneration uint32) (*storedv1.Node, error) {
-	got, _, err := s.kv.Read(ctx, Range{Key: s.keys.name(spec.Name)}, Range{Key: s.keys.generations(), Prefix: true}, Range{Key: s.keys.nodes(), Prefix: true})
+	got, _, err := s.kv.Read(ctx, Range{Key: s.keys.name(spec.Name)}, Range{Key: s.keys.generations(), Prefix: true}, Range{Key: s.keys.nodes(), Prefix: true},
+		Range{Key: s.keys.cluster()})
 	if err != nil {
 		return nil, err
 	}
 	names, generations, nodes := got[0], got[1], got[2]
+	versionCond, err := s.checkVersion(got[3], spec)
+	if err != nil {
+		return nil, err
+	}
 	node := proto.CloneOf(spec)
-	conds := []Cond{{Key: s.keys.name(spec.Name)}}
+	conds := []Cond{{Key: s.keys.name(spec.Name)}, versionCond}
 	if len(names) == 0 {
 		node.Id = forceID
 		if node.Id == 0 {

@@ -142,8 +142,11 @@ func (a *application) applyOperation() error {
 		return a.applyPatchState()
 	case command.Expire:
 		return a.applyExpire()
+	case command.Barrier:
+		return a.applyBarrier()
 	default:
-		return errs.Newf(errs.Unsupported, "unknown command %d at %d", a.rec.Kind, a.rec.LSN)
+		return errs.Newf(errs.Unsupported, "unknown command %d at %d: this binary is older than what proposed it; run the release that the other workers run, or a newer one",
+			a.rec.Kind, a.rec.LSN)
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 // share hands a result to all who wait for it: here, or with a message to their partition that holds it once,
 // unless it is so long that their journals, which each hold it, should not grow in one command.
 func (a *application) share(sinks []*storedv1.Sink, what *storedv1.ShareFacts) error {
+	if a.meta.Version < VersionShares {
+		return a.shareEach(sinks, what)
+	}
 	var targets []id.Partition // in the order of sinks
 	left := map[id.Partition][]*storedv1.Sink{}
 	for _, sink := range sinks {
@@ -37,6 +40,16 @@ func (a *application) share(sinks []*storedv1.Sink, what *storedv1.ShareFacts) e
 	}
 	for _, target := range targets {
 		if err := a.postShares(left[target], what); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shareEach hands it to one after the other, as version 0 has it.
+func (a *application) shareEach(sinks []*storedv1.Sink, what *storedv1.ShareFacts) error {
+	for _, sink := range sinks {
+		if err := a.reply(sink, completion(sink, what)); err != nil {
 			return err
 		}
 	}

@@ -271,6 +271,9 @@ func (w *world) command(t *testing.T, a args) (h command.Header, facts command.F
 	case "fail":
 		h.Kind = command.Fail
 		facts = &storedv1.FailFacts{Failure: &storedv1.Failure{Code: 500, Message: "boom"}}
+	case "barrier":
+		h = command.Header{Kind: command.Barrier}
+		facts = &storedv1.BarrierFacts{Version: uint32(a.num("version", 0))}
 	case "unknown":
 		h.Kind = 200
 	default:

@@ -8,8 +8,10 @@ import (
 
 	"pgregory.net/rapid"
 
+	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/partition"
+	"reprise/pkg/queue"
 )
 
 func goldenID() id.Invocation {
@@ -167,4 +169,23 @@ func TestKeysRoundTripAndOrder(t *testing.T) {
 			}
 		}
 	}))
+}
+
+// Rows of a lock that a build before positions wrote are read.
+func TestLockRows(t *testing.T) {
+	key := appendLockKey(nil, "S", "k")
+	l := queue.Lock{Holder: id.Invocation{1, 2, 3}, Waiting: 4, From: 5}
+	row := appendLock(nil, l)
+	if got, err := parseLock(key, row); err != nil || got != l {
+		t.Errorf("%+v, %v", got, err)
+	}
+	l.From = 0 // the whole queue is looked at
+	if got, err := parseLock(key, row[:lockLenFirst]); err != nil || got != l {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, n := range []int{0, lockLenFirst - 1, lockLenFirst + 1, lockLen - 1} {
+		if _, err := parseLock(key, row[:n]); !errs.Is(err, errs.Corrupt) {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+	}
 }

@@ -29,8 +29,12 @@ type openLock struct {
 // openLockBytes is what an open lock counts for in Uncommitted.
 const openLockBytes = 64
 
-// lockLen is the length of a lock's value: the holder's id, how many wait, and from where on.
-const lockLen = len(id.Invocation{}) + 4 + 8
+// lockLen is the length of a lock's value: the holder's id, how many wait, and from where on. Rows that older builds wrote
+// lack the last one.
+const (
+	lockLen      = lockLenFirst + 8
+	lockLenFirst = len(id.Invocation{}) + 4
+)
 
 func newLocks() locks {
 	return locks{seed: maphash.MakeSeed(), stored: map[uint64]uint32{}, open: map[string]*openLock{}}
@@ -142,10 +146,13 @@ func appendLock(dst []byte, l queue.Lock) []byte {
 }
 
 func parseLock(key, value []byte) (l queue.Lock, err error) {
-	if len(value) != lockLen {
+	if len(value) != lockLen && len(value) != lockLenFirst {
 		return l, errs.Newf(errs.Corrupt, "%s has %d bytes", KeyString(key), len(value))
 	}
 	rest := value[copy(l.Holder[:], value):]
-	l.Waiting, l.From = binary.BigEndian.Uint32(rest), binary.BigEndian.Uint64(rest[4:])
+	l.Waiting = binary.BigEndian.Uint32(rest)
+	if len(value) == lockLen {
+		l.From = binary.BigEndian.Uint64(rest[4:])
+	}
 	return l, nil
 }

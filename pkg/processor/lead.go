@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 
+	"google.golang.org/protobuf/proto"
+
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
@@ -57,10 +59,11 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 		return won{}, errs.With(errs.Unavailable, fmt.Errorf("choose nodeset: %w", err))
 	}
 	next := extend(chain, &storedv1.Segment{Index: index, Base: uint64(tail), Loglet: loglet, CreatedAtMs: host.Millis(n.host.Clock)})
-	epoch := &storedv1.Epoch{
-		Epoch: was.Epoch.GetEpoch() + 1, Node: uint32(n.self.Node), Generation: n.self.Generation,
-		Replicas: was.Epoch.GetReplicas(), Next: was.Epoch.GetNext(),
+	epoch := &storedv1.Epoch{}
+	if was.Epoch != nil {
+		epoch = proto.CloneOf(was.Epoch) // with what a newer release wrote
 	}
+	epoch.Epoch, epoch.Node, epoch.Generation = epoch.Epoch+1, uint32(n.self.Node), n.self.Generation
 	if _, err := n.meta.TakeOver(ctx, p.id, was, epoch, next, n.self); err != nil {
 		return won{}, fmt.Errorf("take over: %w", err) // if the outcome is unknown, the next campaign reads it
 	}

@@ -19,6 +19,7 @@ import (
 	"reprise/pkg/logkey"
 	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
+	"reprise/pkg/partition"
 	"reprise/pkg/partitionstore"
 )
 
@@ -319,6 +320,9 @@ func (n *Node) holdOnce(ctx context.Context, p *part) (led bool, err error) {
 			return false, err
 		}
 	}
+	if err := partition.CheckVersion(p.store.Meta().GetVersion()); err != nil {
+		return false, err
+	}
 	if n.role(p) == leads {
 		return n.leadOnce(ctx, p)
 	}
@@ -347,6 +351,7 @@ func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 		}
 		return nil
 	})
+	g.Go("await another version", func(ctx context.Context) error { return n.awaitVersion(ctx, p, w.epoch) })
 	defer func() {
 		cancel()
 		_ = g.Wait() // it never fails

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,6 +43,12 @@ func TestCrash(t *testing.T) {
 // crash has clients work on a form while kill kills, and checks what they saw and what is stored.
 func crash(t *testing.T, form *harness.Form, kill func(*testing.T, *workload, *rand.Rand) error) {
 	t.Helper()
+	underLoad(t, form, false, kill)
+}
+
+// underLoad does so; if strict, clients must see no error.
+func underLoad(t *testing.T, form *harness.Form, strict bool, kill func(*testing.T, *workload, *rand.Rand) error) {
+	t.Helper()
 	endpoint, err := harness.Serve(services(newProbe())...)
 	ok(t, err)
 	t.Cleanup(endpoint.Close)
@@ -54,7 +61,7 @@ func crash(t *testing.T, form *harness.Form, kill func(*testing.T, *workload, *r
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("go test ./tests/e2e -run '^%s$' -kills %d -seed %d", t.Name(), *killsFlag, seed)
-	w := &workload{seed: seed, form: form}
+	w := &workload{seed: seed, form: form, strict: strict}
 	stop := w.start(t.Context())
 	killErr := kill(t, w, rand.New(rand.NewPCG(seed, 0)))
 	stop()
@@ -104,6 +111,7 @@ func killInTurn(t *testing.T, w *workload, random *rand.Rand) error {
 type workload struct {
 	seed     uint64
 	form     *harness.Form
+	strict   bool // no answer may be an error, and no connection may break that was made
 	history  history.History
 	attempts atomic.Int64
 
@@ -198,6 +206,12 @@ func (w *workload) request(ctx context.Context, c *harness.Client, op string, ra
 // judge takes note of an answer that no crash explains: a client may see broken connections and
 // answers that ask it to try again.
 func (w *workload) judge(op, kind string, err error) {
+	if w.strict {
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			w.fault(fmt.Errorf("%s of %s: %w", op, kind, err))
+		}
+		return
+	}
 	var status *harness.StatusError
 	if !errors.As(err, &status) {
 		return

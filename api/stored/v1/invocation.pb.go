@@ -1674,7 +1674,8 @@ type Meta struct {
 	KeyTo            uint64                 `protobuf:"varint,6,opt,name=key_to,json=keyTo,proto3" json:"key_to,omitempty"`
 	Partitions       uint32                 `protobuf:"varint,7,opt,name=partitions,proto3" json:"partitions,omitempty"`
 	LeaderNode       uint32                 `protobuf:"varint,8,opt,name=leader_node,json=leaderNode,proto3" json:"leader_node,omitempty"`
-	LeaderGeneration uint32                 `protobuf:"varint,9,opt,name=leader_generation,json=leaderGeneration,proto3" json:"leader_generation,omitempty"` // Next free field: 10
+	LeaderGeneration uint32                 `protobuf:"varint,9,opt,name=leader_generation,json=leaderGeneration,proto3" json:"leader_generation,omitempty"`
+	Version          uint32                 `protobuf:"varint,80,opt,name=version,proto3" json:"version,omitempty"` // what commands mean; raised by Barrier
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -1768,6 +1769,58 @@ func (x *Meta) GetLeaderNode() uint32 {
 func (x *Meta) GetLeaderGeneration() uint32 {
 	if x != nil {
 		return x.LeaderGeneration
+	}
+	return 0
+}
+
+func (x *Meta) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+// BarrierFacts say that all commands behind it may have the meaning of a version.
+type BarrierFacts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // Next free field: 2
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BarrierFacts) Reset() {
+	*x = BarrierFacts{}
+	mi := &file_stored_v1_invocation_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BarrierFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BarrierFacts) ProtoMessage() {}
+
+func (x *BarrierFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_stored_v1_invocation_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BarrierFacts.ProtoReflect.Descriptor instead.
+func (*BarrierFacts) Descriptor() ([]byte, []int) {
+	return file_stored_v1_invocation_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *BarrierFacts) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
 	}
 	return 0
 }
@@ -1910,7 +1963,7 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"PauseFacts\x123\n" +
 	"\afailure\x18\x01 \x01(\v2\x19.stored.v1.AttemptFailureR\afailure\"9\n" +
 	"\tFailFacts\x12,\n" +
-	"\afailure\x18\x01 \x01(\v2\x12.stored.v1.FailureR\afailure\"\x81\x02\n" +
+	"\afailure\x18\x01 \x01(\v2\x12.stored.v1.FailureR\afailure\"\x9b\x02\n" +
 	"\x04Meta\x12\x18\n" +
 	"\aapplied\x18\x01 \x01(\x04R\aapplied\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x10\n" +
@@ -1923,7 +1976,10 @@ const file_stored_v1_invocation_proto_rawDesc = "" +
 	"partitions\x12\x1f\n" +
 	"\vleader_node\x18\b \x01(\rR\n" +
 	"leaderNode\x12+\n" +
-	"\x11leader_generation\x18\t \x01(\rR\x10leaderGeneration*\x81\x01\n" +
+	"\x11leader_generation\x18\t \x01(\rR\x10leaderGeneration\x12\x18\n" +
+	"\aversion\x18P \x01(\rR\aversion\"(\n" +
+	"\fBarrierFacts\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion*\x81\x01\n" +
 	"\vServiceType\x12\x1c\n" +
 	"\x18SERVICE_TYPE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14SERVICE_TYPE_SERVICE\x10\x01\x12\x1f\n" +
@@ -1956,7 +2012,7 @@ func file_stored_v1_invocation_proto_rawDescGZIP() []byte {
 }
 
 var file_stored_v1_invocation_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_stored_v1_invocation_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_stored_v1_invocation_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_stored_v1_invocation_proto_goTypes = []any{
 	(ServiceType)(0),        // 0: stored.v1.ServiceType
 	(HandlerType)(0),        // 1: stored.v1.HandlerType
@@ -1982,6 +2038,7 @@ var file_stored_v1_invocation_proto_goTypes = []any{
 	(*PauseFacts)(nil),      // 21: stored.v1.PauseFacts
 	(*FailFacts)(nil),       // 22: stored.v1.FailFacts
 	(*Meta)(nil),            // 23: stored.v1.Meta
+	(*BarrierFacts)(nil),    // 24: stored.v1.BarrierFacts
 }
 var file_stored_v1_invocation_proto_depIdxs = []int32{
 	0,  // 0: stored.v1.Target.service_type:type_name -> stored.v1.ServiceType
@@ -2032,7 +2089,7 @@ func file_stored_v1_invocation_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_stored_v1_invocation_proto_rawDesc), len(file_stored_v1_invocation_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   21,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

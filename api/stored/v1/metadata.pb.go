@@ -150,6 +150,7 @@ type Cluster struct {
 	Features             []string               `protobuf:"bytes,7,rep,name=features,proto3" json:"features,omitempty"`                           // frozen at provisioning
 	CreatedAtMs          int64                  `protobuf:"varint,8,opt,name=created_at_ms,json=createdAtMs,proto3" json:"created_at_ms,omitempty"`
 	PartitionReplication string                 `protobuf:"bytes,60,opt,name=partition_replication,json=partitionReplication,proto3" json:"partition_replication,omitempty"` // property text, of partitions; empty: that of logs
+	PartitionVersion     uint32                 `protobuf:"varint,80,opt,name=partition_version,json=partitionVersion,proto3" json:"partition_version,omitempty"`            // all workers know it, and those that do not are refused: leaders raise their partitions to it
 	unknownFields        protoimpl.UnknownFields
 	sizeCache            protoimpl.SizeCache
 }
@@ -247,21 +248,29 @@ func (x *Cluster) GetPartitionReplication() string {
 	return ""
 }
 
+func (x *Cluster) GetPartitionVersion() uint32 {
+	if x != nil {
+		return x.PartitionVersion
+	}
+	return 0
+}
+
 type Node struct {
-	state          protoimpl.MessageState `protogen:"open.v1"`
-	Id             uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`                 // plain
-	Generation     uint32                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"` // raised by every process start
-	Name           string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	Address        string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"` // fabric URL that others use
-	Roles          []string               `protobuf:"bytes,5,rep,name=roles,proto3" json:"roles,omitempty"`
-	Location       string                 `protobuf:"bytes,6,opt,name=location,proto3" json:"location,omitempty"`
-	StorageState   StorageState           `protobuf:"varint,7,opt,name=storage_state,json=storageState,proto3,enum=stored.v1.StorageState" json:"storage_state,omitempty"`
-	WorkerState    WorkerState            `protobuf:"varint,8,opt,name=worker_state,json=workerState,proto3,enum=stored.v1.WorkerState" json:"worker_state,omitempty"`
-	Version        string                 `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`                                        // of the binary
-	EtcdClientUrls []string               `protobuf:"bytes,10,rep,name=etcd_client_urls,json=etcdClientUrls,proto3" json:"etcd_client_urls,omitempty"` // of a metadata daemon that others may use
-	IngressUrl     string                 `protobuf:"bytes,11,opt,name=ingress_url,json=ingressUrl,proto3" json:"ingress_url,omitempty"`               // of an ingress: what /version advertises
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	Id               uint32                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`                 // plain
+	Generation       uint32                 `protobuf:"varint,2,opt,name=generation,proto3" json:"generation,omitempty"` // raised by every process start
+	Name             string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Address          string                 `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"` // fabric URL that others use
+	Roles            []string               `protobuf:"bytes,5,rep,name=roles,proto3" json:"roles,omitempty"`
+	Location         string                 `protobuf:"bytes,6,opt,name=location,proto3" json:"location,omitempty"`
+	StorageState     StorageState           `protobuf:"varint,7,opt,name=storage_state,json=storageState,proto3,enum=stored.v1.StorageState" json:"storage_state,omitempty"`
+	WorkerState      WorkerState            `protobuf:"varint,8,opt,name=worker_state,json=workerState,proto3,enum=stored.v1.WorkerState" json:"worker_state,omitempty"`
+	Version          string                 `protobuf:"bytes,9,opt,name=version,proto3" json:"version,omitempty"`                                             // of the binary
+	EtcdClientUrls   []string               `protobuf:"bytes,10,rep,name=etcd_client_urls,json=etcdClientUrls,proto3" json:"etcd_client_urls,omitempty"`      // of a metadata daemon that others may use
+	IngressUrl       string                 `protobuf:"bytes,11,opt,name=ingress_url,json=ingressUrl,proto3" json:"ingress_url,omitempty"`                    // of an ingress: what /version advertises
+	PartitionVersion uint32                 `protobuf:"varint,80,opt,name=partition_version,json=partitionVersion,proto3" json:"partition_version,omitempty"` // the newest one that its binary can apply
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
@@ -369,6 +378,13 @@ func (x *Node) GetIngressUrl() string {
 		return x.IngressUrl
 	}
 	return ""
+}
+
+func (x *Node) GetPartitionVersion() uint32 {
+	if x != nil {
+		return x.PartitionVersion
+	}
+	return 0
 }
 
 // PartitionTable cuts the key space; partition i has log i.
@@ -1679,7 +1695,7 @@ var File_stored_v1_metadata_proto protoreflect.FileDescriptor
 
 const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\n" +
-	"\x18stored/v1/metadata.proto\x12\tstored.v1\x1a\x1astored/v1/invocation.proto\"\xb1\x02\n" +
+	"\x18stored/v1/metadata.proto\x12\tstored.v1\x1a\x1astored/v1/invocation.proto\"\xde\x02\n" +
 	"\aCluster\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12 \n" +
@@ -1691,7 +1707,8 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\fnodeset_size\x18\x06 \x01(\rR\vnodesetSize\x12\x1a\n" +
 	"\bfeatures\x18\a \x03(\tR\bfeatures\x12\"\n" +
 	"\rcreated_at_ms\x18\b \x01(\x03R\vcreatedAtMs\x123\n" +
-	"\x15partition_replication\x18< \x01(\tR\x14partitionReplication\"\xf4\x02\n" +
+	"\x15partition_replication\x18< \x01(\tR\x14partitionReplication\x12+\n" +
+	"\x11partition_version\x18P \x01(\rR\x10partitionVersion\"\xa1\x03\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x1e\n" +
 	"\n" +
@@ -1707,7 +1724,8 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\x10etcd_client_urls\x18\n" +
 	" \x03(\tR\x0eetcdClientUrls\x12\x1f\n" +
 	"\vingress_url\x18\v \x01(\tR\n" +
-	"ingressUrl\"0\n" +
+	"ingressUrl\x12+\n" +
+	"\x11partition_version\x18P \x01(\rR\x10partitionVersion\"0\n" +
 	"\x0ePartitionTable\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x01 \x01(\rR\n" +

@@ -50,6 +50,13 @@ func (m *Cluster) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if m.PartitionVersion != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.PartitionVersion))
+		i--
+		dAtA[i] = 0x5
+		i--
+		dAtA[i] = 0x80
+	}
 	if len(m.PartitionReplication) > 0 {
 		i -= len(m.PartitionReplication)
 		copy(dAtA[i:], m.PartitionReplication)
@@ -140,6 +147,13 @@ func (m *Node) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 	if m.unknownFields != nil {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
+	}
+	if m.PartitionVersion != 0 {
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.PartitionVersion))
+		i--
+		dAtA[i] = 0x5
+		i--
+		dAtA[i] = 0x80
 	}
 	if len(m.IngressUrl) > 0 {
 		i -= len(m.IngressUrl)
@@ -1499,6 +1513,9 @@ func (m *Cluster) SizeVT() (n int) {
 	if l > 0 {
 		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
 	}
+	if m.PartitionVersion != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.PartitionVersion))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -1552,6 +1569,9 @@ func (m *Node) SizeVT() (n int) {
 	l = len(m.IngressUrl)
 	if l > 0 {
 		n += 1 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
+	if m.PartitionVersion != 0 {
+		n += 2 + protohelpers.SizeOfVarint(uint64(m.PartitionVersion))
 	}
 	n += len(m.unknownFields)
 	return n
@@ -2295,6 +2315,25 @@ func (m *Cluster) UnmarshalVT(dAtA []byte) error {
 			}
 			m.PartitionReplication = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 80:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PartitionVersion", wireType)
+			}
+			m.PartitionVersion = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.PartitionVersion |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])
@@ -2646,6 +2685,25 @@ func (m *Node) UnmarshalVT(dAtA []byte) error {
 			}
 			m.IngressUrl = string(dAtA[iNdEx:postIndex])
 			iNdEx = postIndex
+		case 80:
+			if wireType != 0 {
+				return fmt.Errorf("proto: wrong wireType = %d for field PartitionVersion", wireType)
+			}
+			m.PartitionVersion = 0
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				m.PartitionVersion |= uint32(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

@@ -64,6 +64,9 @@ func (r *Random) Next() []byte {
 		return again
 	}
 	h, facts, frames := r.command(kind)
+	if meta.Version == 0 && r.draw(16) == 0 {
+		h, facts, frames = command.Header{Kind: command.Barrier}, &storedv1.BarrierFacts{Version: partition.VersionMax}, nil
+	}
 	raw, err := command.Append(nil, h, facts, frames...)
 	if err != nil {
 		panic(err)

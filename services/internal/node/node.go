@@ -14,6 +14,7 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/membership"
 	"reprise/pkg/metastore"
+	"reprise/pkg/partition"
 	"reprise/pkg/rpc"
 	"reprise/pkg/telemetry"
 	"reprise/services/internal/daemon"
@@ -74,11 +75,15 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 		n.members = client
 	}
 	n.Meta = metastore.New(kv, cfg.ClusterName, h)
-	spec := &storedv1.Node{Name: cfg.NodeName, Address: at.URL(n.fabric.Addr()), Location: cfg.Location, Version: daemon.Version}
+	spec := &storedv1.Node{
+		Name: cfg.NodeName, Address: at.URL(n.fabric.Addr()), Location: cfg.Location, Version: daemon.Version, PartitionVersion: partition.VersionMax,
+	}
 	describe(spec)
 	join := membership.Config{Node: spec, ForceID: cfg.ForceNodeID, InitTimeout: cfg.InitTimeout.D()}
 	if slices.Contains(spec.Roles, metastore.RoleMetadata) {
-		join.Provision = cfg.ClusterSpec()
+		if join.Provision = cfg.ClusterSpec(); join.Provision != nil {
+			join.Provision.PartitionVersion = partition.VersionMax // older binaries are refused from the start
+		}
 	}
 	n.Status = rpc.NewNodeStatus(cfg, spec.Roles, daemon.Version, h)
 	n.Status.SetMetadata(func() []string { return urls })

@@ -52,6 +52,7 @@ func (c *Control) Parts() []lifecycle.Part {
 	self := c.n.Member.ID.Node
 	return []lifecycle.Part{
 		controller.New(controller.Default(), self, c.n.View, c.roster, c.n.Meta, c.n.Host),
+		controller.NewVersions(c.n.View, c.n.Meta, c.n.Host),
 		c.roster, controller.NewLeaders(self, c.n.View, c.roster, c.n.Host),
 	}
 }

@@ -71,7 +71,8 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	assign := controller.Default()
 	assign.Settle = 0 // there is one worker
 	parts := append(member.Parts(), n.Parts()...)
-	parts = append(parts, logs.Server, controller.New(assign, n.Member.ID.Node, n.View, alone{n.Member.ID, worker.Node}, n.Meta, n.Host))
+	parts = append(parts, logs.Server, controller.New(assign, n.Member.ID.Node, n.View, alone{n.Member.ID, worker.Node}, n.Meta, n.Host),
+		controller.NewVersions(n.View, n.Meta, n.Host))
 	parts = append(parts, worker.LogParts()...)
 	// The ingress starts before all partitions are led: it tries again what is for those that are not yet.
 	parts = append(parts, lifecycle.Func(worker.Node.Run), front, awaiting(worker.Node))

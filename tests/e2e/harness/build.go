@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -62,6 +63,54 @@ func Build(ctx context.Context, dir string, tags ...string) (*Binaries, error) {
 		if strings.HasPrefix(role, "reprise") {
 			continue // a command line: its name is the folder's
 		}
+		if err := os.Rename(filepath.Join(dir, role), filepath.Join(dir, "reprise-"+role)); err != nil {
+			return nil, err
+		}
+	}
+	return &Binaries{Dir: dir}, nil
+}
+
+// ErrNoCommit says that the repository does not have a commit: a shallow clone.
+var ErrNoCommit = errors.New("the repository does not have the commit: fetch its whole history")
+
+// BuildAt compiles programs of services/* as they were at a commit, into dir.
+func BuildAt(ctx context.Context, commit, dir string, roles ...string) (_ *Binaries, err error) {
+	root, err := Root()
+	if err != nil {
+		return nil, err
+	}
+	run := func(in, name string, args ...string) error {
+		c := exec.CommandContext(ctx, name, args...)
+		c.Dir = in
+		c.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=")
+		if text, err := c.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, text)
+		}
+		return nil
+	}
+	if run(root, "git", "cat-file", "-e", commit+"^{commit}") != nil {
+		return nil, ErrNoCommit
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	tree := filepath.Join(dir, "tree")
+	if err := run(root, "git", "worktree", "add", "--detach", tree, commit); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if rerr := run(root, "git", "worktree", "remove", "--force", tree); err == nil {
+			err = rerr
+		}
+	}()
+	args := []string{"build", "-ldflags=-w", "-o", dir + string(filepath.Separator)}
+	for _, role := range roles {
+		args = append(args, "./services/"+role)
+	}
+	if err := run(tree, "go", args...); err != nil {
+		return nil, err
+	}
+	for _, role := range roles {
 		if err := os.Rename(filepath.Join(dir, role), filepath.Join(dir, "reprise-"+role)); err != nil {
 			return nil, err
 		}

@@ -65,6 +65,9 @@ func NewProcess(s Spec) *Process {
 // Set adds NAME=value pairs to the environment of the next start.
 func (p *Process) Set(env ...string) { p.env = append(p.env, env...) }
 
+// Use has the next Start run another program.
+func (p *Process) Use(path string) { p.path = path }
+
 // Start starts the process and does not wait until it is ready.
 func (p *Process) Start() error {
 	p.mu.Lock()
