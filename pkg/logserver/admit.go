@@ -26,6 +26,9 @@ type Admission struct {
 	Refuse      error                 // then stop
 }
 
+// lost is what to do about an empty disk.
+const lost = "put its data folder back if it was away by mistake and start it again, or start with an empty one under a new node-name"
+
 // Admission rules: an empty disk must never answer as if it had stored nothing.
 func admission(m logstore.Marker, marked bool, node id.Node, fingerprint uint64, state storedv1.StorageState) Admission {
 	if marked && m.Node != node {
@@ -43,8 +46,14 @@ func admission(m logstore.Marker, marked bool, node id.Node, fingerprint uint64,
 		}
 		return Admission{
 			Next:   storedv1.StorageState_STORAGE_STATE_DATA_LOSS,
-			Refuse: errs.Newf(errs.Corrupt, "the log store of N%d is empty although it held data: the node is now in state data-loss and never serves again; start with an empty data folder under a new node-name", node),
+			Refuse: errs.Newf(errs.Corrupt, "the log store of N%d is empty although it held data: the node is now in state data-loss and does not serve; %s", node, lost),
 		}
+	case storedv1.StorageState_STORAGE_STATE_DATA_LOSS:
+		if marked {
+			return Admission{Refuse: errs.Newf(errs.Invalid, "node N%d was started once without its log store (state data-loss), which is here now: if it is as the node left it, and no older copy, "+
+				"run 'reprisectl nodes set-storage-state --nodes %d --storage-state read-write --force' and start it again; if not, start with an empty data folder under a new node-name", node, node)}
+		}
+		return Admission{Refuse: errs.Newf(errs.Corrupt, "the log store of N%d is empty although it held data (state data-loss): %s", node, lost)}
 	default:
 		return Admission{Refuse: errs.Newf(errs.Invalid, "node N%d has storage state %s and may not serve: start with an empty data folder under a new node-name", node, stateName(state))}
 	}

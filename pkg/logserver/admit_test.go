@@ -40,7 +40,8 @@ func TestAdmission(t *testing.T) {
 		"another node's disk":               {&logstore.Marker{Node: 5, Fingerprint: 77}, readWrite, false, unspecified, true},
 		"another node's disk, new node":     {&logstore.Marker{Node: 5, Fingerprint: 77}, provisioning, false, unspecified, true},
 		"another cluster's disk":            {&logstore.Marker{Node: 4, Fingerprint: 78}, readWrite, false, unspecified, true},
-		"declared lost, although it is not": {&mine, dataLoss, false, unspecified, true},
+		"it is back, and nobody says so":    {&mine, dataLoss, false, unspecified, true},
+		"lost":                              {nil, dataLoss, false, unspecified, true},
 		"declared gone":                     {&mine, gone, false, unspecified, true},
 		"disabled":                          {&mine, disabled, false, unspecified, true},
 	} {

@@ -75,7 +75,7 @@ func join(ctx context.Context, cfg Config, store Store, f *Folder, h host.Host) 
 		}
 		force = was.ID
 	}
-	node, err := store.RegisterNode(ctx, cfg.Node, force, was.Generation)
+	node, err := register(ctx, cfg, store, force, was.Generation, h)
 	if err != nil {
 		return Member{}, err
 	}
@@ -86,6 +86,25 @@ func join(ctx context.Context, cfg Config, store Store, f *Folder, h host.Host) 
 	}
 	h.Log.Info("joined the cluster", slog.String(logkey.Node, me.String()), slog.Any(logkey.Role, node.Roles))
 	return Member{ID: me, Node: node, Cluster: cluster}, nil
+}
+
+// register enters the process. With an empty folder under the name of a node that seems to run it waits until that one's lease
+// would have ended, if it died.
+func register(ctx context.Context, cfg Config, store Store, force, last uint32, h host.Host) (*storedv1.Node, error) {
+	until := h.Clock.Now().Add(2 * presenceTTL)
+	for {
+		node, err := store.RegisterNode(ctx, cfg.Node, force, last)
+		if !errs.Is(err, errs.Conflict) || h.Clock.Now().After(until) {
+			return node, err
+		}
+		t := h.Clock.NewTimer(pollPause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil, err
+		case <-t.C():
+		}
+	}
 }
 
 // findCluster returns the cluster, creates it or waits for it.

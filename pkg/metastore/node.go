@@ -22,7 +22,8 @@ const (
 
 // RegisterNode enters a process that starts: the node of its name gets the next generation, above
 // lastGeneration too; a new name gets a plain id, forceID if that is not 0. States of a known node
-// are kept. A repeat only wastes a generation.
+// are kept. A repeat only wastes a generation. lastGeneration 0 says that the process has never been this node: it is
+// refused with errs.Conflict while another one is, or died a moment ago.
 func (s *Store) RegisterNode(ctx context.Context, spec *storedv1.Node, forceID, lastGeneration uint32) (*storedv1.Node, error) {
 	var node *storedv1.Node
 	err := s.change(ctx, func(ctx context.Context) (err error) {
@@ -37,7 +38,7 @@ func (s *Store) RegisterNode(ctx context.Context, spec *storedv1.Node, forceID, 
 
 func (s *Store) registerOnce(ctx context.Context, spec *storedv1.Node, forceID, lastGeneration uint32) (*storedv1.Node, error) {
 	got, _, err := s.kv.Read(ctx, Range{Key: s.keys.name(spec.Name)}, Range{Key: s.keys.generations(), Prefix: true}, Range{Key: s.keys.nodes(), Prefix: true},
-		Range{Key: s.keys.cluster()})
+		Range{Key: s.keys.cluster()}, Range{Key: s.keys.presences(), Prefix: true})
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +62,11 @@ func (s *Store) registerOnce(ctx context.Context, spec *storedv1.Node, forceID, 
 			return nil, errs.Newf(errs.Invalid, "this name has id N%d, force-node-id says N%d: change force-node-id or node-name", node.Id, forceID)
 		}
 		conds[0].Modified = names[0].Modified
+		if lastGeneration == 0 { // a folder that never was this node's
+			if err := s.checkAlone(spec.Name, id.Node(node.Id), nodes, got[4]); err != nil {
+				return nil, err
+			}
+		}
 	}
 	genKey, nodeKey := s.keys.generation(id.Node(node.Id)), s.keys.node(id.Node(node.Id))
 	was, genRev, err := generationIn(generations, genKey)
@@ -89,6 +95,29 @@ func (s *Store) registerOnce(ctx context.Context, spec *storedv1.Node, forceID, 
 	conds = append(conds, Cond{Key: genKey, Modified: genRev}, Cond{Key: nodeKey, Modified: nodeRev})
 	return node, s.write(ctx, conds,
 		Write{Key: s.keys.name(node.Name), Value: decimal(node.Id)}, Write{Key: genKey, Value: decimal(node.Generation)}, w)
+}
+
+// checkAlone refuses an empty folder under the name of a node that runs: it would end that process, and lose what is stored there.
+func (s *Store) checkAlone(name string, n id.Node, nodes, presences []Item) error {
+	for _, p := range presences {
+		if p.Key != s.keys.presence(n) {
+			continue
+		}
+		at := ""
+		for i, it := range nodes {
+			old := &storedv1.Node{}
+			if it.Key != s.keys.node(n) {
+				continue
+			}
+			if _, err := decode(nodes[i:i+1], old); err != nil {
+				return err
+			}
+			at = " at " + old.Address
+		}
+		return errs.Newf(errs.Conflict, "a node %s runs as %s:%s%s, and this data folder is not its own: give this process another node-name, or the base-dir of that one",
+			name, n, p.Value, at)
+	}
+	return nil
 }
 
 // firstStates gives a role that a node has for the first time its first state.

@@ -3,6 +3,8 @@ package metastore_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -96,6 +98,30 @@ func TestRegisterNode(t *testing.T) {
 	nodes := must[[]*storedv1.Node](t)(s.Nodes(t.Context()))
 	if len(nodes) != 5-1 || nodes[0].Name != "a" || nodes[0].Generation != 8 {
 		t.Errorf("nodes: %v", nodes)
+	}
+}
+
+// A second process of a name is refused while the first one lives, unless it has that one's folder.
+func TestTwoNodesWithOneName(t *testing.T) {
+	s, _ := newStore(t)
+	me := register(t, s, "a", "log-server")
+	ctx, cancel := context.WithCancel(t.Context())
+	held, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- s.AnnouncePresence(ctx, me, time.Second, func() { close(held) }) }()
+	<-held
+	spec := &storedv1.Node{Name: "a", Roles: []string{"log-server"}, Address: "http://n1:5122"}
+	if _, err := s.RegisterNode(t.Context(), spec, 0, 0); !errs.Is(err, errs.Conflict) || !strings.Contains(err.Error(), "a node a runs as N1:1") || !strings.Contains(err.Error(), "another node-name") {
+		t.Errorf("a second one: %v", err)
+	}
+	if n, err := s.RegisterNode(t.Context(), spec, 1, 1); err != nil || n.Generation != 2 {
+		t.Errorf("the next process with its folder: %v, %v", n, err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n, err := s.RegisterNode(t.Context(), spec, 0, 0); err != nil || n.Generation != 3 {
+		t.Errorf("an empty folder, when nobody is there: %v, %v", n, err)
 	}
 }
 
