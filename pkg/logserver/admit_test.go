@@ -31,19 +31,19 @@ func TestAdmission(t *testing.T) {
 		next   storedv1.StorageState
 		refuse bool
 	}{
-		"first start":                       {nil, provisioning, true, readWrite, false},
-		"crashed after the marker":          {&mine, provisioning, false, readWrite, false},
-		"usual start":                       {&mine, readWrite, false, unspecified, false},
-		"draining":                          {&mine, readOnly, false, unspecified, false},
-		"an empty disk":                     {nil, readWrite, false, dataLoss, true},
-		"an empty disk while draining":      {nil, readOnly, false, dataLoss, true},
-		"another node's disk":               {&logstore.Marker{Node: 5, Fingerprint: 77}, readWrite, false, unspecified, true},
-		"another node's disk, new node":     {&logstore.Marker{Node: 5, Fingerprint: 77}, provisioning, false, unspecified, true},
-		"another cluster's disk":            {&logstore.Marker{Node: 4, Fingerprint: 78}, readWrite, false, unspecified, true},
-		"it is back, and nobody says so":    {&mine, dataLoss, false, unspecified, true},
-		"lost":                              {nil, dataLoss, false, unspecified, true},
-		"declared gone":                     {&mine, gone, false, unspecified, true},
-		"disabled":                          {&mine, disabled, false, unspecified, true},
+		"first start":                    {nil, provisioning, true, readWrite, false},
+		"crashed after the marker":       {&mine, provisioning, false, readWrite, false},
+		"usual start":                    {&mine, readWrite, false, unspecified, false},
+		"draining":                       {&mine, readOnly, false, unspecified, false},
+		"an empty disk":                  {nil, readWrite, false, dataLoss, true},
+		"an empty disk while draining":   {nil, readOnly, false, dataLoss, true},
+		"another node's disk":            {&logstore.Marker{Node: 5, Fingerprint: 77}, readWrite, false, unspecified, true},
+		"another node's disk, new node":  {&logstore.Marker{Node: 5, Fingerprint: 77}, provisioning, false, unspecified, true},
+		"another cluster's disk":         {&logstore.Marker{Node: 4, Fingerprint: 78}, readWrite, false, unspecified, true},
+		"it is back, and nobody says so": {&mine, dataLoss, false, unspecified, true},
+		"lost":                           {nil, dataLoss, false, unspecified, true},
+		"declared gone":                  {&mine, gone, false, unspecified, true},
+		"disabled":                       {&mine, disabled, false, unspecified, true},
 	} {
 		m := logstore.Marker{}
 		if c.marker != nil {
