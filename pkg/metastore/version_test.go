@@ -11,6 +11,7 @@ import (
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/metastore"
+	"reprise/pkg/placement"
 )
 
 // The version of partitions follows the oldest worker, never goes back, and keeps older workers out.
@@ -90,7 +91,9 @@ func TestUnknownFieldsOfDocuments(t *testing.T) {
 	if err := s.SetStorageState(t.Context(), me, storedv1.StorageState_STORAGE_STATE_PROVISIONING, storedv1.StorageState_STORAGE_STATE_READ_WRITE); err != nil {
 		t.Fatal(err)
 	}
-	must[int](t)(s.Assign(t.Context(), 2, func([][]id.Node) [][]id.Node { return [][]id.Node{{1}, {1}} }))
+	must[int](t)(s.Assign(t.Context(), 2, func(epochs []*storedv1.Epoch) []placement.Replicas {
+		return []placement.Replicas{{Current: []id.Node{1}}, {Current: []id.Node{1}}}
+	}))
 	lead(t, s, 0, me)
 	n := must[*storedv1.Node](t)(s.RegisterNode(t.Context(), &storedv1.Node{Name: "n2", Roles: []string{metastore.RoleWorker}, PartitionVersion: 7}, 0, 0))
 	if n.Id != 2 {
