@@ -21,7 +21,7 @@ func TestVersions(t *testing.T) {
 		if s := c.view.Current(); s.Cluster.PartitionVersion != 0 {
 			t.Fatalf("before %s is upgraded, the version is %d", n, s.Cluster.PartitionVersion)
 		}
-		if _, err := c.store.RegisterNode(t.Context(), &storedv1.Node{Name: n, Roles: []string{metastore.RoleWorker}, PartitionVersion: 1}, 0, 0); err != nil {
+		if _, err := c.store.RegisterNode(t.Context(), &storedv1.Node{Name: n, Roles: []string{metastore.RoleWorker}, PartitionVersion: 1}, 0, 1); err != nil {
 			t.Fatal(err)
 		}
 	}
