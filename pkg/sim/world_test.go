@@ -110,7 +110,13 @@ func (w *world) between(least, most time.Duration) time.Duration {
 func (w *world) latency() time.Duration  { return w.between(50*time.Microsecond, 20*time.Millisecond) }
 func (w *world) lateness() time.Duration { return w.between(time.Millisecond, 2*time.Second) }
 func (w *world) aWhile() time.Duration   { return w.between(2*time.Second, 6*time.Second) }
-func (w *world) syncTime() time.Duration { return w.between(100*time.Microsecond, 15*time.Millisecond) }
+func (w *world) syncTime() time.Duration {
+	if w.mistakes.early { // what is not synced is there for long
+		return w.between(time.Millisecond, 400*time.Millisecond)
+	}
+	return w.between(100*time.Microsecond, 15*time.Millisecond)
+}
+
 func (w *world) thinking() time.Duration { return w.between(100*time.Microsecond, 50*time.Millisecond) }
 
 // play runs one history in a bubble and returns what does not hold.
