@@ -165,10 +165,11 @@ func (n *Node) Snapshot(ctx context.Context, pid id.Partition, atLeast lsn.LSN) 
 
 // snapshot copies the store of p and uploads the copy.
 func (n *Node) snapshot(ctx context.Context, p *part) (l *snapshot.Latest, err error) {
-	if !p.copying.TryLock() {
-		return nil, errs.Newf(errs.Unavailable, "a snapshot of the partition is being made")
-	}
+	p.copying.Lock() // one that is being made may hold less
 	defer p.copying.Unlock()
+	if err := context.Cause(ctx); err != nil {
+		return nil, err
+	}
 	started := n.host.Clock.Now()
 	dir := checkpointOf(n.dirOf(p))
 	if err := n.host.FS.RemoveAll(dir); err != nil { // of a process that was killed

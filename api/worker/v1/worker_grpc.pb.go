@@ -54,7 +54,7 @@ type WorkerClient interface {
 	Scan(ctx context.Context, in *ScanRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ScanResponse], error)
 	// CreateSnapshot puts a copy of a partition into the object store. Metadata daemons call it for operators; a repeat finds
 	// the newest if nothing came since. One that is begun goes on when the caller leaves. Codes: NotLeader, Invalid (another
-	// cluster, no object store), Conflict (it has not applied min_lsn), Unavailable (one is being made), Uncertain.
+	// cluster, no object store), Conflict (it has not applied min_lsn), Unavailable, Uncertain.
 	CreateSnapshot(ctx context.Context, in *CreateSnapshotRequest, opts ...grpc.CallOption) (*CreateSnapshotResponse, error)
 	// TrimLog takes records off the log of a partition. Metadata daemons call it for operators; a repeat is harmless. Codes:
 	// NotLeader, Invalid, Conflict (the records are needed), Unavailable (not all log-servers answer: it goes on later).
@@ -148,7 +148,7 @@ type WorkerServer interface {
 	Scan(*ScanRequest, grpc.ServerStreamingServer[ScanResponse]) error
 	// CreateSnapshot puts a copy of a partition into the object store. Metadata daemons call it for operators; a repeat finds
 	// the newest if nothing came since. One that is begun goes on when the caller leaves. Codes: NotLeader, Invalid (another
-	// cluster, no object store), Conflict (it has not applied min_lsn), Unavailable (one is being made), Uncertain.
+	// cluster, no object store), Conflict (it has not applied min_lsn), Unavailable, Uncertain.
 	CreateSnapshot(context.Context, *CreateSnapshotRequest) (*CreateSnapshotResponse, error)
 	// TrimLog takes records off the log of a partition. Metadata daemons call it for operators; a repeat is harmless. Codes:
 	// NotLeader, Invalid, Conflict (the records are needed), Unavailable (not all log-servers answer: it goes on later).
