@@ -65,9 +65,6 @@ func NewProcess(s Spec) *Process {
 // Set adds NAME=value pairs to the environment of the next start.
 func (p *Process) Set(env ...string) { p.env = append(p.env, env...) }
 
-// Set has the next Start use another setting, NAME=value.
-func (p *Process) Set(setting string) { p.env = append(p.env, setting) }
-
 // Settings are its environment, NAME=value.
 func (p *Process) Settings() []string { return slices.Clone(p.env) }
 
