@@ -184,10 +184,8 @@ func (c *checks) members(nodes []id.Node) []quorum.Member {
 	out := make([]quorum.Member, len(nodes))
 	for i, n := range nodes {
 		out[i] = quorum.Member{Node: n, State: storedv1.StorageState_STORAGE_STATE_READ_WRITE}
-		for _, m := range c.w.machines {
-			if m.node == n {
-				out[i].Location = m.zone
-			}
+		if m := c.w.machineOf(n); m != nil {
+			out[i].Location = m.zone
 		}
 	}
 	return out

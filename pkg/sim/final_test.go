@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strconv"
 	"time"
@@ -63,7 +64,7 @@ func (w *world) until(ctx context.Context, rule, what string, f func(context.Con
 
 // countAll reads all counters until all additions are there.
 func (w *world) countAll(ctx context.Context, keys []string) {
-	c := &client{w: w, p: w.bare("last"), name: "last", rnd: w.rnd}
+	c := &client{w: w, p: w.bare("last"), name: "last", rnd: rand.New(rand.NewPCG(w.seed, 0x1a57))}
 	for _, key := range keys {
 		for polls := 0; ctx.Err() == nil; polls++ {
 			got, _ := strconv.Atoi(c.call(ctx, target{object, "get", key}, "get-"+key+"-"+strconv.Itoa(polls), ""))

@@ -220,15 +220,15 @@ func TestMistakes(t *testing.T) {
 		m    mistakes
 	}{
 		{name: "ack before sync", m: mistakes{lies: true}},
-		{name: "store after seal", from: 36, m: mistakes{frame: func(gs []logproto.Group) {
+		{name: "store after seal", from: 40, m: mistakes{frame: func(gs []logproto.Group) {
 			for i := range gs {
 				gs[i].Repair = gs[i].Count > 0
 			}
 		}}},
 		{name: "lost seal", m: mistakes{lostSeals: true}},
 		{name: "lowest tail", m: mistakes{seal: lowestTail}},
-		{name: "skip repair", from: 8, m: mistakes{seal: noRepair}},
-		{name: "no compare and set", from: 7, m: mistakes{noCompare: true}},
+		{name: "skip repair", from: 13, m: mistakes{seal: noRepair}},
+		{name: "no compare and set", from: 28, m: mistakes{noCompare: true}},
 		{name: "take-over in two writes", m: mistakes{twoWrites: true}},
 		{name: "resume old loglet", m: mistakes{resumes: true}},
 		{name: "a loglet name used twice", m: mistakes{sameName: true}},

@@ -2,7 +2,6 @@ package sim_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -86,6 +85,8 @@ func (c *skewed) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.by.L
 func (w *world) machine(name string, node id.Node, role, zone string) *machine {
 	m := &machine{w: w, name: name, node: node, role: role, zone: zone}
 	m.disk = newDisk(w, name, vfs.NewCrashableMem())
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.machines = append(w.machines, m)
 	return m
 }
@@ -159,7 +160,9 @@ func (m *machine) kill(power bool) {
 	m.w.processes[m.name] = nil
 	p.cancel()
 	if !power { // its kernel tells who is connected
-		for _, x := range p.meetings {
+		var meetings []*meeting
+		p.get(func() { meetings = slices.Clone(p.meetings) })
+		for _, x := range meetings {
 			m.w.net.post(&message{from: m.name, to: x.to, what: "closed", certain: true, delay: m.w.latency, arrive: x.left})
 		}
 	}
@@ -183,13 +186,21 @@ func (w *world) ended(p *process, err error) {
 	}})
 }
 
-var errGone = errors.New("the process is gone")
-
-// nodesOf are the names of machines by node.
-func (w *world) nameOf(n id.Node) string {
+// machineOf is the machine of a node, or nil. Any goroutine may ask.
+func (w *world) machineOf(n id.Node) *machine {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	i := slices.IndexFunc(w.machines, func(m *machine) bool { return m.node == n })
 	if i < 0 {
-		return "nobody"
+		return nil
 	}
-	return w.machines[i].name
+	return w.machines[i]
+}
+
+// nameOf is the name of the machine of a node.
+func (w *world) nameOf(n id.Node) string {
+	if m := w.machineOf(n); m != nil {
+		return m.name
+	}
+	return "nobody"
 }

@@ -74,6 +74,7 @@ type world struct {
 	wiped     bool   // a log-server lost its disk
 	trace     uint64 // of all that happened, before the end
 
+	// mu guards broken, and machines where the driver adds one. It is a leaf.
 	mu     sync.Mutex
 	broken error // the first
 }
