@@ -159,7 +159,10 @@ func TestTrimByHand(t *testing.T) {
 		t.Errorf("through %d, %v", at, err)
 	}
 	a.count(x, 6, 10)
-	a.flushed()
+	eventually(t, "it is on the disk of a", func() bool { // rows are committed a little later than their effects
+		must(t, a.Flush(t.Context(), 0))
+		return a.Status()[0].Durable > l.MinAppliedLSN
+	})
 	if _, err := a.Trim(t.Context(), 0, l.MinAppliedLSN+1, false); !errs.Is(err, errs.Conflict) {
 		t.Errorf("what b may need: %v", err)
 	}
