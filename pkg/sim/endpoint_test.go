@@ -37,7 +37,7 @@ type endpoint struct {
 // running is an attempt that holds an object.
 type running struct {
 	p   *process
-	ctx context.Context //nolint:containedctx // of the request
+	ctx context.Context // of the request
 	id  string
 }
 

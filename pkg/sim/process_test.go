@@ -46,7 +46,7 @@ type process struct {
 	m      *machine
 	name   string
 	number int
-	ctx    context.Context //nolint:containedctx // of its life
+	ctx    context.Context // of its life
 	cancel context.CancelFunc
 	dead   atomic.Bool // it was killed: nobody hears of it
 	group  *lifecycle.Group

@@ -57,7 +57,7 @@ type world struct {
 	mistakes  mistakes
 	verbose   func(string)
 	log       slog.Handler
-	ctx       context.Context //nolint:containedctx // of all
+	ctx       context.Context // of all
 	cancel    context.CancelFunc
 	group     *lifecycle.Group
 	net       *network
