@@ -70,15 +70,15 @@ func (c *KeeperClient) leader(p uint32) (workerv1.WorkerClient, *workerv1.Hello,
 	if p >= c.routes.Partitions() {
 		return nil, nil, errs.Newf(errs.NotFound, "there is no partition %d", p)
 	}
-	leader, ok := c.routes.Leader(id.Partition(p))
-	if !ok {
-		return nil, nil, errs.Newf(errs.Unavailable, "partition %d has no leader", p)
+	leader, err := leaderOf(c.routes, id.Partition(p))
+	if err != nil {
+		return nil, nil, err
 	}
 	conn, err := c.conns.Conn(leader.Node)
 	if err != nil {
 		return nil, nil, err
 	}
-	return workerv1.NewWorkerClient(conn), &workerv1.Hello{Fingerprint: c.routes.Fingerprint(), Node: uint32(c.self.Node), Generation: c.self.Generation}, nil
+	return workerv1.NewWorkerClient(conn), hello(c.routes, c.self), nil
 }
 
 // CreateSnapshot implements clusterv1.OperatorServiceServer.

@@ -32,9 +32,9 @@ func NewScanClient(self id.GenerationalNode, routes Routes, conns Conns) *ScanCl
 
 // Scan implements Scanner.
 func (c *ScanClient) Scan(ctx context.Context, p id.Partition, r *scan.Request, emit func(scan.Batch) error) error {
-	leader, ok := c.routes.Leader(p)
-	if !ok {
-		return errs.Newf(errs.Unavailable, "partition %d has no leader", p)
+	leader, err := leaderOf(c.routes, p)
+	if err != nil {
+		return err
 	}
 	conn, err := c.conns.Conn(leader.Node)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *ScanClient) Scan(ctx context.Context, p id.Partition, r *scan.Request, 
 	ctx, cancel := context.WithCancelCause(ctx) // ends the stream when emit has enough
 	defer cancel(nil)
 	request := &workerv1.ScanRequest{
-		Hello:     &workerv1.Hello{Fingerprint: c.routes.Fingerprint(), Node: uint32(c.self.Node), Generation: c.self.Generation},
+		Hello:     hello(c.routes, c.self),
 		Partition: uint32(p), Table: r.Table, Columns: r.Columns, Limit: r.Limit,
 	}
 	for _, f := range r.Filters {

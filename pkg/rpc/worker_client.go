@@ -174,9 +174,9 @@ type receiver interface {
 }
 
 func (c *WorkerClient) submit(w *waiter, record []byte) (receiver, error) {
-	l, ok := c.routes.Leader(w.partition)
-	if !ok {
-		return nil, errs.Newf(errs.Unavailable, "partition %d has no leader", w.partition)
+	l, err := leaderOf(c.routes, w.partition)
+	if err != nil {
+		return nil, err
 	}
 	if c.own != nil && l == c.self {
 		return c.own, c.own.submit(w, record)

@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"reprise/pkg/command"
-	"reprise/pkg/errs"
 	"reprise/pkg/id"
 )
 
@@ -77,6 +76,6 @@ func (o *own) failMoved(moved func(id.Partition) bool) {
 	o.mu.Unlock()
 	for _, w := range lost {
 		o.worker.Leave(o, w.number, w.id)
-		w.answer(nil, errs.Newf(errs.Uncertain, "partition %d is led by another worker now", w.partition))
+		w.answer(nil, errMoved(w.partition))
 	}
 }

@@ -224,7 +224,7 @@ func (p *peer) failMoved(moved func(id.Partition) bool) {
 	}
 	p.mu.Unlock()
 	for _, w := range lost {
-		w.answer(nil, errs.Newf(errs.Uncertain, "partition %d is led by another worker now", w.partition))
+		w.answer(nil, errMoved(w.partition))
 	}
 }
 
@@ -343,10 +343,7 @@ func (p *peer) session(ctx context.Context) (greeted bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	hello := &workerv1.Hello{
-		Fingerprint: p.c.routes.Fingerprint(), Node: uint32(p.c.self.Node), Generation: p.c.self.Generation,
-	}
-	if err := stream.Send(&workerv1.ExchangeRequest{Hello: hello}); err != nil {
+	if err := stream.Send(&workerv1.ExchangeRequest{Hello: hello(p.c.routes, p.c.self)}); err != nil {
 		return false, brokenBy(stream, err)
 	}
 	greeting := make(chan struct{})

@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	workerv1 "reprise/api/worker/v1"
+	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/metastore"
 )
@@ -15,6 +17,25 @@ type Routes interface {
 	Leader(p id.Partition) (id.GenerationalNode, bool)
 	// Changed is closed when answers may be others.
 	Changed() <-chan struct{}
+}
+
+// leaderOf returns who leads p, or Unavailable: nothing happened.
+func leaderOf(r Routes, p id.Partition) (id.GenerationalNode, error) {
+	l, ok := r.Leader(p)
+	if !ok {
+		return l, errs.Newf(errs.Unavailable, "partition %d has no leader", p)
+	}
+	return l, nil
+}
+
+// errMoved is what those get who wait for a partition that has another leader now: it may have happened.
+func errMoved(p id.Partition) error {
+	return errs.Newf(errs.Uncertain, "partition %d is led by another worker now", p)
+}
+
+// hello says to a worker who asks.
+func hello(r Routes, self id.GenerationalNode) *workerv1.Hello {
+	return &workerv1.Hello{Fingerprint: r.Fingerprint(), Node: uint32(self.Node), Generation: self.Generation}
 }
 
 // View is what a process knows of the cluster.
