@@ -375,7 +375,7 @@ func TestRetries(t *testing.T) {
 			}
 			var r ingress.Response
 			done := inBackground(t, func() { r = ask(core, method, row.target, "1", headers...) })
-			for _, ms := range []int{50, 100, 200, 400, 800, 1000, 1000} {
+			for _, ms := range []int{20, 40, 80, 160, 320, 640, 1000} {
 				clock.Await(1)
 				clock.Advance(millis(ms) - 1)
 				if clock.Armed() != 1 {
@@ -391,6 +391,26 @@ func TestRetries(t *testing.T) {
 				t.Errorf("%d tries, %d invocations", c.tries, len(c.invocations))
 			}
 		})
+	}
+}
+
+// A request that waits to be tried again is, as soon as another worker leads; not when nobody does.
+func TestRetriesAtTheNextLeader(t *testing.T) {
+	clock, routes, c := hosttest.NewClock(), ingress.NewFakeRoutes(), newCluster()
+	c.refuse = []error{errs.Newf(errs.Unavailable, "it is gone"), errs.Newf(errs.NotLeader, "not yet")}
+	core, _ := newRoutedCore(t, c, routes, clock, ingress.Default())
+	var r ingress.Response
+	done := inBackground(t, func() { r = ask(core, "POST", "/Greeter/Greet", "1", withJSON()...) })
+	clock.Await(1)
+	routes.Move(id.GenerationalNode{})
+	routes.Move(id.GenerationalNode{Node: 2, Generation: 1})
+	<-c.refused
+	<-c.refused
+	clock.Await(1)
+	clock.Advance(millis(20))
+	<-done
+	if r.Status != 200 || c.tries != 3 {
+		t.Errorf("%d %s after %d tries", r.Status, r.Body, c.tries)
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 // ErrDraining is the cause with which a front ends the requests that outlive its drain timeout.
 var ErrDraining = errors.New("the ingress is shutting down")
 
-// A request is tried again after 50 ms, doubling to 1 s.
+// A request is tried again at once where another worker leads now, else after 20 ms, doubling to 1 s.
 const (
-	retryPauseMin = 50 * time.Millisecond
+	retryPauseMin = 20 * time.Millisecond
 	retryPauseMax = time.Second
 )
 
@@ -32,10 +32,11 @@ var errOutcome = &failure{statusInternal, "internal error: the partition gave an
 // invocation of its id once, a read changes nothing, and of signals the first counts.
 func (g *Ingress) do(ctx context.Context, r command.Request, advice string) (*command.Outcome, *failure) {
 	p := id.Partition(0)
-	if n := g.parts.PartitionCount(); n > 0 {
+	if n := g.parts.Routes.Partitions(); n > 0 {
 		p = id.PartitionOf(r.ID.PartitionKey(), n)
 	}
-	for pause := retryPauseMin; ; pause = min(2*pause, retryPauseMax) {
+	for pause := retryPauseMin; ; {
+		leader, _ := g.parts.Routes.Leader(p)
 		o, err := g.parts.Partitions.Do(ctx, r)
 		if ctx.Err() != nil && err != nil {
 			return nil, ended(ctx, advice)
@@ -51,20 +52,33 @@ func (g *Ingress) do(ctx context.Context, r command.Request, advice string) (*co
 		default:
 			return nil, failf(statusInternal, "internal error: %s", err)
 		}
-		if !g.sleep(ctx, pause) {
+		if g.moves(ctx, p, leader, pause) {
+			pause = retryPauseMin
+		} else {
+			pause = min(2*pause, retryPauseMax)
+		}
+		if ctx.Err() != nil {
 			return nil, ended(ctx, advice)
 		}
 	}
 }
 
-func (g *Ingress) sleep(ctx context.Context, d time.Duration) bool {
+// moves waits until another than leader leads p and reports that it does; false after d, or when ctx ended.
+func (g *Ingress) moves(ctx context.Context, p id.Partition, leader id.GenerationalNode, d time.Duration) bool {
 	t := g.host.Clock.NewTimer(d)
 	defer t.Stop()
-	select {
-	case <-t.C():
-		return true
-	case <-ctx.Done():
-		return false
+	for {
+		changed := g.parts.Routes.Changed()
+		if now, ok := g.parts.Routes.Leader(p); ok && now != leader {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-t.C():
+			return false
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 

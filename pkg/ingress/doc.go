@@ -6,7 +6,7 @@
 // all of the core, and gives a connection to net/http, with what was read, at the first request that is not plain.
 // To clients they are the same.
 //
-//	core, err := ingress.New(cfg, ingress.Parts{Partitions: node, Schema: view.Registry, PartitionCount: count}, h)
+//	core, err := ingress.New(cfg, ingress.Parts{Partitions: node, Schema: view.Registry, Routes: routes}, h)
 //	server := ingress.NewServer(core, listeners, h) // a lifecycle.Part
 //
 // Ids are fixed before a record is first proposed, so a request is repeated for as long as its client

@@ -31,6 +31,7 @@ type cluster struct {
 	tries       int
 	waiting     chan struct{} // gets a value when somebody starts to wait
 	left        chan error    // gets why somebody stopped to wait
+	refused     chan struct{} // gets a value when a try is refused
 }
 
 type life struct {
@@ -48,7 +49,7 @@ type record struct {
 }
 
 func newCluster() *cluster {
-	return &cluster{invocations: map[id.Invocation]*life{}, waiting: make(chan struct{}, 100), left: make(chan error, 100)}
+	return &cluster{invocations: map[id.Invocation]*life{}, waiting: make(chan struct{}, 100), left: make(chan error, 100), refused: make(chan struct{}, 100)}
 }
 
 func (c *cluster) setBroken(broken bool) {
@@ -68,6 +69,7 @@ func (c *cluster) Do(ctx context.Context, r command.Request) (*command.Outcome, 
 	var refusal error
 	if len(c.refuse) > 0 {
 		refusal, c.refuse = c.refuse[0], c.refuse[1:]
+		c.refused <- struct{}{}
 	}
 	if refusal != nil && !c.afterwards {
 		c.mu.Unlock()
@@ -241,12 +243,17 @@ func testSchema() *storedv1.Schema {
 
 func newCore(t testing.TB, c ingress.Partitions, clock host.Clock, cfg ingress.Config) (*ingress.Ingress, host.Host) {
 	t.Helper()
+	return newRoutedCore(t, c, ingress.NewFakeRoutes(), clock, cfg)
+}
+
+func newRoutedCore(t testing.TB, c ingress.Partitions, routes ingress.Routes, clock host.Clock, cfg ingress.Config) (*ingress.Ingress, host.Host) {
+	t.Helper()
 	h := hosttest.New(clock, 1)
 	reg := schema.NewRegistry(testSchema(), schema.Defaults{})
 	core, err := ingress.New(cfg, ingress.Parts{
-		Partitions:     c,
-		Schema:         func() *schema.Registry { return reg },
-		PartitionCount: func() uint32 { return 24 },
+		Partitions: c,
+		Schema:     func() *schema.Registry { return reg },
+		Routes:     routes,
 	}, h)
 	if err != nil {
 		t.Fatal(err)

@@ -63,7 +63,7 @@ func fuzzCore(f *testing.F) (*Ingress, *strict) {
 		},
 	}}}, schema.Default())
 	p := &strict{}
-	g, err := New(Default(), Parts{Partitions: p, Schema: func() *schema.Registry { return reg }, PartitionCount: func() uint32 { return 24 }}, hosttest.New(hosttest.NewClock(), 1))
+	g, err := New(Default(), Parts{Partitions: p, Schema: func() *schema.Registry { return reg }, Routes: NewFakeRoutes()}, hosttest.New(hosttest.NewClock(), 1))
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
+	"reprise/pkg/id"
 	"reprise/pkg/schema"
 )
 
@@ -23,8 +24,17 @@ type Parts struct {
 	Partitions Partitions
 	// Schema returns the newest registry; it never blocks.
 	Schema func() *schema.Registry
-	// PartitionCount is how many partitions the cluster has, 0 while that is not known.
-	PartitionCount func() uint32
+	Routes Routes
+}
+
+// Routes tells where partitions are led. It never blocks.
+type Routes interface {
+	// Partitions is how many there are; 0 while that is not known.
+	Partitions() uint32
+	// Leader returns who leads p; false if nobody does.
+	Leader(p id.Partition) (id.GenerationalNode, bool)
+	// Changed is closed when answers may be others.
+	Changed() <-chan struct{}
 }
 
 // Ingress is the core of the HTTP API. It is safe for concurrent use.

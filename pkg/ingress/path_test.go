@@ -70,7 +70,7 @@ func FuzzTarget(f *testing.F) {
 		{Name: "S", Type: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Handlers: []*storedv1.Handler{{Name: "h"}}},
 		{Name: "O", Type: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, Handlers: []*storedv1.Handler{{Name: "h", Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE}}},
 	}}}}, schema.Default())
-	g, err := New(Default(), Parts{Partitions: nobody{}, Schema: func() *schema.Registry { return reg }, PartitionCount: func() uint32 { return 24 }}, hosttest.New(hosttest.NewClock(), 1))
+	g, err := New(Default(), Parts{Partitions: nobody{}, Schema: func() *schema.Registry { return reg }, Routes: NewFakeRoutes()}, hosttest.New(hosttest.NewClock(), 1))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func echoCore(t testing.TB) (*Ingress, *Request) {
 		{Name: "Echo", Type: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Handlers: []*storedv1.Handler{{Name: "echo"}}},
 	}}}}, schema.Default())
 	out := &command.Outcome{Status: command.OutcomeCompleted, Result: &storedv1.Result{Result: &storedv1.Result_Value{Value: []byte(`"hello"`)}}}
-	g, err := New(Default(), Parts{Partitions: echo{out}, Schema: func() *schema.Registry { return reg }, PartitionCount: func() uint32 { return 24 }}, hosttest.New(hosttest.NewClock(), 1))
+	g, err := New(Default(), Parts{Partitions: echo{out}, Schema: func() *schema.Registry { return reg }, Routes: NewFakeRoutes()}, hosttest.New(hosttest.NewClock(), 1))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,10 +45,7 @@ func New(n *node.Node, ln net.Listener, partitions ingress.Partitions) (*ingress
 	c := ingress.Default()
 	c.RequestBytesMax = int64(n.Config.IngressRequestSizeLimit())
 	c.RequestsMax = int64(n.Config.Ingress.RequestsMax)
-	core, err := ingress.New(c, ingress.Parts{
-		Partitions: partitions, Schema: n.View.Registry,
-		PartitionCount: func() uint32 { return n.View.Current().Partitions },
-	}, n.Host)
+	core, err := ingress.New(c, ingress.Parts{Partitions: partitions, Schema: n.View.Registry, Routes: rpc.NewRoutes(n.View)}, n.Host)
 	if err != nil {
 		return nil, err
 	}
