@@ -37,7 +37,7 @@ var floors = map[string]floor{
 	"command": rules, "invocation": rules, "journal": rules, "partition": rules, "placement": rules,
 	"logproto": rules, "queue": rules, "quorum": rules, "retry": rules, "schema": rules, "serviceproto": rules,
 
-	"config": ground, "dial": ground, "host": ground, "identity": ground, "lambda": ground, "lifecycle": ground, "logstore": ground, "memory": ground,
+	"access": ground, "certs": ground, "config": ground, "dial": ground, "host": ground, "identity": ground, "lambda": ground, "lifecycle": ground, "logstore": ground, "memory": ground,
 	"metastore": ground, "partitionstore": ground, "snapshot": ground,
 
 	"admin": engines, "controller": engines, "ingress": engines, "invoker": engines, "kafka": engines,
@@ -68,6 +68,10 @@ var sideways = map[string]string{
 
 	"metastore -> host":      "the real thing and the fake take the clock from there",
 	"metastore -> lifecycle": "a View is a living part",
+	"access -> host":         "files are looked at now and then, and what is wrong is logged",
+	"access -> lifecycle":    "who follows a file is a living part",
+	"certs -> host":          "certificates end at a time, and what is wrong is logged",
+	"certs -> lifecycle":     "who follows files is a living part",
 	"identity -> host":       "a token holds the time",
 	"logstore -> host":       "files and metrics are lent by the process",
 	"partitionstore -> host": "files and metrics are lent by the process",

@@ -8,19 +8,21 @@ import (
 
 	"github.com/klauspost/compress/gzhttp"
 
+	"reprise/pkg/access"
 	"reprise/pkg/registry"
 )
 
 // front is what comes before the gateways: one for API version 2, one for all others.
 type front struct {
 	v2, current http.Handler
-	query       http.Handler  // may be nil
-	ui          http.Handler  // nil: there is none
+	query       http.Handler // may be nil
+	ui          http.Handler // nil: there is none
+	tokens      *access.Tokens
 	places      chan struct{} // one for each request that may run; nil: no limit
 }
 
 func (s *Server) newFront(reg *registry.Registrar, ops *operator) (http.Handler, error) {
-	f := &front{query: s.cfg.Query}
+	f := &front{query: s.cfg.Query, tokens: s.cfg.Tokens}
 	if !s.cfg.DisableWebUI {
 		f.ui = newUI()
 	}
@@ -66,6 +68,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	r2 := r.Clone(r.Context())
 	r2.URL.Path = path
 	_, r2.URL.RawPath = cutVersion(r.URL.RawPath)
+	if !f.admit(w, r2) {
+		return
+	}
 	f.route(w, r2, version)
 }
 

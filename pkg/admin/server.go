@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"reprise/pkg/access"
 	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/registry"
@@ -16,14 +17,15 @@ import (
 
 // Config says where and how the API is served.
 type Config struct {
-	Address               string        // host:port to listen on; default 0.0.0.0:9070
-	Listener              net.Listener  // serve on this in place of Address; the server closes it
-	IngressEndpoint       func() string // URL of the ingress that clients are told; nil or "" tells none
-	ConcurrentRequestsMax int           // more are refused with 429; 0 (default) means no limit
-	Query                 http.Handler  // answers POST /query; nil: no SQL here
-	Health                ClusterHealth // nil: nobody knows
-	DisableWebUI          bool          // answer 404 at /ui
-	DrainTimeout          time.Duration // how long requests may go on after a stop; default 5 s
+	Address               string         // host:port to listen on; default 0.0.0.0:9070
+	Listener              net.Listener   // serve on this in place of Address; the server closes it
+	IngressEndpoint       func() string  // URL of the ingress that clients are told; nil or "" tells none
+	ConcurrentRequestsMax int            // more are refused with 429; 0 (default) means no limit
+	Query                 http.Handler   // answers POST /query; nil: no SQL here
+	Health                ClusterHealth  // nil: nobody knows
+	Tokens                *access.Tokens // say who may do what; nil: everybody everything
+	DisableWebUI          bool           // answer 404 at /ui
+	DrainTimeout          time.Duration  // how long requests may go on after a stop; default 5 s
 }
 
 // ClusterHealth tells the name of the cluster and which nodes keep its metadata; ok is false before there is a

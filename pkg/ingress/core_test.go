@@ -398,7 +398,7 @@ func TestRetries(t *testing.T) {
 func TestRetriesAtTheNextLeader(t *testing.T) {
 	clock, routes, c := hosttest.NewClock(), ingress.NewFakeRoutes(), newCluster()
 	c.refuse = []error{errs.Newf(errs.Unavailable, "it is gone"), errs.Newf(errs.NotLeader, "not yet")}
-	core, _ := newRoutedCore(t, c, routes, clock, ingress.Default())
+	core, _ := newCoreOf(t, ingress.Parts{Partitions: c, Routes: routes}, clock, ingress.Default())
 	var r ingress.Response
 	done := inBackground(t, func() { r = ask(core, "POST", "/Greeter/Greet", "1", withJSON()...) })
 	clock.Await(1)

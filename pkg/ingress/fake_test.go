@@ -243,18 +243,19 @@ func testSchema() *storedv1.Schema {
 
 func newCore(t testing.TB, c ingress.Partitions, clock host.Clock, cfg ingress.Config) (*ingress.Ingress, host.Host) {
 	t.Helper()
-	return newRoutedCore(t, c, ingress.NewFakeRoutes(), clock, cfg)
+	return newCoreOf(t, ingress.Parts{Partitions: c}, clock, cfg)
 }
 
-func newRoutedCore(t testing.TB, c ingress.Partitions, routes ingress.Routes, clock host.Clock, cfg ingress.Config) (*ingress.Ingress, host.Host) {
+// newCoreOf adds what parts lack.
+func newCoreOf(t testing.TB, parts ingress.Parts, clock host.Clock, cfg ingress.Config) (*ingress.Ingress, host.Host) {
 	t.Helper()
 	h := hosttest.New(clock, 1)
 	reg := schema.NewRegistry(testSchema(), schema.Defaults{})
-	core, err := ingress.New(cfg, ingress.Parts{
-		Partitions: c,
-		Schema:     func() *schema.Registry { return reg },
-		Routes:     routes,
-	}, h)
+	parts.Schema = func() *schema.Registry { return reg }
+	if parts.Routes == nil {
+		parts.Routes = ingress.NewFakeRoutes()
+	}
+	core, err := ingress.New(cfg, parts, h)
 	if err != nil {
 		t.Fatal(err)
 	}

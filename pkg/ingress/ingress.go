@@ -2,9 +2,11 @@ package ingress
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
+	"reprise/pkg/access"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
@@ -25,6 +27,8 @@ type Parts struct {
 	// Schema returns the newest registry; it never blocks.
 	Schema func() *schema.Registry
 	Routes Routes
+	// Tokens are those of callers; nil: everybody may call.
+	Tokens *access.Tokens
 }
 
 // Routes tells where partitions are led. It never blocks.
@@ -75,6 +79,9 @@ func (g *Ingress) Serve(ctx context.Context, r *Request) Response {
 	}
 	if r.Method == methodOptions {
 		return Response{Status: statusOK, Preflight: true}
+	}
+	if g.parts.Tokens != nil && !g.admit(r) {
+		return g.stranger(r)
 	}
 	if n := g.inFlight.Add(1); g.cfg.RequestsMax > 0 && n > g.cfg.RequestsMax {
 		g.inFlight.Add(-1)
@@ -139,6 +146,30 @@ func (x *exchange) routeRestate(ctx context.Context) (Response, *failure) {
 	default:
 		return Response{}, errNotFound
 	}
+}
+
+// admit tells whether the caller may call. Handlers do not see its token.
+func (g *Ingress) admit(r *Request) bool {
+	at := slices.IndexFunc(r.Headers, func(h Header) bool { return h.Key == headerAuthorization })
+	if at < 0 {
+		return false
+	}
+	if _, role := g.parts.Tokens.Bearer(r.Headers[at].Value); role != access.Caller {
+		return false
+	}
+	r.Headers = slices.Delete(r.Headers, at, at+1)
+	return true
+}
+
+// stranger answers who may not call: that the ingress lives, and nothing else.
+func (g *Ingress) stranger(r *Request) Response {
+	if path, ok := cutPath(r.Target); ok && r.Method == methodGet && path.segments[0] == "restate" && path.segments[1] == "health" {
+		return Response{Status: statusOK, ContentType: contentTypeJSON, Body: []byte(`{"services":[]}`)}
+	}
+	g.metrics.refused.Inc()
+	resp := refuse(errStranger)
+	resp.Unread = true
+	return resp
 }
 
 func (x *exchange) health() (Response, *failure) {

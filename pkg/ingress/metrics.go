@@ -21,6 +21,7 @@ type metrics struct {
 	created   prometheus.Counter
 	dropped   prometheus.Counter
 	limited   prometheus.Counter
+	refused   prometheus.Counter // requests of strangers
 
 	unknown  *requestMetrics
 	services series[serviceType, *requestMetrics]     // of services that were registered once: bounded
@@ -89,6 +90,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	reg.MustRegister(m.requests, m.durations, m.attempts, m.created, dropped)
 	m.dropped = dropped.WithLabelValues("success")
 	m.limited = m.requests.WithLabelValues("rate-limited", "", "")
+	m.refused = m.requests.WithLabelValues("unauthorized", "", "")
 	m.answered.of(0, m.buildAnswered)
 	m.unknown = m.requestSeries("", "")
 	return m

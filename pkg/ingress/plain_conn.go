@@ -119,7 +119,9 @@ func (c *plainConn) answer(ctx context.Context) bool {
 	c.body, c.bodyRead, c.bodyErr = nil, false, nil
 	c.enter()
 	resp := c.front.core.Serve(ctx, &c.req)
-	if _, err := c.Bytes(); err != nil {
+	if resp.Unread {
+		c.head.closes = true
+	} else if _, err := c.Bytes(); err != nil {
 		c.head.closes = true
 	}
 	gone := errors.Is(context.Cause(ctx), errGone)
@@ -131,7 +133,24 @@ func (c *plainConn) answer(ctx context.Context) bool {
 	clear(c.req.Headers)
 	c.req.Target = ""
 	c.Release()
+	if err == nil && resp.Unread {
+		c.linger()
+	}
 	return err == nil && !last
+}
+
+const (
+	lingerTime     = 500 * time.Millisecond
+	lingerBytesMax = 256 << 10
+)
+
+// linger lets a client that still sends read the answer: closing at once would reset the connection under it.
+func (c *plainConn) linger() {
+	half, ok := c.conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.conn.SetReadDeadline(c.front.host.Clock.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.Copy(io.Discard, io.LimitReader(c.conn, lingerBytesMax)) // the client has gone, or had its time
 }
 
 // enter begins to serve a request.

@@ -68,6 +68,9 @@ func (c *plainConn) appendHead(b []byte, resp *Response, last bool) []byte {
 	if resp.Source != "" {
 		b = appendHeader(b, "X-Restate-Error-Source: ", string(resp.Source))
 	}
+	if resp.Unread {
+		b = append(b, "Www-Authenticate: Bearer\r\n"...)
+	}
 	if resp.HasID {
 		b = append(b, "X-Restate-Id: "...)
 		b = append(resp.ID.AppendText(b), "\r\n"...)

@@ -14,17 +14,18 @@ const contentTypeJSON = "application/json"
 
 // Statuses that net/http has no name for, or that are used often.
 const (
-	statusOK          = 200
-	statusAccepted    = 202
-	statusBadRequest  = 400
-	statusNotFound    = 404
-	statusMethod      = 405
-	statusConflict    = 409
-	statusTooLarge    = 413
-	statusTooMany     = 429
-	statusNotReady    = 470
-	statusInternal    = 500
-	statusUnavailable = 503
+	statusOK           = 200
+	statusAccepted     = 202
+	statusBadRequest   = 400
+	statusNotFound     = 404
+	statusMethod       = 405
+	statusConflict     = 409
+	statusTooLarge     = 413
+	statusTooMany      = 429
+	statusUnauthorized = 401
+	statusNotReady     = 470
+	statusInternal     = 500
+	statusUnavailable  = 503
 )
 
 // A failure's code is the status of its response if a response may end with that status.
@@ -48,6 +49,7 @@ func failf(status int, format string, args ...any) *failure {
 
 var (
 	errNotFound        = &failure{statusNotFound, "not found"}
+	errStranger        = &failure{statusUnauthorized, "send the header 'authorization: Bearer <token>' with a token that the ingress knows"}
 	errNoInvocation    = &failure{statusNotFound, "invocation not found"}
 	errMethod          = &failure{statusMethod, "method not allowed"}
 	errOverloaded      = &failure{statusTooMany, "too many requests, the ingress is overloaded. Retry later."}

@@ -59,6 +59,7 @@ type Response struct {
 	Body        []byte
 	Preflight   bool // answers OPTIONS: the requested method and headers are allowed
 	Bare        bool // no CORS headers: the request was refused before they are looked at
+	Unread      bool // of a stranger: its body is not to be read, and the connection ends
 }
 
 // Names and values of headers that a front writes.
@@ -81,6 +82,7 @@ const (
 	headerConnection         = "connection"
 	headerHost               = "host"
 	headerOrigin             = "origin"
+	headerAuthorization      = "authorization"
 	headerRequestMethod      = "access-control-request-method"
 	headerRequestHeaders     = "access-control-request-headers"
 )

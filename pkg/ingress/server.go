@@ -315,6 +315,10 @@ func write(w http.ResponseWriter, r *Request, resp *Response) {
 	case fromInvocation:
 		h["X-Restate-Error-Source"] = valuesInvocation
 	}
+	if resp.Unread {
+		h["Connection"], h["Www-Authenticate"] = []string{"close"}, []string{"Bearer"}
+		_ = http.NewResponseController(w).SetReadDeadline(longAgo) // net/http would read on; an error means that the client has gone
+	}
 	if resp.HasID {
 		var text [64]byte
 		h["X-Restate-Id"] = []string{string(resp.ID.AppendText(text[:0]))}

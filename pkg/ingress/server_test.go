@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"reprise/pkg/access"
 	"reprise/pkg/host/hosttest"
 	"reprise/pkg/ingress"
 	"reprise/pkg/lifecycle"
@@ -41,12 +42,17 @@ func fronts(t *testing.T, f func(t *testing.T, cfg ingress.Config)) {
 
 func startServer(t *testing.T, cfg ingress.Config) *running {
 	t.Helper()
+	return startServerOf(t, cfg, nil)
+}
+
+func startServerOf(t *testing.T, cfg ingress.Config, tokens *access.Tokens) *running {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := &running{c: newCluster(), clock: hosttest.NewClock(), addr: ln.Addr().String()}
-	core, h := newCore(t, s.c, s.clock, cfg)
+	core, h := newCoreOf(t, ingress.Parts{Partitions: s.c, Tokens: tokens}, s.clock, cfg)
 	s.core = core
 	server := ingress.NewServer(core, []net.Listener{ln}, h)
 	s.server = server

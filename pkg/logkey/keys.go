@@ -21,4 +21,6 @@ const (
 	Count      = "count"      // how many
 	Limit      = "limit"      // what a size may not cross
 	Elapsed    = "elapsed"    // a duration
+	File       = "file"       // a path
+	Until      = "until"      // a time
 )
