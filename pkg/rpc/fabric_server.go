@@ -23,6 +23,7 @@ type FabricConfig struct {
 	KeepAlive        time.Duration // ping a silent peer
 	KeepAliveTimeout time.Duration // and cut it
 	Metrics          http.Handler  // nil: no /metrics
+	Bundle           http.Handler  // nil: no /debug/bundle
 	Pprof            bool          // serve /debug/pprof
 	Drain            time.Duration // calls may end within this time; 0: 2 s
 }
@@ -130,6 +131,9 @@ func (f *Fabric) mux() *http.ServeMux {
 	m.HandleFunc("GET /health", f.health)
 	if f.cfg.Metrics != nil {
 		m.Handle("GET /metrics", f.cfg.Metrics)
+	}
+	if f.cfg.Bundle != nil {
+		m.Handle("GET /debug/bundle", f.cfg.Bundle)
 	}
 	if f.cfg.Pprof {
 		m.HandleFunc("/debug/pprof/", pprof.Index)

@@ -27,6 +27,7 @@ type Daemon struct {
 	Role   string
 	Config config.Config
 	Host   host.Host
+	Log    *telemetry.Recent // the last lines of its log
 	Banner io.Writer // for people; io.Discard with --no-logo
 }
 
@@ -106,7 +107,8 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 		}
 		return err
 	}
-	h, err := telemetry.NewHost(&cfg, role, os.Stderr, isTerminal(os.Stderr))
+	recent := telemetry.NewRecent(os.Stderr)
+	h, err := telemetry.NewHost(&cfg, role, recent, isTerminal(os.Stderr))
 	if err != nil {
 		return err
 	}
@@ -122,7 +124,7 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 	m := cfg.Memory()
 	limitMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), m.BlockCache+m.WorkerMemtables+m.LogServerMemtables)
 	h = faulty(h)
-	d := Daemon{Role: role, Config: cfg, Host: h, Banner: os.Stdout}
+	d := Daemon{Role: role, Config: cfg, Host: h, Log: recent, Banner: os.Stdout}
 	if c.Bool("no-logo") {
 		d.Banner = io.Discard
 	}

@@ -150,6 +150,7 @@ func (n *Node) Fabric(register ...func(grpc.ServiceRegistrar)) lifecycle.Part {
 	c := rpc.FabricConfig{
 		KeepAlive: cfg.Networking.KeepAlive.D(), KeepAliveTimeout: cfg.Networking.KeepAliveTimeout.D(), Pprof: cfg.PprofEnabled,
 	}
+	c.Bundle = &telemetry.Bundle{Version: daemon.Version, Settings: cfg.Dump, Log: n.Log, Host: n.Host}
 	if !cfg.DisablePrometheus {
 		c.Metrics = telemetry.MetricsHandler(cfg, n.Host)
 	}

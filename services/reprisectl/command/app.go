@@ -62,6 +62,7 @@ func (r *runner) app() *cli.App {
 		r.metadata(),
 		r.metadataServer(),
 		r.loglet(),
+		r.debug(),
 		sqlCommand(r.env),
 		completion.Command(r.completing),
 		{
