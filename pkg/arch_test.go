@@ -38,7 +38,7 @@ var floors = map[string]floor{
 	"logproto": rules, "queue": rules, "quorum": rules, "retry": rules, "schema": rules, "serviceproto": rules,
 
 	"access": ground, "certs": ground, "config": ground, "dial": ground, "host": ground, "identity": ground, "lambda": ground, "lifecycle": ground, "logstore": ground, "memory": ground,
-	"metastore": ground, "partitionstore": ground, "snapshot": ground,
+	"metastore": ground, "partitionstore": ground, "snapshot": ground, "span": ground,
 
 	"admin": engines, "controller": engines, "ingress": engines, "invoker": engines, "kafka": engines,
 	"loglet": engines, "logserver": engines, "membership": engines, "processor": engines, "query": engines,
@@ -72,6 +72,7 @@ var sideways = map[string]string{
 	"access -> lifecycle":    "who follows a file is a living part",
 	"certs -> host":          "certificates end at a time, and what is wrong is logged",
 	"certs -> lifecycle":     "who follows files is a living part",
+	"host -> span":           "the recorder of spans is lent like the registry of metrics",
 	"identity -> host":       "a token holds the time",
 	"logstore -> host":       "files and metrics are lent by the process",
 	"partitionstore -> host": "files and metrics are lent by the process",

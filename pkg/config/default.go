@@ -35,7 +35,7 @@ func Default() Config {
 		},
 		Listen:  Listen{Mode: "all", BindIP: "::", BindPort: 5122},
 		Logging: Logging{LogFilter: "warn,restate=info", LogFormat: "pretty"},
-		Tracing: Tracing{Filter: "info"},
+		Tracing: Tracing{Filter: "info", SamplingRatio: 1},
 		Gossip:  Gossip{TickInterval: 100 * ms, FailureThreshold: 10},
 		Invocation: Invocation{
 			Retry:                InvocationRetry{InitialInterval: 500 * ms, Factor: 2, MaxInterval: mn, MaxAttempts: 70, OnMaxAttempts: "pause"},

@@ -71,6 +71,7 @@ type Tracing struct {
 	RuntimeEndpoint  string            `toml:"tracing-runtime-endpoint"`
 	ServicesEndpoint string            `toml:"tracing-services-endpoint"`
 	Filter           string            `toml:"tracing-filter"`
+	SamplingRatio    float64           `toml:"tracing-sampling-ratio"` // ours: of traces that begin here; the headers of clients decide on others
 	Headers          map[string]string `toml:"tracing-headers" secret:"true"`
 }
 

@@ -6,6 +6,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"reprise/pkg/span"
 )
 
 // Host is what a process lends its parts. Copies share everything.
@@ -14,6 +16,7 @@ type Host struct {
 	Rand    Rand
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
+	Spans   *span.Recorder // nil: nothing is recorded
 	FS      vfs.FS
 }
 

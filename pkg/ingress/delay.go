@@ -76,7 +76,7 @@ func parseDelay(s string) (millis int64, err error) {
 		negative = s[0] == '-'
 		s = s[1:]
 	}
-	var sum span
+	var sum total
 	if s != "" && (s[0] == 'P' || s[0] == 'p') {
 		err = sum.iso(s[1:])
 	} else {
@@ -98,15 +98,15 @@ func parseDelay(s string) (millis int64, err error) {
 	return millis, nil
 }
 
-// span adds up the parts of a delay.
-type span struct {
+// total adds up the parts of a delay.
+type total struct {
 	seconds, nanos int64
 	rank           int  // of the last unit
 	fraction       bool // it had a fraction: nothing may follow
 }
 
 // iso reads what follows the P.
-func (d *span) iso(s string) error {
+func (d *total) iso(s string) error {
 	inTime, any := false, false
 	for s != "" {
 		if !inTime && (s[0] == 'T' || s[0] == 't') {
@@ -155,7 +155,7 @@ func isoUnit(c byte, inTime bool) (unit, bool) {
 	return unit{}, false
 }
 
-func (d *span) friendly(s string) error {
+func (d *total) friendly(s string) error {
 	if s == "0" {
 		return nil
 	}
@@ -192,7 +192,7 @@ func (d *span) friendly(s string) error {
 }
 
 // clock reads what follows the hours of hours:minutes:seconds, which ends a duration.
-func (d *span) clock(hours number, s string) error {
+func (d *total) clock(hours number, s string) error {
 	minutes, s, err := cutNumber(s)
 	if err != nil || s == "" || s[0] != ':' {
 		return errDelayClock
@@ -240,7 +240,7 @@ func cutNumber(s string) (n number, rest string, err error) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-func (d *span) add(n number, u unit) error {
+func (d *total) add(n number, u unit) error {
 	switch {
 	case u.seconds == 0 && u.nanos == 0:
 		return errDelayCalendar

@@ -14,6 +14,7 @@ import (
 	"reprise/pkg/host/hosttest"
 	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
+	"reprise/pkg/span"
 )
 
 // strict refuses records that a partition would halt at.
@@ -35,7 +36,7 @@ func (s *strict) invoke(rec command.Record) {
 	if err := proto.Unmarshal(rec.Facts, &facts); err != nil { // stricter than the fast decoder: text is UTF-8
 		s.t.Fatal(err)
 	}
-	if facts.TraceParent != "" && !validTraceParent(facts.TraceParent) {
+	if facts.TraceParent != "" && !validParent(facts.TraceParent) {
 		s.t.Errorf("trace parent %q", facts.TraceParent)
 	}
 	f, rest, ok, err := serviceproto.NextFrame(rec.Body, 1<<30)
@@ -105,4 +106,9 @@ func FuzzTargetBody(f *testing.F) {
 			t.Errorf("%d %q", r.Status, r.Body)
 		}
 	})
+}
+
+func validParent(s string) bool {
+	_, ok := span.Parse(s, "")
+	return ok
 }

@@ -12,6 +12,7 @@ import (
 	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/schema"
+	"reprise/pkg/span"
 )
 
 // Partitions reaches the leaders of partitions.
@@ -68,6 +69,9 @@ type exchange struct {
 	req  *Request
 	reg  *schema.Registry
 	path path
+
+	id               id.Invocation // once it is known
+	span, parentSpan span.Context  // where requests are recorded
 }
 
 // Serve answers one request. It returns when the answer is known, which for a call is when its

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	storedv1 "reprise/api/stored/v1"
@@ -13,6 +14,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
+	"reprise/pkg/span"
 )
 
 // goal is the handler that a path names.
@@ -154,6 +156,7 @@ func (x *exchange) invoke(ctx context.Context, to goal, bad *failure) (Response,
 	start := x.g.host.Clock.Now()
 	resp, f := x.checkAndInvoke(ctx, to, m)
 	m.done(resp, f, x.g.host.Clock.Now().Sub(start))
+	x.record(to, x.id, start, &resp, f)
 	return resp, f
 }
 
@@ -173,6 +176,7 @@ func (x *exchange) checkAndInvoke(ctx context.Context, to goal, m *requestMetric
 	if f != nil {
 		return Response{}, f
 	}
+	x.id = created.id
 	x.req.Body.Release()
 	s.dropFrame()
 	m.admitted.Inc()
@@ -288,7 +292,7 @@ func (x *exchange) build(s *scratch, to goal, h *schema.Handler, in input) (c cr
 		x.g.host.Rand.Read(s.request[:])
 		s.facts.Request = s.request[:]
 	}
-	x.forward(s)
+	x.forward(s, c.id)
 	s.frame = serviceproto.AppendInput(s.frame[:0], s.headers, in.body)
 	var err error
 	s.record, err = command.Append(s.record[:0], command.Header{Kind: command.Invoke, Frames: 1, ID: c.id}, &s.facts, s.frame)
@@ -322,8 +326,8 @@ func (x *exchange) identify(s *scratch, to goal, h *schema.Handler, now int64) (
 	return id.FreshInvocation(id.BucketKey(to.service.Name, bucket), u), true
 }
 
-// forward collects the headers for the handler, and the trace context.
-func (x *exchange) forward(s *scratch) {
+// forward collects the headers for the handler, and the trace context: where requests are recorded, i is the child of this one.
+func (x *exchange) forward(s *scratch, i id.Invocation) {
 	target := x.req.Target
 	if !utf8.ValidString(target) { // a header of the service protocol is UTF-8
 		target = strings.ToValidUTF8(target, "\uFFFD")
@@ -334,13 +338,33 @@ func (x *exchange) forward(s *scratch) {
 		case headerConnection, headerHost, headerIdempotencyKey, headerIdempotencyExpires:
 			continue
 		case headerTraceParent:
-			if validTraceParent(h.Value) {
+			if _, ok := span.Parse(h.Value, ""); ok {
 				s.facts.TraceParent = h.Value
 				s.facts.TraceState, _ = x.req.header(headerTraceState)
 			}
 		}
 		s.headers = append(s.headers, h)
 	}
+	if spans := x.g.host.Spans; spans.Services() {
+		x.span, x.parentSpan = spans.Begin(s.facts.TraceParent, s.facts.TraceState, i, x.g.host.Rand.Uint64())
+		s.facts.TraceParent = x.span.String()
+	}
+}
+
+// record writes the span of a request that created an invocation, or found it.
+func (x *exchange) record(to goal, i id.Invocation, start time.Time, resp *Response, f *failure) {
+	if !x.span.Valid() { // it was refused before
+		return
+	}
+	var o span.Outcome
+	switch {
+	case f != nil:
+		o = span.Outcome{Failure: f.message, Code: uint32(f.status)}
+	case resp.Source != "":
+		o = span.Outcome{Failure: string(resp.Body), Code: uint32(resp.Status)}
+	}
+	t := span.Target{Service: to.service.Name, Handler: to.handler, Key: to.key, ID: i}
+	x.g.host.Spans.Request(x.span, x.parentSpan, &t, to.send, start, x.g.host.Clock.Now(), o)
 }
 
 // call waits for the end of the invocation.

@@ -13,6 +13,7 @@ import (
 	"reprise/pkg/lsn"
 	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
+	"reprise/pkg/span"
 )
 
 // exchange is the request of an attempt. *h2.Stream says what the methods do; it has the interface
@@ -43,6 +44,7 @@ type attempt struct {
 	scope                   serviceproto.Scope
 	route                   *route
 	traceParent, traceState string
+	span, parentSpan        span.Context
 	stream                  h2.Stream
 	out                     exchange
 	loopTouches             bool // out is stream
@@ -191,10 +193,7 @@ func (v *Invoker) newAttempt(r *run, rt *route) *attempt {
 	a.incarnation, a.activation, a.number = r.Incarnation, r.Activation.Activation, r.number
 	a.version, a.route = rt.version, rt
 	a.scope = serviceproto.Scope{ServiceType: r.Target.GetServiceType(), HandlerType: r.Target.GetHandlerType()}
-	a.traceParent, a.traceState = r.TraceParent, r.TraceState
-	if v.cfg.Tracing {
-		a.traceParent = traceParent(r.TraceParent, r.ID, v.host.Rand)
-	}
+	v.placed(a, r)
 	a.unpinned = !r.pinned
 	a.awaiting = append(a.awaiting[:0], r.awaiting...)
 	a.active.Store(v.now.Load())
@@ -213,7 +212,7 @@ func (v *Invoker) connect(a *attempt, r *run) error {
 		fields = append(fields, h2.Field{Name: identity.HeaderScheme, Value: identity.Scheme},
 			h2.Field{Name: identity.HeaderToken, Value: s.Token(a.route.audience, subject), Secret: true})
 	}
-	if v.cfg.Tracing {
+	if v.host.Spans.Services() {
 		fields = append(fields, h2.Field{Name: headerTraceParent, Value: a.traceParent, Secret: true})
 		if a.traceState != "" {
 			fields = append(fields, h2.Field{Name: headerTraceState, Value: a.traceState})
@@ -251,6 +250,7 @@ func (a *attempt) unref() {
 func (a *attempt) clear() {
 	a.run, a.route, a.out, a.loopTouches = nil, nil, nil, false
 	a.traceParent, a.traceState = "", ""
+	a.span, a.parentSpan = span.Context{}, span.Context{}
 	a.unpinned, a.bodyClosed, a.half, a.replaying = false, false, false, false
 	a.headed, a.ended, a.closed, a.deaf, a.tell = false, false, false, false, false
 	a.final, a.failure, a.server = notFinal, nil, ""

@@ -44,8 +44,6 @@ type Config struct {
 	AdditionalHeaders []h2.Field
 	// Identity signs requests. Nil: they are not signed.
 	Identity *identity.Signer
-	// Tracing: attempts have a span (tracing-endpoint, tracing-services-endpoint), which endpoints are told.
-	Tracing bool
 	// Lambda calls functions. Nil: attempts at them fail.
 	Lambda Functions
 	// HTTP2 are the parameters of the HTTP/2 client.

@@ -23,6 +23,7 @@ import (
 	"reprise/pkg/partition"
 	"reprise/pkg/partition/partitiontest"
 	"reprise/pkg/schema"
+	"reprise/pkg/span"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -38,6 +39,8 @@ const partitions = 4
 // loop is an Owner: one partition with the real state machine, a log that commits at once, and the
 // test's goroutine as its loop.
 type loop struct {
+	spans *span.Recorder // nil: nothing is recorded
+
 	t     *testing.T
 	clock *hosttest.Clock
 	v     *Invoker
@@ -335,6 +338,7 @@ func newLoop(t *testing.T, uri string, options ...option) *loop {
 
 func (l *loop) start() {
 	h := hosttest.New(l.clock, 1)
+	h.Spans = l.spans
 	l.v = New(l.cfg, l, func() *schema.Registry { l.mu.Lock(); defer l.mu.Unlock(); return l.reg }, h)
 	ctx, cancel := context.WithCancel(context.Background())
 	g := lifecycle.NewGroup(ctx)

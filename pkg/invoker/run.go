@@ -198,7 +198,13 @@ func (v *Invoker) drained(r *run) {
 
 // decide says what follows a failed attempt.
 func (v *Invoker) decide(r *run) {
+	ended := v.ending(r, r.failure)
 	v.detach(r)
+	v.follow(r)
+	v.record(r, ended)
+}
+
+func (v *Invoker) follow(r *run) {
 	f := r.failure
 	r.failed = f
 	if !f.uncounted && !f.refused {
@@ -343,6 +349,7 @@ func (v *Invoker) end(r *run) {
 func (v *Invoker) finish(r *run) {
 	r.unlink()
 	v.release(r)
+	v.record(r, v.ending(r, nil))
 	v.detach(r)
 	v.dropRun(r)
 	v.fill()

@@ -1,41 +1,55 @@
 package invoker
 
 import (
-	"encoding/hex"
+	"time"
 
 	"reprise/pkg/host"
-	"reprise/pkg/id"
+	"reprise/pkg/span"
 )
 
-// Positions in a traceparent of version 00: 00-<32 hex>-<16 hex>-<2 hex>.
-const (
-	traceIDAt, traceIDEnd = 3, 35
-	traceFlagsAt          = 53
-	traceParentLen        = 55
-	traceSampled          = "01"
-)
+// placed gives an attempt its place in the trace of its invocation, of which its endpoint is told.
+func (v *Invoker) placed(a *attempt, r *run) {
+	a.traceParent, a.traceState = r.TraceParent, r.TraceState
+	if v.host.Spans.Services() {
+		a.span, a.parentSpan = v.host.Spans.BeginAttempt(r.TraceParent, r.TraceState, r.ID, v.host.Rand.Uint64())
+		a.traceParent = a.span.String()
+	}
+}
 
-// traceParent is the context of an attempt: the trace of the request that began the invocation, else one that
-// is made of its id and so the same in each attempt, and a new span.
-func traceParent(parent string, i id.Invocation, rand host.Rand) string {
-	span := rand.Uint64()
-	for span == 0 { // means none
-		span = rand.Uint64()
+// ending is the span of the attempt that r lets go of, or of one that could not begin; nil where nothing is recorded.
+func (v *Invoker) ending(r *run, f *failure) *span.Attempt {
+	if !v.host.Spans.Services() || r.attempt == nil && f == nil {
+		return nil
 	}
-	b := make([]byte, 0, traceParentLen)
-	b = append(b, "00-"...)
-	flags := traceSampled
-	if len(parent) == traceParentLen { // the ingress has checked the rest
-		b, flags = append(b, parent[traceIDAt:traceIDEnd]...), parent[traceFlagsAt:]
-	} else {
-		b = hex.AppendEncode(b, i[8:])
+	now := v.host.Clock.Now()
+	s := &span.Attempt{
+		Target: span.Target{Service: r.Target.GetService(), Handler: r.Target.GetHandler(), Key: r.Target.GetKey(), ID: r.ID},
+		Number: r.number, From: now, To: now,
 	}
-	b = append(b, '-')
-	var bytes [8]byte
-	for n := range bytes {
-		bytes[n] = byte(span >> (8 * n))
+	if f != nil {
+		s.Outcome = span.Outcome{Failure: f.Message, Code: f.Code}
 	}
-	b = hex.AppendEncode(b, bytes[:])
-	b = append(b, '-')
-	return string(append(b, flags...))
+	a := r.attempt
+	if a == nil {
+		s.Context, s.Parent = v.host.Spans.BeginAttempt(r.TraceParent, r.TraceState, r.ID, v.host.Rand.Uint64())
+		return s
+	}
+	s.Context, s.Parent, s.From = a.span, a.parentSpan, time.UnixMilli(r.started)
+	s.Deployment, s.Address = a.route.deployment.String(), a.route.url
+	a.mu.Lock()
+	s.Suspended = a.final == finalSuspension
+	s.CutOff = a.final == notFinal && f == nil
+	a.mu.Unlock()
+	return s
+}
+
+// record writes the span of an attempt; its failure is tried again where r is in backoff.
+func (v *Invoker) record(r *run, s *span.Attempt) {
+	if s == nil {
+		return
+	}
+	if s.Outcome.Failure != "" && r.state == stateBackoff {
+		s.Retried, s.RetryAfter = true, time.Duration(r.due-host.Millis(v.host.Clock))*time.Millisecond
+	}
+	v.host.Spans.Attempt(s)
 }

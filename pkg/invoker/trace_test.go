@@ -5,10 +5,15 @@ import (
 	"strings"
 	"testing"
 
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/id"
 	"reprise/pkg/partition/partitiontest"
+	"reprise/pkg/span"
 )
 
 const parentOfTest = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -30,6 +35,8 @@ func TestTraceHeaders(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var told []string
+			done := tracetest.NewInMemoryExporter()
+			provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(done), sdktrace.WithIDGenerator(span.IDs{}))
 			l := newLoop(t, endpoint(t, func(p *peer) {
 				h := p.Request.Header
 				told = append(told, h.Get("traceparent"))
@@ -41,7 +48,12 @@ func TestTraceHeaders(t *testing.T) {
 					return
 				}
 				output(p, "ok")
-			}, false), func(l *loop, d *storedv1.Deployment) { l.cfg.Tracing, d.Http1 = row.tracing, row.http1 })
+			}, false), func(l *loop, d *storedv1.Deployment) {
+				d.Http1 = row.http1
+				if row.tracing {
+					l.spans = span.New(provider.Tracer("test"), nil, 1)
+				}
+			})
 			i := id.NewInvocation(1, [16]byte{15: 7, 0: 9})
 			l.propose(command.Header{Kind: command.Invoke, ID: i}, &storedv1.InvokeFacts{
 				Target: service("h"), JournalRetentionMs: 1000, CompletionRetentionMs: 1000, TraceParent: row.parent, TraceState: row.state,
@@ -69,6 +81,31 @@ func TestTraceHeaders(t *testing.T) {
 				}
 				spans[parts[2]] = true
 			}
+			checkAttempts(t, done.GetSpans(), told, row.parent != "")
 		})
+	}
+}
+
+// checkAttempts looks at the spans of an attempt that failed and one that did not: they are those that the endpoint was told of, below the
+// span of the invocation. parentOfTest is not sampled.
+func checkAttempts(t *testing.T, got tracetest.SpanStubs, told []string, unsampled bool) {
+	t.Helper()
+	if unsampled {
+		if len(got) != 0 {
+			t.Errorf("%d spans of a trace that is not sampled", len(got))
+		}
+		return
+	}
+	if len(got) != 2 {
+		t.Fatalf("%d spans", len(got))
+	}
+	for i, s := range got {
+		if want := strings.Split(told[i], "-")[2]; s.SpanContext.SpanID().String() != want || s.SpanContext.TraceID() != s.Parent.TraceID() ||
+			s.Parent.SpanID().String() != "0000000000000007" || s.Name != "attempt S/h" {
+			t.Errorf("span %d: %s %v, parent %v, told %s", i, s.Name, s.SpanContext, s.Parent, want)
+		}
+	}
+	if got[0].Status.Code != codes.Error || len(got[0].Events) != 1 || got[0].Events[0].Name != "retry" || got[1].Status.Code == codes.Error || len(got[1].Events) != 0 {
+		t.Errorf("%+v", got)
 	}
 }

@@ -18,7 +18,7 @@ func (a *application) complete(inv *invocation.Invocation, result *storedv1.Resu
 	row.Awaiting, row.Failure, row.Input = nil, nil, nil
 	sinks := row.Sinks
 	row.Sinks = nil
-	a.emit(Effect{Kind: EffectCompleted, ID: inv.ID, Outcome: &command.Outcome{
+	a.emit(Effect{Kind: EffectCompleted, ID: inv.ID, Inv: inv, Outcome: &command.Outcome{
 		Status: command.OutcomeCompleted, ExecuteAt: row.ExecuteAtMs, Target: row.Target, Result: result,
 	}})
 	if err := a.retain(inv); err != nil {

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
@@ -331,7 +333,9 @@ func (n *Node) holdOnce(ctx context.Context, p *part) (led bool, err error) {
 
 // leadOnce campaigns, and returns when the tenure has ended, with its cause.
 func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
+	begun := n.host.Clock.Now()
 	w, err := n.campaign(ctx, p)
+	n.host.Spans.Runtime("campaign", n.host.Rand.Uint64, begun, n.host.Clock.Now(), err, attribute.Int("restate.partition", int(p.id)))
 	if err != nil {
 		return false, err
 	}

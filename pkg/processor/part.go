@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
@@ -19,6 +20,7 @@ import (
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/placement"
 	"reprise/pkg/snapshot"
+	"reprise/pkg/span"
 )
 
 // part is one partition on this node. All but inbox belongs to the goroutine of its loop, once it
@@ -339,6 +341,7 @@ func (p *part) act(notes []applied) {
 			}
 		case partition.EffectCompleted:
 			t.completed(e.ID, e.Outcome)
+			p.record(e)
 		case partition.EffectTimer:
 			t.timers.add(e.Timer)
 		case partition.EffectOutbox:
@@ -443,6 +446,21 @@ func (t *tenure) abandon(caller any) {
 			delete(t.waiters, i)
 		}
 	}
+}
+
+// record writes the span of an invocation that has ended.
+func (p *part) record(e *partition.Effect) {
+	spans := p.loop.node.host.Spans
+	if !spans.Services() {
+		return
+	}
+	row := &e.Inv.Row
+	var o span.Outcome
+	if f := e.Outcome.Result.GetFailure(); f != nil {
+		o = span.Outcome{Failure: f.GetMessage(), Code: f.GetCode()}
+	}
+	t := span.Target{Service: row.Target.GetService(), Handler: row.Target.GetHandler(), Key: row.Target.GetKey(), ID: e.ID}
+	spans.Invocation(row.TraceParent, row.TraceState, &t, time.UnixMilli(row.CreatedAtMs), time.UnixMilli(row.CompletedAtMs), o)
 }
 
 func (p *part) activation(e *partition.Effect) invoker.Activation {

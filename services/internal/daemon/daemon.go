@@ -28,7 +28,7 @@ type Daemon struct {
 	Config config.Config
 	Host   host.Host
 	Log    *telemetry.Recent // the last lines of its log
-	Banner io.Writer // for people; io.Discard with --no-logo
+	Banner io.Writer         // for people; io.Discard with --no-logo
 }
 
 // Main runs a daemon and returns its exit code: 0 after a signal, 1 after a failure, 2 for a wrong command line.
@@ -137,13 +137,21 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 		os.Exit(1)
 	})
 	defer after()
-	return beside(ctx, h.Clock, func() error { return run(ctx, d) })
+	tracing, err := telemetry.NewTracing(ctx, &cfg, Version, os.Environ(), h)
+	if err != nil {
+		return err
+	}
+	d.Host.Spans = tracing.Recorder()
+	return beside(ctx, h.Clock, tracing, func() error { return run(ctx, d) })
 }
 
-// beside runs a role, and what looks after its memory until it ends.
-func beside(ctx context.Context, clock host.Clock, run func() error) error {
-	ctx, cancel := context.WithCancel(ctx)
+// beside runs a role, and until it ends what looks after its memory and what sends its spans.
+func beside(ctx context.Context, clock host.Clock, tracing *telemetry.Tracing, run func() error) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // spans are sent until the role has ended
 	g := lifecycle.NewGroup(ctx)
+	if tracing != nil {
+		g.Go("tracing", tracing.Run)
+	}
 	g.Go("give memory back", func(ctx context.Context) error { return giveMemoryBack(ctx, clock) })
 	err := run()
 	cancel()

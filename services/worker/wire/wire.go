@@ -228,7 +228,6 @@ func invokerConfig(cfg *config.Config, functions *lambda.Client, h host.Host) (i
 		return c, err
 	}
 	c.Lambda = functions
-	c.Tracing = cfg.Tracing.Endpoint != "" || cfg.ServicesEndpoint != ""
 	dialer, err := outbound.Dialer(cfg)
 	if err != nil {
 		return c, err

@@ -10,6 +10,7 @@ var counts = map[string]bool{
 	"admin/pause-retrying":                     true,
 	"admin/resume-skips-backoff":               true,
 	"retries/failure-shown":                    true,
+	"admin/restart-as-new":                     true,
 	"admin/restart-from-entry":                 true,
 	"idempotency/call-joins-running":           true,
 	"idempotency/same-key-same-result":         true,

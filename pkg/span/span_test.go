@@ -1,0 +1,121 @@
+package span_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/codes"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"reprise/pkg/id"
+	"reprise/pkg/span"
+)
+
+func TestParse(t *testing.T) {
+	const good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	c, ok := span.Parse(good, "a=b")
+	if !ok || c.String() != good || !c.Sampled || c.State != "a=b" {
+		t.Fatalf("%v %s", c, c)
+	}
+	if c, ok = span.Parse(good[:53]+"02", ""); !ok || c.Sampled || c.String() != good[:53]+"00" {
+		t.Errorf("%v %s", c, c)
+	}
+	for _, bad := range []string{
+		"", good[:54], good + "x", "01" + good[2:], strings.ToUpper(good), strings.Replace(good, "a", "g", 1), strings.Replace(good, "-", "_", 1), good[:53] + "0A",
+		"00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+	} {
+		if _, ok := span.Parse(bad, ""); ok {
+			t.Errorf("%q is taken", bad)
+		}
+	}
+}
+
+// All who look at an invocation find the same place: below who began it, or in a trace of its own.
+func TestOfInvocation(t *testing.T) {
+	i := id.NewInvocation(1, [16]byte{0: 9, 15: 7})
+	c, parent := span.OfInvocation(i, "", "", 1)
+	if c.String() != "00-09000000000000000000000000000007-0000000000000007-01" || parent.Valid() {
+		t.Errorf("%s below %s", c, parent)
+	}
+	if c, _ = span.OfInvocation(i, "", "", 0); c.Sampled {
+		t.Error("sampled at 0")
+	}
+	const above = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	if c, parent = span.OfInvocation(i, above, "s", 1); c.String() != "00-0af7651916cd43dd8448eb211c80319c-0000000000000007-00" || parent.String() != above {
+		t.Errorf("%s below %s", c, parent)
+	}
+	if c, _ = span.OfInvocation(id.Invocation{}, "", "", 1); c.Span == (span.ID{}) {
+		t.Error("a span without an id")
+	}
+	n := 0
+	for k := range 10_000 {
+		x := uint64(k) * 0x9E3779B97F4A7C15
+		c, _ := span.OfInvocation(id.NewInvocation(1, [16]byte{0: 1, 8: byte(x >> 56), 9: byte(x >> 48), 10: byte(x >> 40)}), "", "", 0.1)
+		if c.Sampled {
+			n++
+		}
+	}
+	if n < 900 || n > 1100 {
+		t.Errorf("%d of 10000 at a ratio of 0.1", n)
+	}
+}
+
+func TestRecorder(t *testing.T) {
+	done := tracetest.NewInMemoryExporter()
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(done), sdktrace.WithIDGenerator(span.IDs{}))
+	r := span.New(provider.Tracer("services"), provider.Tracer("runtime"), 1)
+	target := span.Target{Service: "S", Handler: "h", Key: "k", ID: id.NewInvocation(1, [16]byte{0: 9, 15: 7})}
+	const client = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	from, to := time.UnixMilli(1000), time.UnixMilli(2000)
+
+	request, parent := r.Begin(client, "a=b", target.ID, 1)
+	r.Request(request, parent, &target, false, from, to, span.Outcome{})
+	row := request.String() // what the invocation's row holds
+	r.Invocation(row, "a=b", &target, from, to, span.Outcome{Failure: "no", Code: 409})
+	attempt, above := r.BeginAttempt(row, "a=b", target.ID, 2)
+	r.Attempt(&span.Attempt{Context: attempt, Parent: above, Target: target, Number: 3, From: to, To: from, Outcome: span.Outcome{Failure: "x"}, Retried: true, RetryAfter: time.Second})
+	r.Runtime("take over", func() uint64 { return 3 }, from, to, nil)
+
+	got := done.GetSpans()
+	if len(got) != 4 {
+		t.Fatalf("%d spans", len(got))
+	}
+	for i, want := range []struct{ name, above, at string }{
+		{"ingress_invoke S/k/h", "b7ad6b7169203331", "0100000000000000"},
+		{"invoke S/k/h", "0100000000000000", "0000000000000007"},
+		{"attempt S/k/h", "0000000000000007", "0200000000000000"},
+	} {
+		s := got[i]
+		if s.Name != want.name || s.Parent.SpanID().String() != want.above || s.SpanContext.SpanID().String() != want.at ||
+			s.SpanContext.TraceID().String() != client[3:35] || s.SpanContext.TraceState().String() != "a=b" {
+			t.Errorf("%s %v below %v, want %v", s.Name, s.SpanContext, s.Parent, want)
+		}
+	}
+	if got[1].Status.Code != codes.Error || got[1].Status.Description != "no" || !got[1].StartTime.Equal(from) || !got[1].EndTime.Equal(to) {
+		t.Errorf("%+v", got[1])
+	}
+	if got[2].EndTime.Before(got[2].StartTime) || got[2].Events[0].Name != "retry" {
+		t.Errorf("%+v", got[2])
+	}
+	if got[3].Name != "take over" || got[3].Parent.IsValid() {
+		t.Errorf("%+v", got[3])
+	}
+	var off *span.Recorder
+	off.Runtime("x", nil, from, to, nil)
+	if off.Services() || span.New(nil, nil, 1).Services() {
+		t.Error("who has no tracer records")
+	}
+}
+
+// Where nothing is recorded, asking costs nothing; where something is, this is what an attempt costs.
+func BenchmarkAttempt(b *testing.B) {
+	provider := sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(span.IDs{}))
+	r := span.New(provider.Tracer("services"), nil, 1)
+	i := id.NewInvocation(1, [16]byte{0: 9, 15: 7})
+	for b.Loop() {
+		c, parent := r.BeginAttempt("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "", i, 2)
+		r.Attempt(&span.Attempt{Context: c, Parent: parent, Target: span.Target{Service: "S", Handler: "h", ID: i}})
+	}
+}
