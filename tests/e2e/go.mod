@@ -2,7 +2,11 @@ module reprise/tests/e2e
 
 go 1.26.0
 
-require github.com/restatedev/sdk-go v1.2.0
+require (
+	github.com/restatedev/sdk-go v1.2.0
+	go.opentelemetry.io/proto/otlp v1.11.0
+	google.golang.org/protobuf v1.36.11
+)
 
 require (
 	github.com/bahlo/generic-list-go v0.2.0 // indirect
@@ -17,5 +21,4 @@ require (
 	go.opentelemetry.io/otel v1.44.0 // indirect
 	go.opentelemetry.io/otel/trace v1.44.0 // indirect
 	go.yaml.in/yaml/v4 v4.0.0-rc.2 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
 )
