@@ -11,6 +11,8 @@ type Config struct {
 	// WALDir is a folder for Pebble's own log, for example on another disk; empty: the store's. It may be set later, but not be
 	// taken away or changed while it holds what the store has not flushed: Open refuses that.
 	WALDir string
+	// Tuning of Pebble.
+	Tuning Tuning
 }
 
 // Default returns the default configuration.

@@ -88,6 +88,7 @@ func options(cfg Config, h host.Host, cache *pebble.Cache) *pebble.Options {
 	}
 	o.TargetFileSizes[0] = 16 << 20
 	o.Levels[0].BlockSize = 32 << 10
+	cfg.Tuning.apply(o)
 	return o
 }
 

@@ -20,6 +20,8 @@ type Config struct {
 	// IdleMax is how many of those that wait (suspended, scheduled, queued, paused) are kept decoded (default 100): those that
 	// will soon be invoked again, not all that sleep.
 	IdleMax int
+	// Tuning of Pebble.
+	Tuning Tuning
 }
 
 // Default returns the defaults.

@@ -110,6 +110,7 @@ func (s *Store) options(h host.Host, shared *Shared) *pebble.Options {
 	for i := range o.Levels {
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBitsPerKey) // most new invocations ask for an id that is not there
 	}
+	s.cfg.Tuning.apply(o)
 	return o
 }
 
