@@ -21,6 +21,7 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/registry"
 	"reprise/pkg/registry/registrytest"
+	"reprise/pkg/schema"
 )
 
 const (
@@ -49,6 +50,7 @@ const manifest = `{"protocolMode":"BIDI_STREAM","minProtocolVersion":5,"maxProto
 type api struct {
 	t        *testing.T
 	url      string
+	server   *admin.Server
 	store    *registrytest.Store
 	endpoint string
 	manifest atomic.Value // of the endpoint; string
@@ -72,7 +74,7 @@ func newAPI(t *testing.T, change ...func(*admin.Config)) *api {
 
 	rc := registry.Default()
 	rc.Lambda = functions{a}
-	a.store = registrytest.New(rc.Defaults)
+	a.store = registrytest.New(schema.Default())
 	h := hosttest.New(hosttest.NewClock(), 1)
 	patient := h
 	patient.Clock = eagerClock{hosttest.NewClock()} // between tries of a discovery
@@ -91,7 +93,7 @@ func newAPI(t *testing.T, change ...func(*admin.Config)) *api {
 	}
 	srv := httptest.NewServer(s.Handler())
 	t.Cleanup(srv.Close)
-	a.url = srv.URL
+	a.url, a.server = srv.URL, s
 	return a
 }
 
@@ -401,7 +403,7 @@ func TestConcurrencyLimit(t *testing.T) {
 }
 
 func TestRun(t *testing.T) {
-	store := registrytest.New(registry.Default().Defaults)
+	store := registrytest.New(schema.Default())
 	h := hosttest.Real(1)
 	reg, err := registry.New(registry.Default(), store, store, h)
 	if err != nil {

@@ -12,12 +12,13 @@ import (
 	"reprise/pkg/host/hosttest"
 	"reprise/pkg/registry"
 	"reprise/pkg/registry/registrytest"
+	"reprise/pkg/schema"
 )
 
 // Listing 5,000 services, 5 MB of JSON.
 func BenchmarkListServices(b *testing.B) {
 	cfg := registry.Default()
-	store := registrytest.New(cfg.Defaults)
+	store := registrytest.New(schema.Default())
 	documentation := strings.Repeat("x", 600)
 	d := &storedv1.Deployment{Id: make([]byte, 16), Uri: "http://h:1/", MinProtocolVersion: 5, MaxProtocolVersion: 7}
 	for i := range 5000 {

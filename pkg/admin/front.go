@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/gzhttp"
 
@@ -18,11 +19,25 @@ type front struct {
 	query       http.Handler // may be nil
 	ui          http.Handler // nil: there is none
 	tokens      *access.Tokens
-	places      chan struct{} // one for each request that may run; nil: no limit
+	places      *places
+}
+
+// places bounds how many requests run at a time.
+type places struct {
+	taken, most atomic.Int64 // most 0: no limit
+}
+
+// take takes a place; false: there is none.
+func (p *places) take() bool {
+	if n, most := p.taken.Add(1), p.most.Load(); most > 0 && n > most {
+		p.taken.Add(-1)
+		return false
+	}
+	return true
 }
 
 func (s *Server) newFront(reg *registry.Registrar, ops *operator) (http.Handler, error) {
-	f := &front{query: s.cfg.Query, tokens: s.cfg.Tokens}
+	f := &front{query: s.cfg.Query, tokens: s.cfg.Tokens, places: &s.places}
 	if !s.cfg.DisableWebUI {
 		f.ui = newUI()
 	}
@@ -39,9 +54,6 @@ func (s *Server) newFront(reg *registry.Registrar, ops *operator) (http.Handler,
 	if f.v2, err = s.newMux(&old); err != nil {
 		return nil, fmt.Errorf("gateway of version 2: %w", err)
 	}
-	if s.cfg.ConcurrentRequestsMax > 0 {
-		f.places = make(chan struct{}, s.cfg.ConcurrentRequestsMax)
-	}
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(compressBytesMin), gzhttp.EnableZstd(true), gzhttp.PreferZstd(true))
 	if err != nil {
 		return nil, fmt.Errorf("compression: %w", err)
@@ -50,15 +62,11 @@ func (s *Server) newFront(reg *registry.Registrar, ops *operator) (http.Handler,
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if f.places != nil {
-		select {
-		case f.places <- struct{}{}:
-			defer func() { <-f.places }()
-		default:
-			(&answer{status: http.StatusTooManyRequests, form: formEmpty}).write(w)
-			return
-		}
+	if !f.places.take() {
+		(&answer{status: http.StatusTooManyRequests, form: formEmpty}).write(w)
+		return
 	}
+	defer f.places.taken.Add(-1)
 	version, path := cutVersion(r.URL.Path)
 	if version == 1 {
 		misfit(http.StatusBadRequest, "Unsupported Admin API version V1. This server supports versions between V%d and V%d.",

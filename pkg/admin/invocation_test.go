@@ -21,6 +21,7 @@ import (
 	"reprise/pkg/id"
 	"reprise/pkg/registry"
 	"reprise/pkg/registry/registrytest"
+	"reprise/pkg/schema"
 )
 
 // fakePartitions answers what a test says, and remembers what it was asked.
@@ -293,7 +294,7 @@ func TestPartitionsWithoutALeader(t *testing.T) {
 	}{{"a while", 6, 200}, {"too long", 1000, 503}} {
 		t.Run(row.name, func(t *testing.T) {
 			rc := registry.Default()
-			store := registrytest.New(rc.Defaults)
+			store := registrytest.New(schema.Default())
 			h := hosttest.New(hosttest.NewClock(), 1)
 			reg, err := registry.New(rc, store, store, h)
 			if err != nil {

@@ -70,6 +70,7 @@ type Server struct {
 	routes  routes
 	handler http.Handler
 	ready   chan struct{}
+	places  places
 
 	mu   sync.Mutex
 	addr net.Addr // set once it listens
@@ -81,6 +82,7 @@ func New(cfg Config, reg *registry.Registrar, parts Partitions, h host.Host) (*S
 		return nil, err
 	}
 	s := &Server{cfg: cfg, h: h, ready: make(chan struct{})}
+	s.SetConcurrentRequestsMax(cfg.ConcurrentRequestsMax)
 	var err error
 	if s.routes, err = newRoutes(); err != nil {
 		return nil, err
@@ -90,6 +92,9 @@ func New(cfg Config, reg *registry.Registrar, parts Partitions, h host.Host) (*S
 	}
 	return s, nil
 }
+
+// SetConcurrentRequestsMax replaces that of the configuration.
+func (s *Server) SetConcurrentRequestsMax(n int) { s.places.most.Store(int64(n)) }
 
 // Handler serves requests, also without Run.
 func (s *Server) Handler() http.Handler { return s.handler }

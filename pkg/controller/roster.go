@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -22,8 +23,8 @@ type Beat struct {
 }
 
 const (
-	// deadAfter is how long a process may be silent.
-	deadAfter = time.Second
+	// deadAfterDefault is how long a process may be silent.
+	deadAfterDefault = time.Second
 	// lateTick is how late a look at the roster may be before all are given that time: we were slow ourselves.
 	lateTick = 100 * time.Millisecond
 )
@@ -31,11 +32,12 @@ const (
 // Probe tries to reach a process whose connection ended; false says that nobody listens there.
 type Probe func(ctx context.Context, n id.Node) bool
 
-// Roster knows which processes live: those that were heard of in the last second. A connection that ends is a suspicion,
+// Roster knows which processes live: those that were heard of in the last second, or what SetDeadAfter says. A connection that ends is a suspicion,
 // which is confirmed at once where nobody listens any more.
 type Roster struct {
-	host  host.Host
-	probe Probe
+	host      host.Host
+	probe     Probe
+	deadAfter time.Duration
 
 	// mu guards what follows. It is a leaf.
 	mu      sync.Mutex
@@ -57,8 +59,12 @@ type Visit struct {
 
 // NewRoster returns a roster; Run looks after it.
 func NewRoster(probe Probe, h host.Host) *Roster {
-	return &Roster{host: h, probe: probe, visits: map[id.Node]*Visit{}, changed: make(chan struct{})}
+	return &Roster{host: h, probe: probe, deadAfter: deadAfterDefault, visits: map[id.Node]*Visit{}, changed: make(chan struct{})}
 }
+
+// SetDeadAfter says how long a process may be silent (gossip-tick-interval times gossip-failure-threshold, 1 s). Call it before
+// Run.
+func (r *Roster) SetDeadAfter(d time.Duration) { r.deadAfter = d }
 
 // Enter says that a process is connected. calls takes what it is asked to do, by any goroutine; it does not block.
 // Of two connections the newer one counts, unless its process is older.
@@ -202,13 +208,13 @@ func (r *Roster) look(late time.Duration) {
 				v.heard = now
 			}
 		}
-		if !v.dead && now.Sub(v.heard) > deadAfter {
+		if !v.dead && now.Sub(v.heard) > r.deadAfter {
 			silent = append(silent, v)
 		}
 	}
 	r.mu.Unlock()
 	for _, v := range silent {
-		r.declare(v, "it was silent for a second")
+		r.declare(v, fmt.Sprintf("it was silent for %s", r.deadAfter))
 	}
 }
 

@@ -49,6 +49,9 @@ type Ingress struct {
 	host    host.Host
 	metrics *metrics
 
+	// What a request is held against; both may change at any time.
+	requestBytesMax, requestsMax atomic.Int64
+
 	inFlight atomic.Int64
 	scratch  sync.Pool // of *scratch
 }
@@ -60,7 +63,14 @@ func New(cfg Config, parts Parts, h host.Host) (*Ingress, error) {
 	}
 	g := &Ingress{cfg: cfg, parts: parts, host: h, metrics: newMetrics(h.Metrics)}
 	g.scratch.New = func() any { return &scratch{} }
+	g.SetLimits(cfg.RequestBytesMax, cfg.RequestsMax)
 	return g, nil
+}
+
+// SetLimits replaces RequestBytesMax and RequestsMax, for requests that come from now on.
+func (g *Ingress) SetLimits(requestBytesMax, requestsMax int64) {
+	g.requestBytesMax.Store(requestBytesMax)
+	g.requestsMax.Store(requestsMax)
 }
 
 // exchange is one request on its way.
@@ -78,7 +88,7 @@ type exchange struct {
 // invocation has ended, or when ctx ends; nobody is there to read what it returns then, unless
 // the cause is ErrDraining.
 func (g *Ingress) Serve(ctx context.Context, r *Request) Response {
-	if r.ContentLength > g.cfg.RequestBytesMax {
+	if r.ContentLength > g.requestBytesMax.Load() {
 		return Response{Status: statusTooLarge, ContentType: "text/plain; charset=utf-8", Body: []byte("length limit exceeded"), Bare: true}
 	}
 	if r.Method == methodOptions {
@@ -87,7 +97,7 @@ func (g *Ingress) Serve(ctx context.Context, r *Request) Response {
 	if g.parts.Tokens != nil && !g.admit(r) {
 		return g.stranger(r)
 	}
-	if n := g.inFlight.Add(1); g.cfg.RequestsMax > 0 && n > g.cfg.RequestsMax {
+	if n, most := g.inFlight.Add(1), g.requestsMax.Load(); most > 0 && n > most {
 		g.inFlight.Add(-1)
 		g.metrics.limited.Inc()
 		return refuse(errOverloaded)

@@ -170,7 +170,7 @@ type httpExchange struct {
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	e := s.exchanges.Get().(*httpExchange)
-	e.begin(r, s.core.cfg.RequestBytesMax)
+	e.begin(r, s.core.requestBytesMax.Load())
 	resp := s.core.Serve(r.Context(), &e.req)
 	write(w, &e.req, &resp)
 	e.end()

@@ -11,16 +11,17 @@ import (
 // Limits is the one place that counts what attempts of a process hold: tokens to run, and bytes of messages
 // on their way to and from endpoints. All invokers of a process share it.
 type Limits struct {
-	attemptsMax int   // 0: no limit
-	bytesMax    int64 // 0: no limit
-	bytesFirst  int64 // that come with a token
-	usage       prometheus.Gauge
+	bytesFirst      int64 // that come with a token
+	usage, capacity prometheus.Gauge
+	concurrency     prometheus.Gauge
 
 	// mu guards what follows. It is a leaf.
-	mu       sync.Mutex
-	attempts int
-	bytes    int64
-	waiting  []*Invoker // found nothing left; each once, first come first served
+	mu          sync.Mutex
+	attemptsMax int   // 0: no limit
+	bytesMax    int64 // 0: no limit
+	attempts    int
+	bytes       int64
+	waiting     []*Invoker // found nothing left; each once, first come first served
 }
 
 // NewLimits takes ConcurrentMax, MemoryBytesMax and InvocationBytesFirst of cfg.
@@ -28,11 +29,26 @@ func NewLimits(cfg Config, h host.Host) *Limits {
 	gauge := func(name, help string) prometheus.Gauge {
 		return host.Register(h.Metrics, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"name"})).WithLabelValues("invoker")
 	}
-	gauge("restate_memory_pool_capacity_bytes", "Size of a pool of memory.").Set(float64(cfg.MemoryBytesMax))
-	return &Limits{
-		attemptsMax: cfg.ConcurrentMax, bytesMax: cfg.MemoryBytesMax, bytesFirst: int64(cfg.InvocationBytesFirst),
-		usage: gauge("restate_memory_pool_usage_bytes", "Bytes of a pool of memory that are in use."),
+	l := &Limits{
+		bytesFirst:  int64(cfg.InvocationBytesFirst),
+		usage:       gauge("restate_memory_pool_usage_bytes", "Bytes of a pool of memory that are in use."),
+		capacity:    gauge("restate_memory_pool_capacity_bytes", "Size of a pool of memory."),
+		concurrency: newMetrics(h.Metrics, cfg.ConcurrentMax).limit.WithLabelValues("0"),
 	}
+	l.Set(cfg.ConcurrentMax, cfg.MemoryBytesMax)
+	return l
+}
+
+// Set replaces ConcurrentMax and MemoryBytesMax. What is held stays; with less than that, nobody gets more until enough was
+// given back.
+func (l *Limits) Set(attemptsMax int, bytesMax int64) {
+	l.mu.Lock()
+	l.attemptsMax, l.bytesMax = attemptsMax, bytesMax
+	l.capacity.Set(float64(bytesMax))
+	l.concurrency.Set(float64(attemptsMax))
+	next := l.nextLocked()
+	l.mu.Unlock()
+	next.lookAgain(nil)
 }
 
 // Held returns how many tokens and bytes are taken.

@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	// beatInterval is how often the metadata daemons are told that this process lives.
-	beatInterval = 200 * time.Millisecond
+	// beatIntervalDefault is how often the metadata daemons are told that this process lives.
+	beatIntervalDefault = 200 * time.Millisecond
 	// attendPause is the pause before a metadata daemon is tried again.
 	attendPause = 100 * time.Millisecond
 	// leaveMax is how long a worker that stops waits for others to lead its partitions.
@@ -58,6 +58,7 @@ type Attendance struct {
 	view     View
 	metadata Metadata
 	worker   Worker // nil: the process is no worker
+	interval time.Duration
 	host     host.Host
 	leaving  atomic.Bool
 	left     chan struct{} // closed with leaving, which is told at once
@@ -65,8 +66,12 @@ type Attendance struct {
 
 // NewAttendance returns the part; worker is nil where the process is none.
 func NewAttendance(me id.GenerationalNode, view View, metadata Metadata, worker Worker, h host.Host) *Attendance {
-	return &Attendance{me: me, view: view, metadata: metadata, worker: worker, host: h, left: make(chan struct{})}
+	return &Attendance{me: me, view: view, metadata: metadata, worker: worker, interval: beatIntervalDefault, host: h, left: make(chan struct{})}
 }
+
+// SetInterval says how often the metadata daemons are told that this process lives (two times gossip-tick-interval, 200 ms). Call
+// it before Run.
+func (a *Attendance) SetInterval(d time.Duration) { a.interval = d }
 
 // Run attends until ctx ends.
 func (a *Attendance) Run(ctx context.Context) error {
@@ -199,7 +204,7 @@ func (a *Attendance) beat(ctx context.Context, m Meeting) error {
 		if err := m.Tell(a.leaving.Load(), host.Millis(a.host.Clock), statuses); err != nil {
 			return err
 		}
-		timer.Reset(beatInterval)
+		timer.Reset(a.interval)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -49,11 +49,14 @@ func (s *Snapshot) Node(n id.Node) *storedv1.Node {
 
 // View keeps a Snapshot up to date. Without a metadata store it keeps the last one.
 type View struct {
-	store    *Store
+	store   *Store
+	host    host.Host
+	ready   chan struct{}
+	current atomic.Pointer[Snapshot]
+
+	// making is held while a snapshot is made, and guards defaults. Order: making, then mu.
+	making   sync.Mutex
 	defaults schema.Defaults
-	host     host.Host
-	ready    chan struct{}
-	current  atomic.Pointer[Snapshot]
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
@@ -66,6 +69,25 @@ func NewView(s *Store, d schema.Defaults, h host.Host) *View {
 	v := &View{store: s, defaults: d, host: h, ready: make(chan struct{}), changed: make(chan struct{})}
 	v.current.Store(&Snapshot{Registry: schema.NewRegistry(&storedv1.Schema{}, d)})
 	return v
+}
+
+// SetDefaults says what services get that do not say otherwise.
+func (v *View) SetDefaults(d schema.Defaults) {
+	v.making.Lock()
+	defer v.making.Unlock()
+	v.defaults = d
+	s := *v.Current()
+	s.Registry = s.Registry.With(d)
+	v.showLocked(&s)
+}
+
+// showLocked makes a snapshot the newest one; making is held.
+func (v *View) showLocked(s *Snapshot) {
+	v.current.Store(s)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	close(v.changed)
+	v.changed = make(chan struct{})
 }
 
 // Ready is closed once the metadata was read.
@@ -207,6 +229,8 @@ func (l *loaded) take(events []Event) bool {
 
 // publish makes a snapshot of what was loaded. Only Run's goroutine calls it.
 func (v *View) publish(l *loaded) error {
+	v.making.Lock()
+	defer v.making.Unlock()
 	s := &Snapshot{Registry: v.Current().Registry}
 	if it, ok := l.items[l.keys.cluster()]; ok {
 		s.Cluster = &storedv1.Cluster{}
@@ -234,11 +258,7 @@ func (v *View) publish(l *loaded) error {
 	if err := s.fill(l); err != nil {
 		return err
 	}
-	v.current.Store(s)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	close(v.changed)
-	v.changed = make(chan struct{})
+	v.showLocked(s)
 	return nil
 }
 

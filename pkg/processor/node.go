@@ -117,6 +117,8 @@ type Node struct {
 	view       View
 	peers      Peers
 	invokerCfg invoker.Config
+	limits     *invoker.Limits // of all loops
+	current    atomic.Pointer[Policy]
 	shared     *partitionstore.Shared
 	snapshots  Snapshots // or nil
 	workers    Workers   // or nil
@@ -153,6 +155,8 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	n.calls.New = newCall
 	perLoop := parts.Invoker
 	perLoop.Limits = invoker.NewLimits(perLoop, h) // of the process
+	n.limits = perLoop.Limits
+	n.SetPolicy(cfg.policy())
 	if err := perLoop.Validate(); err != nil {
 		return nil, errs.With(errs.Invalid, fmt.Errorf("worker.invoker: %w", err))
 	}
@@ -162,6 +166,11 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 		n.loops = append(n.loops, l)
 	}
 	return n, nil
+}
+
+// SetInvokerLimits replaces how many attempts may run at a time, and how much memory their messages may take; 0 is no limit.
+func (n *Node) SetInvokerLimits(concurrent int, memoryBytes int64) {
+	n.limits.Set(concurrent, memoryBytes)
 }
 
 // Ready is closed when every partition has a node, and all of this one are led here or parked.
@@ -189,7 +198,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if n.nodesets != nil {
 		group.Go("nodesets", func(ctx context.Context) error { return n.keepImproving(ctx, parts) })
 	}
-	if n.snapshots != nil && (n.cfg.SnapshotRecords > 0 || n.cfg.SnapshotInterval > 0) {
+	if n.snapshots != nil {
 		n.keepSnapshots(group, parts)
 	}
 	group.Go("trim", func(ctx context.Context) error { return n.keepTrimming(ctx, parts) })

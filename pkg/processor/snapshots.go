@@ -80,14 +80,15 @@ func (n *Node) keepShare(ctx context.Context, parts []*part) error {
 type plan struct {
 	epoch     lsn.Epoch // in which it was looked up; another leader may have made one since
 	applied   lsn.LSN   // of the newest one
-	due       time.Time // as far as the interval goes
+	made      time.Time // likewise; zero: there is none
+	spread    float64   // by which share of the interval the next one is due sooner or later
 	notBefore time.Time
 }
 
 func (n *Node) snapshotIfDue(ctx context.Context, p *part, plan *plan) error {
 	epoch, leads := p.ledIn()
-	now := n.host.Clock.Now()
-	if !leads || now.Before(plan.notBefore) {
+	now, wanted := n.host.Clock.Now(), n.policy()
+	if !leads || now.Before(plan.notBefore) || wanted.SnapshotRecords == 0 && wanted.SnapshotInterval == 0 {
 		return nil
 	}
 	if plan.epoch != epoch {
@@ -99,10 +100,10 @@ func (n *Node) snapshotIfDue(ctx context.Context, p *part, plan *plan) error {
 		*plan = n.planAfter(epoch, l)
 	}
 	applied := p.applied()
-	if applied == plan.applied || n.cfg.SnapshotRecords > 0 && uint64(applied-plan.applied) < n.cfg.SnapshotRecords {
+	if applied == plan.applied || wanted.SnapshotRecords > 0 && uint64(applied-plan.applied) < wanted.SnapshotRecords {
 		return nil
 	}
-	if n.cfg.SnapshotInterval > 0 && now.Before(plan.due) {
+	if wanted.SnapshotInterval > 0 && now.Before(plan.due(wanted.SnapshotInterval)) {
 		return nil
 	}
 	l, err := n.snapshot(ctx, p)
@@ -120,8 +121,16 @@ func (n *Node) planAfter(epoch lsn.Epoch, l *snapshot.Latest) plan {
 	}
 	next.applied = l.MinAppliedLSN
 	share := float64(n.host.Rand.Uint64()>>11) / (1 << 53) // from 0 to 1
-	next.due = l.CreatedAt.Add(time.Duration(float64(n.cfg.SnapshotInterval) * (1 - snapshotSpread + 2*snapshotSpread*share)))
+	next.made, next.spread = l.CreatedAt, snapshotSpread*(2*share-1)
 	return next
+}
+
+// due is when the next one is to be made, as far as the interval goes.
+func (p *plan) due(interval time.Duration) time.Time {
+	if p.made.IsZero() {
+		return p.made
+	}
+	return p.made.Add(time.Duration(float64(interval) * (1 + p.spread)))
 }
 
 // Snapshot makes a snapshot of a partition that is led here, or returns the newest if that holds as much, or atLeast, if that

@@ -51,7 +51,7 @@ func (n *Node) keepTrimming(ctx context.Context, parts []*part) error {
 		case <-ctx.Done():
 			return nil
 		}
-		mode := n.cfg.Durability.Or(n.workersOf())
+		mode := n.policy().Durability.Or(n.workersOf())
 		if now := n.host.Clock.Now(); mode.Snapshots() && n.snapshots == nil && now.Sub(warned) >= idleWarning {
 			warned = now
 			n.host.Log.LogAttrs(ctx, slog.LevelWarn, "logs are never trimmed and fill the disks: set worker.snapshots.destination, or another worker.durability-mode")
@@ -129,7 +129,7 @@ func (n *Node) trimIfDue(ctx context.Context, p *part, t *trimming, mode placeme
 	n.metrics.archived.WithLabelValues(label).Set(float64(archived))
 	n.metrics.durable.WithLabelValues(label).Set(float64(placement.DurableAt(p.id, []id.Node{n.self.Node}, alive)[0]))
 	t.wait.add(point, at)
-	through := min(t.wait.due(now.Add(-n.cfg.TrimDelay)), point) // a holder may have lost its disk meanwhile
+	through := min(t.wait.due(now.Add(-n.policy().TrimDelay)), point) // a holder may have lost its disk meanwhile
 	if through <= t.done {
 		return nil
 	}

@@ -25,6 +25,7 @@ type FabricConfig struct {
 	Metrics          http.Handler  // nil: no /metrics
 	Bundle           http.Handler  // nil: no /debug/bundle
 	Pprof            bool          // serve /debug/pprof
+	WindowBytes      int           // of a stream; 0: that of DefaultPeers
 	Drain            time.Duration // calls may end within this time; 0: 2 s
 }
 
@@ -62,6 +63,9 @@ func NewFabric(cfg FabricConfig, ln net.Listener, status *NodeStatus, h host.Hos
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: cfg.KeepAlive, Timeout: cfg.KeepAliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingMin, PermitWithoutStream: true}),
 	)
+	if n := int32(cfg.WindowBytes); n > 0 {
+		opts = append(opts, grpc.InitialWindowSize(n), grpc.InitialConnWindowSize(2*n))
+	}
 	f := &Fabric{cfg: cfg, ports: newPortSwitch(ln, h), grpc: grpc.NewServer(opts...), ready: make(chan struct{}), status: status}
 	f.http = &http.Server{Handler: f.mux(), ReadHeaderTimeout: httpTimeout, IdleTimeout: idleTimeout}
 	clusterv1.RegisterNodeServiceServer(f.grpc, status)

@@ -14,27 +14,43 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
+	"reprise/pkg/retry"
 )
 
 const (
 	messageBytesMax = 64 << 20 // a frame of the log writer and one group above it; a record has at most 33 MiB
 	// pingAfter is after what silence a peer is asked whether it is there: the least that gRPC takes.
 	pingAfter = 10 * time.Second
-	// unackedMax is how long an answer to that may take, and how long the peer's machine may take to acknowledge what was sent:
-	// a connection through a network that lost it ends before the network is back, and not minutes later.
-	unackedMax  = 3 * time.Second
-	windowBytes = 8 << 20 // of a stream: a frame goes out without waiting for the other side
 )
+
+// PeersConfig says how other daemons are connected to.
+type PeersConfig struct {
+	ConnectTimeout time.Duration // for a connection; default 1 s
+	// UnackedMax is how long an answer to a ping may take, and how long the peer's machine may take to acknowledge what was sent:
+	// a connection through a network that lost it ends before the network is back, and not minutes later. Default 3 s.
+	UnackedMax  time.Duration
+	WindowBytes int          // of a stream: a frame goes out without waiting for the other side; default 8 MiB
+	Retry       retry.Policy // pauses before a daemon is connected to again; default 20 ms, times 1.6, up to 1 s
+}
+
+// DefaultPeers returns the defaults.
+func DefaultPeers() PeersConfig {
+	return PeersConfig{
+		ConnectTimeout: time.Second, UnackedMax: 3 * time.Second, WindowBytes: 8 << 20,
+		Retry: retry.Policy{Initial: 20 * time.Millisecond, Factor: 1.6, Max: time.Second},
+	}
+}
 
 // FabricServerOptions are for the gRPC server of a fabric port; ServerOptions are among them.
 func FabricServerOptions() []grpc.ServerOption {
-	return append(ServerOptions(), grpc.MaxRecvMsgSize(messageBytesMax),
-		grpc.InitialWindowSize(windowBytes), grpc.InitialConnWindowSize(2*windowBytes))
+	window := int32(DefaultPeers().WindowBytes)
+	return append(ServerOptions(), grpc.MaxRecvMsgSize(messageBytesMax), grpc.InitialWindowSize(window), grpc.InitialConnWindowSize(2*window))
 }
 
 // LogPeers has one connection to each daemon of the cluster, made when it is first asked for. It is safe
 // for concurrent use.
 type LogPeers struct {
+	cfg   PeersConfig
 	nodes func() []*storedv1.Node
 
 	mu     sync.Mutex
@@ -42,9 +58,12 @@ type LogPeers struct {
 	closed bool
 }
 
-// NewLogPeers returns the connections to the nodes that the metadata knows when one is asked for.
-func NewLogPeers(nodes func() []*storedv1.Node) *LogPeers {
-	return &LogPeers{nodes: nodes, conns: map[string]*grpc.ClientConn{}}
+// NewLogPeers returns the connections to the nodes that the metadata knows when one is asked for, with the defaults.
+func NewLogPeers(nodes func() []*storedv1.Node) *LogPeers { return NewPeers(DefaultPeers(), nodes) }
+
+// NewPeers returns the connections to the nodes that the metadata knows when one is asked for.
+func NewPeers(cfg PeersConfig, nodes func() []*storedv1.Node) *LogPeers {
+	return &LogPeers{cfg: cfg, nodes: nodes, conns: map[string]*grpc.ClientConn{}}
 }
 
 // Conn returns the connection to a node, connected or not.
@@ -72,18 +91,24 @@ func (p *LogPeers) Conn(n id.Node) (*grpc.ClientConn, error) {
 	}
 	opts := append(DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)),
-		grpc.WithInitialWindowSize(windowBytes), grpc.WithInitialConnWindowSize(2*windowBytes),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: unackedMax, PermitWithoutStream: true}),
-		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
-			MinConnectTimeout: time.Second,
-		}))
+		grpc.WithInitialWindowSize(int32(p.cfg.WindowBytes)), grpc.WithInitialConnWindowSize(2*int32(p.cfg.WindowBytes)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: p.cfg.UnackedMax, PermitWithoutStream: true}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoffOf(p.cfg.Retry), MinConnectTimeout: p.cfg.ConnectTimeout}))
 	c, err := grpc.NewClient("passthrough:///"+address, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", n, err)
 	}
 	p.conns[address] = c
 	return c, nil
+}
+
+// retryMin is the least pause before a daemon is connected to again: a policy of zeros must not spin.
+const retryMin = 10 * time.Millisecond
+
+// backoffOf is the policy as gRPC takes it: it goes on for as long as somebody wants the connection.
+func backoffOf(r retry.Policy) backoff.Config {
+	first := max(r.Initial, retryMin)
+	return backoff.Config{BaseDelay: first, Multiplier: max(r.Factor, 1), Jitter: 0.2, MaxDelay: max(r.Max, first)}
 }
 
 // hostPort reads host:port or a fabric URL.

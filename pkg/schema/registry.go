@@ -80,6 +80,12 @@ func deploymentID(d *storedv1.Deployment) (which id.Deployment) {
 	return which
 }
 
+// Index indexes another schema with the same defaults.
+func (r *Registry) Index(s *storedv1.Schema) *Registry { return NewRegistry(s, r.defaults) }
+
+// With indexes the same schema with other defaults.
+func (r *Registry) With(d Defaults) *Registry { return NewRegistry(r.stored, d) }
+
 // Version grows with every change of the schema.
 func (r *Registry) Version() uint64 { return r.stored.GetVersion() }
 

@@ -70,7 +70,7 @@ func (r *Repository) succeed(p id.Partition, was *Latest, ref Ref) *Latest {
 	if was != nil {
 		l.Retained = append(l.Retained, was.Retained...)
 	}
-	l.Retained = l.Retained[:min(len(l.Retained), r.cfg.Retained)]
+	l.Retained = l.Retained[:min(len(l.Retained), int(r.retained.Load()))]
 	return l
 }
 

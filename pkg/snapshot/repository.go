@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"reprise/pkg/errs"
@@ -56,6 +57,7 @@ func (c Config) Validate() error {
 // Repository makes, finds and restores snapshots. Any goroutine may use it.
 type Repository struct {
 	cfg      Config
+	retained atomic.Int64
 	owner    owner
 	objects  Objects
 	pointers Pointers
@@ -67,11 +69,16 @@ func New(cfg Config, o Objects, p Pointers, h host.Host) (*Repository, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, errs.With(errs.Invalid, err)
 	}
-	return &Repository{
+	r := &Repository{
 		cfg: cfg, owner: owner{name: cfg.ClusterName, fingerprint: fmt.Sprintf("%016x", cfg.Fingerprint)},
 		objects: o, pointers: p, host: h,
-	}, nil
+	}
+	r.SetRetained(cfg.Retained)
+	return r, nil
 }
+
+// SetRetained replaces Retained: it holds from the next snapshot of each partition on.
+func (r *Repository) SetRetained(n int) { r.retained.Store(int64(max(n, 1))) }
 
 // Latest returns the newest snapshot of a partition and those retained beside it; the code is NotFound if there is none.
 func (r *Repository) Latest(ctx context.Context, p id.Partition) (*Latest, error) {

@@ -1,0 +1,26 @@
+package processor
+
+import (
+	"time"
+
+	"reprise/pkg/placement"
+)
+
+// Policy is what of a Config may change while a Node runs.
+type Policy struct {
+	SnapshotRecords  uint64
+	SnapshotInterval time.Duration
+	Durability       placement.Durability
+	TrimDelay        time.Duration
+}
+
+// SetPolicy replaces the policy: what is looked at from now on is held against it.
+func (n *Node) SetPolicy(p Policy) { n.current.Store(&p) }
+
+// policy is the one that holds now.
+func (n *Node) policy() Policy { return *n.current.Load() }
+
+// policy of the start.
+func (c *Config) policy() Policy {
+	return Policy{SnapshotRecords: c.SnapshotRecords, SnapshotInterval: c.SnapshotInterval, Durability: c.Durability, TrimDelay: c.TrimDelay}
+}
