@@ -31,7 +31,7 @@ test-long: ## what takes longer than CI may: 20 kills of each process, all set-u
 check: ## format, lint, house rules, generated code, unit tests with the race detector
 	@scripts/check
 
-gen: ## generate code from api/*.proto
+gen: ## generate code from api/*.proto, and docs/configuration.md
 	@scripts/gen
 
 bench: ## a two-minute measurement of a standalone server

@@ -56,7 +56,7 @@ func TestEnvironmentForms(t *testing.T) {
 		`RESTATE_WORKER__INVOKER__ADDITIONAL_REQUEST_HEADERS={"x-a": "1"}`,
 		`RESTATE_DEFAULT_RETRY_POLICY={"max-attempts": "unlimited", "initial-interval": "50ms"}`,
 		`RESTATE_ROCKSDB_TOTAL_MEMORY_SIZE=1.5 GiB`,
-		`RESTATE_BIFROST__REPLICATED_LOGLET__RPC_TIMEOUT=100ms..2s`,
+		`RESTATE_BIFROST__REPLICATED_LOGLET__STORE_TIMEOUT=100ms..2s`,
 		`RESTATE_USE_RANDOM_PORTS=true`,
 		`RESTATE_ADMIN_URL=http://x`,
 	}})
@@ -64,7 +64,7 @@ func TestEnvironmentForms(t *testing.T) {
 	if mc.Type != "etcd" || !reflect.DeepEqual(mc.Addresses, []string{"c:3"}) || mc.ConnectTimeout.D() != 1500*time.Millisecond || cfg.EmbeddedMetadata() {
 		t.Errorf("metadata client: %+v", mc)
 	}
-	got := []any{cfg.Roles, string(cfg.Replication), cfg.Worker.Invoker.AdditionalRequestHeaders, cfg.Retry.MaxAttempts, cfg.Retry.InitialInterval.D(), cfg.Retry.Factor, int64(cfg.MemoryTotal), cfg.Bifrost.Loglet.RPCTimeout.String(), cfg.IngressEndpoint().Addr}
+	got := []any{cfg.Roles, string(cfg.Replication), cfg.Worker.Invoker.AdditionalRequestHeaders, cfg.Retry.MaxAttempts, cfg.Retry.InitialInterval.D(), cfg.Retry.Factor, int64(cfg.MemoryTotal), cfg.Bifrost.Loglet.StoreTimeout.String(), cfg.IngressEndpoint().Addr}
 	want := []any{[]string{"worker", "admin"}, "{zone: 2, node: 3}", map[string]string{"x-a": "1"}, Limit(0), 50 * time.Millisecond, 2.0, int64(1536 << 20), "100ms..2s", ":0"}
 	if !reflect.DeepEqual(got, want) || len(warnings) != 0 {
 		t.Errorf("got %v\nwant %v\nwarnings %v", got, want, warnings)
@@ -74,12 +74,12 @@ func TestEnvironmentForms(t *testing.T) {
 func TestUnknownKeysWarn(t *testing.T) {
 	path := file(t, `
 nonsense = 1
-rocksdb-block-size = "64 KiB"
-gossip-num-peers = 2
+rocksdb-perf-level = "enable-count"
+gossip-num-peers = 3
 [worker]
 also-nonsense = {a = 1}
 [worker.storage]
-rocksdb-max-file-size = "1 MiB"
+rocksdb-log-level = "error"
 [bifrost.local]
 x = 1
 `)
@@ -87,8 +87,10 @@ x = 1
 	want := []string{
 		"unknown configuration key nonsense in " + path,
 		"unknown configuration key worker.also-nonsense in " + path,
-		"unknown configuration key not-a-key in environment",
-		"configuration keys without effect: bifrost.local, gossip-num-peers, rocksdb-block-size, worker.storage.rocksdb-max-file-size",
+		"unknown configuration key not-a-key in environment variable RESTATE_NOT_A_KEY",
+		"configuration keys without effect: bifrost.local: logs are always kept by log-servers, if only by one",
+		"configuration keys without effect: gossip-num-peers: nothing gossips: processes tell the metadata daemons that they live",
+		"configuration keys without effect: rocksdb-perf-level, worker.storage.rocksdb-log-level: stores are Pebble, which has no such setting",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %q\nwant %q", got, want)
@@ -262,7 +264,7 @@ func TestFlagsNameKeys(t *testing.T) {
 		v := reflect.ValueOf(&cfg).Elem()
 		for _, key := range path {
 			var ok bool
-			if v, ok = fieldOf(v, key); !ok {
+			if _, v, ok = fieldOf(v, key); !ok {
 				t.Errorf("flag --%s sets %s, which is no key", f.Name, f.KeyOf())
 				break
 			}

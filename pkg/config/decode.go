@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"reflect"
@@ -21,12 +22,16 @@ type getter interface{ get() any }
 // decoder lays one source over a tree.
 type decoder struct {
 	source  string
-	unknown []string // keys that nobody knows
-	unused  []string // keys of the contract that have nothing to act on here
+	unknown []string          // keys that nobody knows
+	inert   map[string]string // keys that are not in the tree and have no effect, with the reason
 	errs    []error
+	secret  bool // what is read now is not to be shown
 }
 
 func (d *decoder) fail(path []string, err error) {
+	if d.secret {
+		err = errors.New("the value, which is secret, cannot be read")
+	}
 	d.errs = append(d.errs, fmt.Errorf("%s in %s: %w", strings.Join(path, "."), d.source, err))
 }
 
@@ -52,30 +57,33 @@ func (d *decoder) table(path []string, v any, into reflect.Value) {
 	slices.Sort(names)
 	for _, name := range names {
 		here := append(slices.Clip(path), name)
-		field, ok := fieldOf(into, name)
-		switch {
-		case ok:
+		if tag, field, ok := fieldOf(into, name); ok {
+			d.secret = tag.Get("secret") != ""
 			d.value(here, m[name], field)
-		case withoutEffect(strings.Join(here, ".")):
-			d.unused = append(d.unused, strings.Join(here, "."))
-		default:
-			d.unknown = append(d.unknown, strings.Join(here, "."))
+			d.secret = false
+			continue
 		}
+		key := strings.Join(here, ".")
+		if why, ok := isInert(key); ok {
+			d.inert[key] = why
+			continue
+		}
+		d.unknown = append(d.unknown, key)
 	}
 }
 
 // fieldOf finds the field with the key, also in embedded structs.
-func fieldOf(v reflect.Value, key string) (reflect.Value, bool) {
+func fieldOf(v reflect.Value, key string) (reflect.StructTag, reflect.Value, bool) {
 	for f, value := range v.Fields() {
 		if f.Anonymous {
-			if found, ok := fieldOf(value, key); ok {
-				return found, true
+			if tag, found, ok := fieldOf(value, key); ok {
+				return tag, found, true
 			}
 		} else if f.Tag.Get("toml") == key {
-			return value, true
+			return f.Tag, value, true
 		}
 	}
-	return reflect.Value{}, false
+	return "", reflect.Value{}, false
 }
 
 func (d *decoder) value(path []string, v any, into reflect.Value) {
@@ -149,7 +157,7 @@ func setFloat(v any, into reflect.Value) error {
 		into.SetFloat(float64(x))
 		return nil
 	case string:
-		if f, err := strconv.ParseFloat(x, 64); err == nil && !math.IsNaN(f) {
+		if f, err := strconv.ParseFloat(x, 64); err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) {
 			into.SetFloat(f)
 			return nil
 		}

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 const (
 	ms  = Duration(time.Millisecond)
@@ -22,7 +25,7 @@ func exponential(initial Duration, factor float64, max Duration, attempts Limit)
 func Default() Config {
 	return Config{
 		Identity: Identity{
-			Roles:            []string{"http-ingress", "admin", "worker", "log-server", "metadata-server"},
+			Roles:            slices.Clone(allRoles),
 			ClusterName:      "localcluster",
 			BaseDir:          "./reprise-data",
 			AutoProvision:    true,
@@ -36,7 +39,9 @@ func Default() Config {
 		Listen:  Listen{Mode: "all", BindIP: "::", BindPort: 5122},
 		Logging: Logging{LogFilter: "warn,restate=info", LogFormat: "pretty"},
 		Tracing: Tracing{Filter: "info", SamplingRatio: 1},
-		Gossip:  Gossip{TickInterval: 100 * ms, FailureThreshold: 10},
+		Gossip: Gossip{
+			TickInterval: 100 * ms, FailureThreshold: 10, Peers: 2, Stability: 3, SuspectInterval: 5 * sec, Loneliness: 30, ExtrasFrequency: 10, SkewThreshold: sec,
+		},
 		Invocation: Invocation{
 			Retry:                InvocationRetry{InitialInterval: 500 * ms, Factor: 2, MaxInterval: mn, MaxAttempts: 70, OnMaxAttempts: "pause"},
 			JournalRetention:     dy,
@@ -53,19 +58,19 @@ func Default() Config {
 			AutoJoin: true, TickInterval: 20 * ms, ElectionTicks: 10, HeartbeatTicks: 1, LogTrimThreshold: 1000, ClientPort: 2379, PeerPort: 2380,
 		},
 		Networking: Networking{
-			ConnectTimeout: 3 * sec, HandshakeTimeout: 3 * sec, ConnectRetry: exponential(250*ms, 2, 3*sec, 10),
-			KeepAlive: sec, KeepAliveTimeout: 3 * sec, DataWindow: 2 * mib, MessageSizeLimit: 32 * mib,
+			ConnectTimeout: sec, HandshakeTimeout: 2 * sec, ConnectRetry: exponential(20*ms, 1.6, sec, 0),
+			KeepAlive: sec, KeepAliveTimeout: 3 * sec, DataWindow: 8 * mib, MessageSizeLimit: 32 * mib,
 		},
 		LogServer: LogServer{MemoryRatio: 0.5},
 		Bifrost: Bifrost{
 			DefaultProvider: "replicated", SealRetryInterval: 2 * sec, AutoRecoveryInterval: 15 * sec,
-			AppendRetryMin: 10 * ms, AppendRetryMax: sec, ReadRetry: exponential(50*ms, 2, sec, 50),
+			AppendRetryMin: 20 * ms, AppendRetryMax: 200 * ms, ReadRetry: exponential(50*ms, 2, sec, 50),
 			RecordCacheBytes: 250 * mib, RecordSizeLimit: 32 * mib,
 			Loglet: ReplicatedLoglet{
 				InflightRecordsMax: 1000,
 				RPCTimeout:         DurationRange{Min: 250 * time.Millisecond, Max: time.Minute},
 				StoreTimeout:       DurationRange{Min: 2 * time.Second, Max: time.Minute},
-				InactivityTimeout:  15 * sec, ReadaheadRecords: 20, ReadBatchBytes: 32 * kib, ReadaheadTrigger: 0.5,
+				InactivityTimeout:  15 * sec, ReadaheadRecords: 20, ReadBatchBytes: mib, ReadaheadTrigger: 0.5,
 			},
 		},
 		Worker:  defaultWorker(),
@@ -76,9 +81,9 @@ func Default() Config {
 
 func defaultWorker() Worker {
 	return Worker{
-		QueueLength: 1000, CleanupInterval: 60 * mn, BatchCommandsMax: 32, BatchBytesMax: mib, TrimDelay: 10 * mn,
+		QueueLength: 1000, CleanupInterval: 60 * mn, BatchCommandsMax: 256, BatchBytesMax: mib, TrimDelay: 10 * mn,
 		DataServiceBytesMax: 256 * mib, SelfProposalBytesMax: 64 * mib,
-		Shuffle:   Shuffle{InflightBytes: 10 * mib, BatchBytes: 50 * kib, Retry: exponential(250*ms, 2, 3*sec, 0)},
+		Shuffle:   Shuffle{InflightBytes: 8 * mib, BatchBytes: 50 * kib, Retry: exponential(250*ms, 2, 3*sec, 0)},
 		Storage:   Storage{MemoryRatio: 0.49},
 		Snapshots: Snapshots{Retained: 1, ExportConcurrency: 4, Retry: exponential(100*ms, 2, 10*sec, 10)},
 		Invoker: Invoker{

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -15,6 +16,14 @@ import (
 
 // DataDir is the folder of this node.
 func (c *Config) DataDir() string { return filepath.Join(c.BaseDir, c.NodeName) }
+
+// DeadAfter is how long a process may be silent before it counts as dead.
+func (c *Config) DeadAfter() time.Duration {
+	return c.TickInterval.D() * time.Duration(c.FailureThreshold)
+}
+
+// BeatInterval is how often a process says that it lives.
+func (c *Config) BeatInterval() time.Duration { return 2 * c.TickInterval.D() }
 
 // EmbeddedMetadata tells whether etcd runs in the metadata daemons.
 func (c *Config) EmbeddedMetadata() bool { return c.MetadataClient.Type != "etcd" }
@@ -151,6 +160,31 @@ func (c *Config) Memory() Memory {
 		WorkerMemtables:    share(c.Worker.Storage.MemoryRatio, c.Worker.Storage.MemoryBudget),
 		LogServerMemtables: share(c.LogServer.MemoryRatio, c.LogServer.MemoryBudget),
 	}
+}
+
+// Over is d, with what it leaves out as in root.
+func (d Database) Over(root Database) Database {
+	return Database{
+		BlockSize: cmp.Or(d.BlockSize, root.BlockSize), MaxFileSize: cmp.Or(d.MaxFileSize, root.MaxFileSize),
+		L0Trigger: cmp.Or(d.L0Trigger, root.L0Trigger), CompactionsMax: cmp.Or(d.CompactionsMax, root.CompactionsMax),
+	}
+}
+
+// Tuning is d as stores take it; 0 is their own choice.
+func (d Database) Tuning() (blockBytes int, fileBytes int64, l0Layers, compactionsMax int) {
+	if d.BlockSize != nil {
+		blockBytes = d.BlockSize.Int()
+	}
+	if d.MaxFileSize != nil {
+		fileBytes = int64(*d.MaxFileSize)
+	}
+	if d.L0Trigger != nil {
+		l0Layers = int(*d.L0Trigger)
+	}
+	if d.CompactionsMax != nil {
+		compactionsMax = int(*d.CompactionsMax)
+	}
+	return blockBytes, fileBytes, l0Layers, compactionsMax
 }
 
 // IngressRequestSizeLimit is never above networking.message-size-limit.

@@ -77,7 +77,7 @@ func literal(v reflect.Value, secret bool) (string, bool) {
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return strconv.Quote(v.String()), v.Len() > 0
+		return quote(v.String()), v.Len() > 0
 	case reflect.Bool:
 		return strconv.FormatBool(v.Bool()), true
 	case reflect.Float64:
@@ -93,7 +93,7 @@ func literal(v reflect.Value, secret bool) (string, bool) {
 	case reflect.Slice:
 		parts := make([]string, v.Len())
 		for i := range parts {
-			parts[i] = strconv.Quote(v.Index(i).String())
+			parts[i] = quote(v.Index(i).String())
 		}
 		return "[" + strings.Join(parts, ", ") + "]", len(parts) > 0
 	case reflect.Map:
@@ -105,10 +105,31 @@ func literal(v reflect.Value, secret bool) (string, bool) {
 		parts := make([]string, len(keys))
 		for i, k := range keys {
 			text, _ := literal(v.MapIndex(reflect.ValueOf(k)), secret)
-			parts[i] = strconv.Quote(k) + " = " + text
+			parts[i] = quote(k) + " = " + text
 		}
 		return "{" + strings.Join(parts, ", ") + "}", len(parts) > 0
 	default:
 		return "", false
 	}
+}
+
+// quote writes a text as TOML does.
+func quote(s string) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, r := range s {
+		switch {
+		case r == '"' || r == '\\':
+			b.WriteByte('\\')
+			b.WriteRune(r)
+		case r == '\n':
+			b.WriteString(`\n`)
+		case r < ' ' || r == 0x7f:
+			fmt.Fprintf(&b, `\u%04X`, r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
 }

@@ -37,7 +37,9 @@ func (d *Duration) set(v any) error {
 	switch v := v.(type) {
 	case string:
 		p, err := ParseDuration(v)
-		*d = Duration(p)
+		if err == nil {
+			*d = Duration(p)
+		}
 		return err
 	case int64:
 		if v == 0 {

@@ -7,12 +7,6 @@ import (
 	"time"
 )
 
-// Throttling is a token bucket, or none.
-type Throttling struct {
-	Rate     *Rate   `toml:"rate"`     // tokens that come
-	Capacity *uint32 `toml:"capacity"` // tokens that the bucket holds; default: those of a second, and at least one
-}
-
 // Rate is a number of events for each second, written as "10/s", "600/min" or "100/h".
 type Rate float64
 

@@ -38,7 +38,9 @@ func (b *Bytes) set(v any) error {
 		return nil
 	case string:
 		n, err := ParseBytes(v)
-		*b = Bytes(n)
+		if err == nil {
+			*b = Bytes(n)
+		}
 		return err
 	default:
 		return fmt.Errorf("%v is no size: write \"32 MiB\" or a number of bytes", v)

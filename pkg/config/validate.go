@@ -1,113 +1,285 @@
 package config
 
 import (
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
+	"reflect"
 	"slices"
 	"strings"
 )
 
-// Validate reports all faults at once. Each line names the key to change.
+// checker is a table with rules that are about more than one of its values. Faults name keys with the prefix.
+type checker interface{ check(prefix string) []error }
+
+// Validate reports all faults at once. Each line names the key to change, its value, and what is allowed.
 func (c *Config) Validate() error {
+	var faults []error
+	for _, s := range settings(c) {
+		faults = append(faults, s.check())
+	}
+	faults = append(faults, checkTables("", reflect.ValueOf(c).Elem())...)
+	faults = append(faults, c.checkNames()...)
+	faults = append(faults, c.checkMemory()...)
+	faults = append(faults, c.checkMetadata()...)
+	return errors.Join(faults...)
+}
+
+// check holds a value against the tags of its field.
+func (s setting) check() error {
+	v := s.value
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+	}
+	if enum := s.tag.Get("enum"); enum != "" {
+		allowed := strings.Split(enum, ",")
+		if text := v.String(); !slices.Contains(allowed, text) && (text != "" || s.tag.Get("else") == "") {
+			return fmt.Errorf("%s is %q: use one of %s", s.key, text, strings.Join(allowed, ", "))
+		}
+	}
+	if s.tag.Get("ratio") != "" {
+		if f := v.Float(); !(f > 0 && f <= 1) { // also NaN
+			return fmt.Errorf("%s is %v: it is a ratio, which must be above 0 and at most 1", s.key, f)
+		}
+	}
+	low, high := s.tag.Get("min"), s.tag.Get("max")
+	tooLow := low != "" && !(number(v) >= bound(v.Type(), low))
+	tooHigh := high != "" && !(number(v) <= bound(v.Type(), high))
+	if !tooLow && !tooHigh {
+		return nil
+	}
+	allowed := "at least " + low
+	switch {
+	case low != "" && high != "":
+		allowed = "from " + low + " to " + high
+	case high != "":
+		allowed = "at most " + high
+	}
+	return fmt.Errorf("%s is %s: it must be %s", s.key, strings.Trim(s.text(), `"`), allowed)
+}
+
+// number is a value that has bounds.
+func number(v reflect.Value) float64 {
+	switch {
+	case v.CanInt():
+		return float64(v.Int())
+	case v.CanUint():
+		return float64(v.Uint())
+	default:
+		return v.Float()
+	}
+}
+
+// bound reads a bound as a value of that type is read. A tag that cannot be read is a mistake that a test finds.
+func bound(t reflect.Type, text string) float64 {
+	fresh := reflect.New(t)
+	d := decoder{}
+	d.value(nil, text, fresh.Elem())
+	return number(fresh.Elem())
+}
+
+// checkTables asks the tables that have rules of their own.
+func checkTables(prefix string, v reflect.Value) []error {
+	var faults []error
+	c, own := v.Addr().Interface().(checker)
+	for f, value := range v.Fields() {
+		_, plain := value.Interface().(getter)
+		if _, lent := value.Addr().Interface().(checker); lent && f.Anonymous {
+			own = false // its check is that of what is embedded
+		}
+		if value.Kind() != reflect.Struct || plain {
+			continue
+		}
+		below := prefix
+		if !f.Anonymous {
+			below += f.Tag.Get("toml") + "."
+		}
+		faults = append(faults, checkTables(below, value)...)
+	}
+	if own {
+		faults = append(faults, c.check(prefix)...)
+	}
+	return faults
+}
+
+func (r *Retry) check(prefix string) []error {
+	if r.Type == "exponential" && r.MaxInterval < r.InitialInterval {
+		return []error{fmt.Errorf("%smax-interval is %s: it must be at least initial-interval (%s)", prefix, r.MaxInterval, r.InitialInterval)}
+	}
+	return nil
+}
+
+func (r *InvocationRetry) check(prefix string) []error {
+	if r.MaxInterval < r.InitialInterval {
+		return []error{fmt.Errorf("%smax-interval is %s: it must be at least initial-interval (%s)", prefix, r.MaxInterval, r.InitialInterval)}
+	}
+	return nil
+}
+
+func (t *Throttling) check(prefix string) []error {
+	switch {
+	case t.Capacity == nil:
+		return nil
+	case t.Rate == nil:
+		return []error{fmt.Errorf("%scapacity is %d and there is no rate: write %srate = \"10/s\"", prefix, *t.Capacity, prefix)}
+	case *t.Capacity == 0:
+		return []error{fmt.Errorf("%scapacity is 0: it must be at least 1", prefix)}
+	}
+	return nil
+}
+
+func (t *Tracing) check(string) []error {
+	var faults []error
+	for _, e := range []struct{ key, url string }{
+		{"tracing-endpoint", t.Endpoint}, {"tracing-runtime-endpoint", t.RuntimeEndpoint}, {"tracing-services-endpoint", t.ServicesEndpoint},
+	} {
+		if e.url == "" {
+			continue
+		}
+		u, err := url.Parse(e.url)
+		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "otlp+http", "otlp+https"}, u.Scheme) {
+			faults = append(faults, fmt.Errorf("%s is %q: write http://host:4317 for gRPC, or otlp+http://host:4318/v1/traces", e.key, e.url))
+		}
+	}
+	return faults
+}
+
+func (p *Postgres) check(prefix string) []error {
+	if p.BindAddress == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddrPort(p.BindAddress); err != nil {
+		return []error{fmt.Errorf("%sbind-address is %q: write ip:port", prefix, p.BindAddress)}
+	}
+	return nil
+}
+
+func (l *Listen) check(prefix string) []error {
+	var faults []error
+	if l.BindIP != "" {
+		if _, err := netip.ParseAddr(l.BindIP); err != nil {
+			faults = append(faults, fmt.Errorf("%sbind-ip is %q: write an IP address", prefix, l.BindIP))
+		}
+	}
+	if l.BindAddress != "" {
+		if _, err := netip.ParseAddrPort(l.BindAddress); err != nil {
+			faults = append(faults, fmt.Errorf("%sbind-address is %q: write ip:port", prefix, l.BindAddress))
+		}
+	}
+	if l.AdvertisedAddress != "" {
+		if u, err := url.Parse(l.AdvertisedAddress); err != nil || u.Host == "" {
+			faults = append(faults, fmt.Errorf("%sadvertised-address is %q: write a URL such as http://host:port", prefix, l.AdvertisedAddress))
+		}
+	}
+	return faults
+}
+
+// checkNames is about who this process is.
+func (c *Config) checkNames() []error {
 	var faults []error
 	bad := func(cond bool, format string, args ...any) {
 		if cond {
 			faults = append(faults, fmt.Errorf(format, args...))
 		}
 	}
-	oneOf := func(key, value string, allowed ...string) {
-		bad(!slices.Contains(allowed, value), "%s is %q: use one of %s", key, value, strings.Join(allowed, ", "))
+	bad(c.NodeName == "", "node-name is empty and the host has no name: set node-name")
+	bad(strings.ContainsAny(c.NodeName, "/\\ \t\n") || c.NodeName == "." || c.NodeName == "..", "node-name is %q, and names a folder: use letters, digits, dots, dashes", c.NodeName)
+	bad(c.ClusterName == "" || strings.ContainsAny(c.ClusterName, "/ \t\n"), "cluster-name is %q: it must not be empty nor hold slashes or spaces", c.ClusterName)
+	bad(c.BaseDir == "", "base-dir is empty: name a folder")
+	bad(len(strings.Split(c.Location, ".")) > 2, "location is %q: write region or region.zone", c.Location)
+	bad(len(c.Roles) == 0, "roles is empty: name some of %s", strings.Join(allRoles, ", "))
+	for _, r := range c.Roles {
+		bad(!slices.Contains(allRoles, r), "roles has %q: use some of %s", r, strings.Join(allRoles, ", "))
 	}
-	ratio := func(key string, f float64) {
-		bad(!(f > 0 && f <= 1), "%s is %v: it must be above 0 and at most 1", key, f) // also NaN
-	}
+	return faults
+}
 
-	switch c.MetadataClient.Type {
-	case "replicated", "embedded", "etcd":
-	case "object-store", "dynamo-db":
-		// An empty store in the place of that one would look like loss.
-		bad(true, "metadata-client.type %q is not supported: use embedded, or etcd with its addresses", c.MetadataClient.Type)
-	default:
-		oneOf("metadata-client.type", c.MetadataClient.Type, "embedded", "replicated", "etcd")
+var allRoles = []string{"http-ingress", "admin", "worker", "log-server", "metadata-server"}
+
+// invocationSlack is what an attempt may hold besides its messages.
+const invocationSlack = 4 * mib
+
+// checkMemory is about budgets, which must fit into what they are part of.
+func (c *Config) checkMemory() []error {
+	var faults []error
+	var sum Bytes
+	var named []string
+	for _, b := range []struct {
+		key    string
+		budget *Bytes
+	}{
+		{"worker.storage.rocksdb-memory-budget", c.Worker.Storage.MemoryBudget}, {"log-server.rocksdb-memory-budget", c.LogServer.MemoryBudget},
+	} {
+		if b.budget == nil {
+			continue
+		}
+		sum += *b.budget
+		named = append(named, fmt.Sprintf("%s (%s)", b.key, *b.budget))
+	}
+	if sum > c.MemoryTotal {
+		faults = append(faults, fmt.Errorf("%s: more than rocksdb-total-memory-size (%s): lower the budget or raise the total", strings.Join(named, " + "), c.MemoryTotal))
+	}
+	v := &c.Worker.Invoker
+	if each := Bytes(c.InvocationMemoryLimit()); v.MemoryBytes != 0 && v.MemoryBytes < each+invocationSlack {
+		faults = append(faults, fmt.Errorf("worker.invoker.memory-limit is %s: it must hold one invocation, worker.invoker.per-invocation-memory-limit (%s) and %s", v.MemoryBytes, each, invocationSlack))
+	}
+	if each := Bytes(c.InvocationMemoryLimit()); v.InvocationBytesFirst > each {
+		faults = append(faults, fmt.Errorf("worker.invoker.per-invocation-initial-memory is %s: it must be at most worker.invoker.per-invocation-memory-limit (%s)", v.InvocationBytesFirst, each))
+	}
+	return faults
+}
+
+// checkMetadata is about the metadata store and logs.
+func (c *Config) checkMetadata() []error {
+	var faults []error
+	bad := func(cond bool, format string, args ...any) {
+		if cond {
+			faults = append(faults, fmt.Errorf(format, args...))
+		}
 	}
 	bad(c.MetadataClient.Type == "etcd" && len(c.MetadataClient.Addresses) == 0, "metadata-client.addresses is empty: name the members of the external etcd")
-	bad(c.NodeName == "", "node-name is empty and the host has no name: set node-name")
-	bad(strings.ContainsAny(c.NodeName, "/\\ \t\n") || c.NodeName == "." || c.NodeName == "..", "node-name %q names a folder: use letters, digits, dots, dashes", c.NodeName)
-	bad(c.ClusterName == "" || strings.ContainsAny(c.ClusterName, "/ \t\n"), "cluster-name %q: it must not be empty nor hold slashes or spaces", c.ClusterName)
-	bad(c.BaseDir == "", "base-dir is empty")
-	bad(c.NumPartitions < 1 || c.NumPartitions > 65535, "default-num-partitions is %d: it must be from 1 to 65535", c.NumPartitions)
-	bad(len(strings.Split(c.Location, ".")) > 2, "location %q: write region or region.zone", c.Location)
-	for _, r := range c.Roles {
-		oneOf("roles", r, "http-ingress", "admin", "worker", "log-server", "metadata-server")
+	m := &c.MetadataServer
+	bad(m.HeartbeatTicks > 0 && m.ElectionTicks < 5*m.HeartbeatTicks,
+		"metadata-server.raft-election-tick is %d: it must be at least five times metadata-server.raft-heartbeat-tick (%d)", m.ElectionTicks, m.HeartbeatTicks)
+	bad(c.Bifrost.Loglet.StoreTimeout.Min == 0, "bifrost.replicated-loglet.store-timeout is %s: it must be above 0", c.Bifrost.Loglet.StoreTimeout)
+	bad(c.Bifrost.AppendRetryMax < c.Bifrost.AppendRetryMin, "bifrost.append-retry-max-interval is %s: it must be at least bifrost.append-retry-min-interval (%s)",
+		c.Bifrost.AppendRetryMax, c.Bifrost.AppendRetryMin)
+	return faults
+}
+
+// checkFiles is about files that settings name.
+func (c *Config) checkFiles() error {
+	var faults []error
+	if path := c.Worker.Invoker.IdentityKeyFile; path != "" {
+		const key = "worker.invoker.request-identity-private-key-pem-file"
+		text, err := os.ReadFile(path)
+		if err != nil {
+			faults = append(faults, fmt.Errorf("%s is %q: %w: name a file that this process may read", key, path, err))
+		} else if block, _ := pem.Decode(text); block == nil {
+			faults = append(faults, fmt.Errorf("%s is %q, which has no PEM block: make one with openssl genpkey -algorithm ed25519", key, path))
+		}
 	}
-	if l := c.Admin.QueryEngine.RateLimiting; l.Capacity != nil {
-		bad(l.Rate == nil, "admin.query-engine.rate-limiting has a capacity and no rate: write rate = \"10/s\"")
-		bad(*l.Capacity == 0, "admin.query-engine.rate-limiting.capacity must be above 0")
+	for _, dir := range []struct{ key, path string }{
+		{"admin.query-engine.tmp-dir", c.Admin.QueryEngine.TmpDir}, {"base-dir", c.BaseDir}, {"log-server.rocksdb-wal-dir", c.LogServer.WALDir},
+	} {
+		if st, err := os.Stat(dir.path); dir.path != "" && err == nil && !st.IsDir() {
+			faults = append(faults, fmt.Errorf("%s is %q, which is a file: name a folder, or change %s", dir.key, dir.path, dir.key))
+		}
 	}
-	if at := c.Admin.Postgres.BindAddress; at != "" {
-		_, err := netip.ParseAddrPort(at)
-		bad(err != nil, "admin.postgres.bind-address is %q: write ip:port", at)
-	}
-	bad(c.Admin.Postgres.ConnectionsMax == 0, "admin.postgres.concurrent-connections-limit must be above 0")
-	oneOf("log-format", c.LogFormat, "pretty", "compact", "json")
-	oneOf("default-retry-policy.on-max-attempts", c.Retry.OnMaxAttempts, "pause", "kill")
-	oneOf("bifrost.default-provider", c.Bifrost.DefaultProvider, "replicated", "local")
-	if c.Worker.DurabilityMode != "" {
-		oneOf("worker.durability-mode", c.Worker.DurabilityMode, "none", "snapshot-and-replica-set", "balanced", "replica-set-only", "snapshot-only")
-	}
-	oneOf("worker.snapshots.object-store-retry-policy.type", c.Worker.Snapshots.Retry.Type, "none", "fixed-delay", "exponential")
-	bad(!(c.Retry.Factor >= 1), "default-retry-policy.exponentiation-factor is %v: it must be at least 1", c.Retry.Factor)
-	bad(c.Retry.InitialInterval <= 0, "default-retry-policy.initial-interval must be above 0")
-	bad(c.Retry.MaxInterval < c.Retry.InitialInterval, "default-retry-policy.max-interval is below initial-interval")
-	ratio("rocksdb-total-memtables-ratio", c.MemoryMemtablesRatio)
-	ratio("worker.storage.rocksdb-memory-ratio", c.Worker.Storage.MemoryRatio)
-	ratio("log-server.rocksdb-memory-ratio", c.LogServer.MemoryRatio)
-	bad(c.MemoryTotal < 16*mib, "rocksdb-total-memory-size is %s: it must be at least 16 MiB", c.MemoryTotal)
-	bad(c.Networking.MessageSizeLimit < 64*kib || c.Networking.MessageSizeLimit > gib, "networking.message-size-limit is %s: it must be from 64 KiB to 1 GiB", c.Networking.MessageSizeLimit)
-	bad(c.Worker.Invoker.ConcurrentMax == 0, "worker.invoker.concurrent-invocations-limit must be above 0")
-	bad(c.Worker.Invoker.AwaitDepthMax < 1 || c.Worker.Invoker.AwaitDepthMax > 10_000, "worker.invoker.max-awaited-future-depth is %d: it must be from 1 to 10000", c.Worker.Invoker.AwaitDepthMax)
-	bad(c.Worker.Invoker.StreamsPerConnection == 0, "worker.invoker.http2-streams-per-connection-limit must be above 0")
-	bad(c.Bifrost.Loglet.InflightRecordsMax == 0, "bifrost.replicated-loglet.maximum-inflight-records must be above 0")
-	bad(c.Bifrost.Loglet.StoreTimeout.Min == 0, "bifrost.replicated-loglet.store-timeout must be above 0")
-	bad(c.Bifrost.Loglet.NodesetSize > 128, "bifrost.replicated-loglet.default-nodeset-size is %d: it must be at most 128", c.Bifrost.Loglet.NodesetSize)
-	if n := c.LogServer.BatchBytesMax; n != nil {
-		bad(*n < 4*kib, "log-server.write-batch-commit-bytes is %s: it must be at least 4 KiB", n)
-	}
-	bad(c.DiskReserve != nil && *c.DiskReserve < mib, "disk-reserve-size must be at least 1 MiB: a full disk ends the process")
-	bad(c.ShutdownTimeout <= 0, "shutdown-timeout must be above 0")
-	bad(c.InitTimeout <= 0, "initialization-timeout must be above 0")
-	bad(c.MetadataServer.TickInterval < 5*ms, "metadata-server.raft-tick-interval is %s: it must be at least 5 ms", c.MetadataServer.TickInterval)
-	bad(c.MetadataServer.HeartbeatTicks == 0 || c.MetadataServer.ElectionTicks < 5*c.MetadataServer.HeartbeatTicks,
-		"metadata-server.raft-election-tick is %d: it must be at least five times raft-heartbeat-tick (%d)", c.MetadataServer.ElectionTicks, c.MetadataServer.HeartbeatTicks)
-	faults = append(faults, c.Listen.validate(""), c.Admin.Listen.validate("admin."), c.Ingress.Listen.validate("ingress."))
 	return errors.Join(faults...)
 }
 
-func (l Listen) validate(section string) error {
-	var faults []error
-	if l.BindIP != "" {
-		if _, err := netip.ParseAddr(l.BindIP); err != nil {
-			faults = append(faults, fmt.Errorf("%sbind-ip %q is no IP address", section, l.BindIP))
-		}
+// doubts are warnings about values that are allowed and hardly meant.
+func (c *Config) doubts() []string {
+	var out []string
+	if sum := c.Worker.Storage.MemoryRatio + c.LogServer.MemoryRatio; sum > 1 && c.Worker.Storage.MemoryBudget == nil && c.LogServer.MemoryBudget == nil {
+		out = append(out, fmt.Sprintf("worker.storage.rocksdb-memory-ratio and log-server.rocksdb-memory-ratio add up to %v: a process with both roles may use more than rocksdb-total-memory-size", sum))
 	}
-	if l.BindAddress != "" {
-		if _, err := netip.ParseAddrPort(l.BindAddress); err != nil {
-			faults = append(faults, fmt.Errorf("%sbind-address %q: write ip:port", section, l.BindAddress))
-		}
-	}
-	if l.AdvertisedAddress != "" {
-		if u, err := url.Parse(l.AdvertisedAddress); err != nil || u.Host == "" {
-			faults = append(faults, fmt.Errorf("%sadvertised-address %q: write a URL such as http://host:port", section, l.AdvertisedAddress))
-		}
-	}
-	switch l.Mode {
-	case "", "all", "tcp":
-	case "unix":
-		faults = append(faults, fmt.Errorf("%slisten-mode unix is not supported: use tcp", section))
-	default:
-		faults = append(faults, fmt.Errorf("%slisten-mode is %q: use all or tcp", section, l.Mode))
-	}
-	return errors.Join(faults...)
+	return out
 }

@@ -23,4 +23,7 @@ const (
 	Elapsed    = "elapsed"    // a duration
 	File       = "file"       // a path
 	Until      = "until"      // a time
+	Settings   = "settings"   // of the configuration: key = value, with semicolons; secrets are masked
+	Version    = "version"    // of the binary
+	Process    = "process"    // number that the system gave it
 )

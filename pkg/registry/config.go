@@ -11,7 +11,6 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/identity"
 	"reprise/pkg/lambda"
-	"reprise/pkg/schema"
 )
 
 // Config says how endpoints are discovered.
@@ -26,7 +25,6 @@ type Config struct {
 	ConnectTimeout   time.Duration    // for one connection to an endpoint; default 10 s
 	DiscoveryTimeout time.Duration    // for all tries together; default 12 s, below the 13 s that command lines wait
 	VisibleTimeout   time.Duration    // until this process has seen a change that is stored; default 5 s
-	Defaults         schema.Defaults  // what services and handlers that say nothing get
 	Connect          Connect          // opens connections to endpoints; nil: TCP
 	TLS              *tls.Config      // of https endpoints; nil (default) trusts the roots of the system
 }
@@ -41,7 +39,7 @@ type Functions interface {
 
 // Default is the configuration of a registrar that is told nothing.
 func Default() Config {
-	return Config{ConnectTimeout: 10 * time.Second, DiscoveryTimeout: 12 * time.Second, VisibleTimeout: 5 * time.Second, Defaults: schema.Default()}
+	return Config{ConnectTimeout: 10 * time.Second, DiscoveryTimeout: 12 * time.Second, VisibleTimeout: 5 * time.Second}
 }
 
 // Validate reports all faults at once.
@@ -56,5 +54,5 @@ func (c Config) Validate() error {
 	if c.VisibleTimeout <= 0 {
 		all = append(all, fmt.Errorf("visible timeout: %s is not positive", c.VisibleTimeout))
 	}
-	return errors.Join(append(all, c.Defaults.Validate())...)
+	return errors.Join(all...)
 }

@@ -91,7 +91,7 @@ func newBench(t *testing.T, change ...func(*registry.Config)) *bench {
 	for _, f := range change {
 		f(&cfg)
 	}
-	b := &bench{store: registrytest.New(cfg.Defaults), waits: &waits{Clock: hosttest.NewClock()}}
+	b := &bench{store: registrytest.New(schema.Default()), waits: &waits{Clock: hosttest.NewClock()}}
 	r, err := registry.New(cfg, b.store, b.store, hosttest.New(b.waits, 1))
 	if err != nil {
 		t.Fatal(err)

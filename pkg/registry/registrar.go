@@ -133,7 +133,7 @@ func (r *Registrar) indexed(s *storedv1.Schema) *schema.Registry {
 	if now := r.Current(); now.Version() == s.GetVersion() {
 		return now
 	}
-	return schema.NewRegistry(s, r.cfg.Defaults)
+	return r.Current().Index(s)
 }
 
 // apply makes a change and waits until this process knows it; a dry run only computes it.
@@ -143,7 +143,7 @@ func (r *Registrar) apply(ctx context.Context, now *storedv1.Schema, change func
 		if err != nil {
 			return nil, err
 		}
-		return schema.NewRegistry(next, r.cfg.Defaults), nil
+		return r.Current().Index(next), nil
 	}
 	next, err := r.store.UpdateSchema(ctx, change)
 	if err != nil {

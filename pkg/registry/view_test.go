@@ -12,6 +12,7 @@ import (
 	"reprise/pkg/metastore"
 	"reprise/pkg/metastore/metatest"
 	"reprise/pkg/registry"
+	"reprise/pkg/schema"
 )
 
 // The joint with the real thing: a store of metadata and a view that watches it.
@@ -20,7 +21,7 @@ func TestOverMetastore(t *testing.T) {
 	cfg := registry.Default()
 	kv := metatest.NewFake()
 	store := metastore.New(kv, "test", h)
-	view := metastore.NewView(store, cfg.Defaults, h)
+	view := metastore.NewView(store, schema.Default(), h)
 	ctx, cancel := context.WithCancel(t.Context())
 	g := lifecycle.NewGroup(ctx)
 	g.Go("view", view.Run)
@@ -80,7 +81,7 @@ func manyAtOnce(t *testing.T, kv metastore.KV) {
 	cfg := registry.Default()
 	cfg.VisibleTimeout = time.Minute
 	store := metastore.New(kv, "test", h)
-	view := metastore.NewView(store, cfg.Defaults, h)
+	view := metastore.NewView(store, schema.Default(), h)
 	ctx, cancel := context.WithCancel(t.Context())
 	g := lifecycle.NewGroup(ctx)
 	g.Go("view", view.Run)

@@ -4,80 +4,115 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math"
+	"path"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
 )
 
-// levelOff is above every level.
-const levelOff = slog.Level(100)
-
-// ParseFilter returns the level of a directive list such as "warn,restate=info": that of our own
-// target (reprise, or its name in the contract), else that of the directive without one. Directives
-// for other targets, or for parts of ours, have nothing to act on.
-func ParseFilter(filter string) (slog.Level, error) {
-	general, own, hasOwn := slog.LevelInfo, slog.LevelInfo, false
-	for d := range strings.SplitSeq(filter, ",") {
-		d = strings.TrimSpace(d)
-		if d == "" {
-			continue
-		}
-		target, name, targeted := strings.Cut(d, "=")
-		if !targeted {
-			name = target
-		}
-		level, ok := levelOf(name)
-		switch {
-		case !ok:
-			return 0, errs.Newf(errs.Invalid, "log-filter %q: %q is no level: use off, error, warn, info, debug or trace", filter, name)
-		case !targeted:
-			general = level
-		case target == "reprise" || target == "restate":
-			own, hasOwn = level, true
-		}
-	}
-	if hasOwn {
-		return own, nil
-	}
-	return general, nil
+// Handler writes the lines that a filter lets through, which may change.
+type Handler struct {
+	next   slog.Handler // formats, and filters nothing
+	filter *filter      // of all that were made of one
 }
 
-func levelOf(name string) (slog.Level, bool) {
-	switch strings.ToLower(strings.TrimSpace(name)) {
-	case "off":
-		return levelOff, true
-	case "error":
-		return slog.LevelError, true
-	case "warn", "warning":
-		return slog.LevelWarn, true
-	case "info":
-		return slog.LevelInfo, true
-	case "debug":
-		return slog.LevelDebug, true
-	case "trace":
-		return slog.LevelDebug - 4, true
-	default:
-		return 0, false
-	}
+type filter struct {
+	levels atomic.Pointer[config.Levels]
+	places sync.Map // of program counters of log calls, to the packages that they are in
 }
 
-// NewHandler returns the handler of log-format with the level of log-filter.
-func NewHandler(w io.Writer, cfg config.Logging, colour bool) (slog.Handler, error) {
-	level, err := ParseFilter(cfg.LogFilter)
-	if err != nil {
+// NewHandler returns the handler of log-format and log-filter. colour allows ANSI codes, if the configuration does too.
+func NewHandler(w io.Writer, cfg config.Logging, colour bool) (*Handler, error) {
+	h := &Handler{filter: &filter{}}
+	if err := h.SetFilter(cfg.LogFilter); err != nil {
 		return nil, err
 	}
 	if cfg.LogFormat == "json" {
-		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}), nil
+		h.next = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.Level(math.MinInt32)})
+		return h, nil
 	}
-	return &lineHandler{
-		level: level, colour: colour && !cfg.LogDisableANSI, compact: cfg.LogFormat == "compact",
-		out: &output{w: w},
-	}, nil
+	h.next = &lineHandler{colour: colour && !cfg.LogDisableANSI, compact: cfg.LogFormat == "compact", out: &output{w: w}}
+	return h, nil
+}
+
+// SetFilter replaces the filter, for all loggers of the handler.
+func (h *Handler) SetFilter(f config.Filter) error {
+	levels, err := f.Levels()
+	if err != nil {
+		return errs.Newf(errs.Invalid, "log-filter: %w", err)
+	}
+	h.filter.levels.Store(&levels)
+	return nil
+}
+
+// Enabled tells whether any filter lets such a line through.
+func (h *Handler) Enabled(_ context.Context, l slog.Level) bool {
+	lowest, _ := h.filter.levels.Load().Range()
+	return l >= lowest
+}
+
+// Handle writes the line if the filter of its package lets it through.
+func (h *Handler) Handle(ctx context.Context, r slog.Record) error {
+	if !h.filter.lets(r) {
+		return nil
+	}
+	return h.next.Handle(ctx, r)
+}
+
+// WithAttrs returns a handler with the same filter.
+func (h *Handler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &Handler{next: h.next.WithAttrs(attrs), filter: h.filter}
+}
+
+// WithGroup returns a handler with the same filter.
+func (h *Handler) WithGroup(name string) slog.Handler {
+	return &Handler{next: h.next.WithGroup(name), filter: h.filter}
+}
+
+func (f *filter) lets(r slog.Record) bool {
+	levels := f.levels.Load()
+	if _, highest := levels.Range(); r.Level >= highest {
+		return true
+	}
+	pkg, ours := f.place(r.PC)
+	if !ours {
+		return r.Level >= levels.Other
+	}
+	return r.Level >= levels.Of(pkg)
+}
+
+const ourModule = "reprise/"
+
+// place is the package that a line comes from; false: none of ours. A line without a place is ours.
+func (f *filter) place(pc uintptr) (pkg string, ours bool) {
+	if pc == 0 {
+		return "", true
+	}
+	if known, ok := f.places.Load(pc); ok { // of which there are as many as log calls in the program
+		pkg, ours = strings.CutPrefix(known.(string), ourModule) //nolint:errcheck,forcetypeassert // only texts are put in
+		return pkg, ours
+	}
+	frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()
+	found := packageOf(frame.Function)
+	if found == "main" {
+		found = ourModule + found
+	}
+	f.places.Store(pc, found)
+	return strings.CutPrefix(found, ourModule)
+}
+
+// packageOf cuts the function off, as in reprise/pkg/processor.(*Node).Run.
+func packageOf(function string) string {
+	dir, name := path.Split(function)
+	name, _, _ = strings.Cut(name, ".")
+	return dir + name
 }
 
 // output writes whole lines of all handlers that share it.
@@ -88,7 +123,6 @@ type output struct {
 
 // lineHandler writes one line a record: time, level, message, attributes. compact leaves out the date.
 type lineHandler struct {
-	level   slog.Level
 	colour  bool
 	compact bool
 	prefix  string // of groups, with dots
@@ -96,7 +130,7 @@ type lineHandler struct {
 	out     *output
 }
 
-func (h *lineHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+func (h *lineHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	b := make([]byte, 0, 256)

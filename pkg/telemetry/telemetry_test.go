@@ -13,23 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"reprise/pkg/config"
-	"reprise/pkg/errs"
 	"reprise/pkg/telemetry"
 )
-
-func TestFilter(t *testing.T) {
-	for filter, want := range map[string]slog.Level{
-		"warn,restate=info": slog.LevelInfo, "debug": slog.LevelDebug, "": slog.LevelInfo, "restate=debug, info": slog.LevelDebug,
-		"warn,reprise=error": slog.LevelError, "info,restate_worker=debug": slog.LevelInfo, "TRACE": slog.LevelDebug - 4, "off": 100,
-	} {
-		if got, err := telemetry.ParseFilter(filter); err != nil || got != want {
-			t.Errorf("%q: %v %v", filter, got, err)
-		}
-	}
-	if _, err := telemetry.ParseFilter("loud"); !errs.Is(err, errs.Invalid) {
-		t.Errorf("loud: %v", err)
-	}
-}
 
 func logLine(t *testing.T, format string, colour bool) string {
 	t.Helper()
@@ -63,7 +48,7 @@ func TestFormats(t *testing.T) {
 func TestMetricsCarryClusterAndNode(t *testing.T) {
 	cfg := config.Default()
 	cfg.NodeName = "n1"
-	h, err := telemetry.NewHost(&cfg, "worker", io.Discard, false)
+	h, err := telemetry.NewHost(config.Fixed(cfg), "worker", io.Discard, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func (c cluster) chain(ctx context.Context, p id.Partition) (*storedv1.Chain, er
 // settings are those of this node, with dotted keys; secrets are masked.
 func (c cluster) settings() (out []table.Setting) {
 	var b bytes.Buffer
-	if err := c.node.Config.Dump(&b); err != nil { // a buffer takes everything
+	if err := c.node.Live.Current().Dump(&b); err != nil { // a buffer takes everything
 		return nil
 	}
 	section := ""

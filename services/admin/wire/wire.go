@@ -15,6 +15,7 @@ import (
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/admin"
+	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
@@ -141,7 +142,6 @@ func New(n *node.Node, ln net.Listener, partitions admin.Partitions, sql http.Ha
 	}
 	r.Connect = dialer.Dial
 	r.ConnectTimeout = cfg.Worker.Invoker.ConnectTimeout.D()
-	r.Defaults = cfg.SchemaDefaults()
 	reg, err := registry.New(r, n.Meta, registry.Watched(n.View), n.Host)
 	if err != nil {
 		return nil, err
@@ -153,7 +153,12 @@ func New(n *node.Node, ln net.Listener, partitions admin.Partitions, sql http.Ha
 	a.ConcurrentRequestsMax = int(cfg.Admin.RequestsMax)
 	a.DisableWebUI = cfg.Admin.DisableWebUI
 	a.Health = func() (string, []uint32, bool) { return clusterHealth(n) }
-	return admin.New(a, reg, partitions, n.Host)
+	server, err := admin.New(a, reg, partitions, n.Host)
+	if err != nil {
+		return nil, err
+	}
+	n.Live.OnChange(func(c *config.Config) { server.SetConcurrentRequestsMax(int(c.Admin.RequestsMax)) })
+	return server, nil
 }
 
 // clusterHealth names the cluster and the nodes that keep its metadata.

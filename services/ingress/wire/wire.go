@@ -5,6 +5,7 @@ import (
 	"net"
 
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/ingress"
 	"reprise/pkg/lifecycle"
@@ -49,5 +50,8 @@ func New(n *node.Node, ln net.Listener, partitions ingress.Partitions) (*ingress
 	if err != nil {
 		return nil, err
 	}
+	n.Live.OnChange(func(c *config.Config) {
+		core.SetLimits(int64(c.IngressRequestSizeLimit()), int64(c.Ingress.RequestsMax))
+	})
 	return ingress.NewServer(core, []net.Listener{ln}, n.Host), nil
 }

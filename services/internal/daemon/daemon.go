@@ -25,7 +25,8 @@ import (
 // Daemon is what a role gets from its main.
 type Daemon struct {
 	Role   string
-	Config config.Config
+	Config config.Config // at the start
+	Live   *config.Live  // now
 	Host   host.Host
 	Log    *telemetry.Recent // the last lines of its log
 	Banner io.Writer         // for people; io.Discard with --no-logo
@@ -33,6 +34,15 @@ type Daemon struct {
 
 // Main runs a daemon and returns its exit code: 0 after a signal, 1 after a failure, 2 for a wrong command line.
 func Main(role, usage string, run func(context.Context, Daemon) error) int {
+	app := newApp(role, usage, run)
+	args, err := argv.Arrange(app, os.Args[1:])
+	if err != nil {
+		return complain(role, usageError{err})
+	}
+	return complain(role, app.Run(append([]string{app.Name}, args...)))
+}
+
+func newApp(role, usage string, run func(context.Context, Daemon) error) *cli.App {
 	app := &cli.App{
 		Name: "reprise-" + role, Usage: usage, HideHelpCommand: true, Version: Version,
 		Flags:          flags(),
@@ -43,11 +53,7 @@ func Main(role, usage string, run func(context.Context, Daemon) error) int {
 		return usageError{fmt.Errorf("%w; --help lists the flags", err)}
 	}
 	app.Action = func(c *cli.Context) error { return start(c, role, run) }
-	args, err := argv.Arrange(app, os.Args[1:])
-	if err != nil {
-		return complain(role, usageError{err})
-	}
-	return complain(role, app.Run(append([]string{app.Name}, args...)))
+	return app
 }
 
 // Version of the binaries.
@@ -71,6 +77,7 @@ func flags() []cli.Flag {
 	out := []cli.Flag{
 		&cli.StringFlag{Name: "config-file", Aliases: []string{"c"}, Usage: "TOML `FILE` with settings; also RESTATE_CONFIG"},
 		&cli.BoolFlag{Name: "dump-config", Usage: "print the effective configuration and end"},
+		&cli.BoolFlag{Name: "config-schema", Usage: "print the JSON schema of the configuration file and end"},
 		&cli.BoolFlag{Name: "production", Usage: "do not create a cluster unless told to"},
 		&cli.BoolFlag{Name: "no-logo", Usage: "no banner"},
 	}
@@ -90,73 +97,111 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 	if c.Args().Present() {
 		return usageError{fmt.Errorf("unexpected argument %q", c.Args().First())}
 	}
-	given := map[string]string{}
-	for _, f := range config.Flags() {
-		if c.IsSet(f.Name) {
-			given[f.KeyOf()] = fmt.Sprint(c.Value(f.Name))
-		}
-	}
-	file := c.String("config-file")
-	cfg, warnings, err := config.Load(config.Options{
-		File: file, Environ: os.Environ(), Flags: given, Production: c.Bool("production"),
-	})
-	if err != nil {
-		err = errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
-		if _, _, without := config.Load(config.Options{File: file, Environ: os.Environ()}); without == nil {
-			return usageError{err} // it is the flags
+	if c.Bool("config-schema") {
+		text, err := config.Schema()
+		if err == nil {
+			_, err = os.Stdout.Write(text)
 		}
 		return err
 	}
+	live, warnings, err := load(c)
+	if err != nil {
+		return err
+	}
 	recent := telemetry.NewRecent(os.Stderr)
-	h, err := telemetry.NewHost(&cfg, role, recent, isTerminal(os.Stderr))
+	h, err := telemetry.NewHost(live, role, recent, isTerminal(os.Stderr))
 	if err != nil {
 		return err
 	}
 	for _, w := range warnings {
 		h.Log.Warn("configuration has settings that do nothing", slog.String(logkey.Err, w))
 	}
+	cfg := live.Current()
 	if c.Bool("dump-config") {
 		return cfg.Dump(os.Stdout)
 	}
 	if n := cfg.DefaultThreadPoolSize; n > 0 {
 		runtime.GOMAXPROCS(int(n))
 	}
-	m := cfg.Memory()
-	limitMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), m.BlockCache+m.WorkerMemtables+m.LogServerMemtables)
 	h = faulty(h)
-	d := Daemon{Role: role, Config: cfg, Host: h, Log: recent, Banner: os.Stdout}
+	d := Daemon{Role: role, Config: *cfg, Live: live, Host: h, Log: recent, Banner: os.Stdout}
 	if c.Bool("no-logo") {
 		d.Banner = io.Discard
 	}
+	d.sayStart()
+	mem := boundMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), cfg, h.Log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	after := context.AfterFunc(ctx, func() {
 		stop() // a second signal has its default effect
-		<-h.Clock.NewTimer(cfg.ShutdownTimeout.D()).C()
+		timeout := live.Current().ShutdownTimeout
+		h.Log.Info("stopping", slog.String(logkey.Limit, timeout.String()))
+		<-h.Clock.NewTimer(timeout.D()).C()
 		fmt.Fprintf(os.Stderr, "reprise-%s: not stopped within shutdown-timeout\n", role)
 		os.Exit(1)
 	})
 	defer after()
-	tracing, err := telemetry.NewTracing(ctx, &cfg, Version, os.Environ(), h)
+	tracing, err := telemetry.NewTracing(ctx, cfg, Version, os.Environ(), h)
 	if err != nil {
 		return err
 	}
 	d.Host.Spans = tracing.Recorder()
-	return beside(ctx, h.Clock, tracing, func() error { return run(ctx, d) })
+	err = d.beside(ctx, mem, tracing, func() error { return run(ctx, d) })
+	if err == nil {
+		h.Log.Info("stopped")
+	}
+	return err
 }
 
-// beside runs a role, and until it ends what looks after its memory and what sends its spans.
-func beside(ctx context.Context, clock host.Clock, tracing *telemetry.Tracing, run func() error) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // spans are sent until the role has ended
+// load reads all settings. A fault of a flag is one of the command line.
+func load(c *cli.Context) (*config.Live, []string, error) {
+	given := map[string]string{}
+	for _, f := range config.Flags() {
+		if c.IsSet(f.Name) {
+			given[f.KeyOf()] = fmt.Sprint(c.Value(f.Name))
+		}
+	}
+	o := config.Options{File: c.String("config-file"), Environ: os.Environ(), Flags: given, Production: c.Bool("production")}
+	live, warnings, err := config.Open(o)
+	if err == nil {
+		return live, warnings, nil
+	}
+	err = errors.New(oneLine(err))
+	o.Flags = nil
+	if _, _, without := config.Load(o); without == nil {
+		err = usageError{err}
+	}
+	return nil, nil, err
+}
+
+// sayStart logs that the process starts, with which settings.
+func (d *Daemon) sayStart() {
+	d.Host.Log.Info("starting", slog.String(logkey.Node, d.Config.NodeName), slog.String(logkey.Version, Version), slog.Int(logkey.Process, os.Getpid()))
+	d.Host.Log.Info("configuration: what is not the default", slog.String(logkey.Settings, strings.Join(d.Config.Differences(), "; ")))
+}
+
+// beside runs a role, and until it ends what looks after its memory, its configuration file and signals, and sends its spans.
+func (d *Daemon) beside(ctx context.Context, mem memoryBounds, tracing *telemetry.Tracing, run func() error) error {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until the role has ended
+	signals := make(chan os.Signal, signalsMax)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
+	defer signal.Stop(signals)
 	g := lifecycle.NewGroup(ctx)
+	g.Go("give memory back", func(ctx context.Context) error { return giveMemoryBack(ctx, d.Host.Clock) })
 	if tracing != nil {
 		g.Go("tracing", tracing.Run)
 	}
-	g.Go("give memory back", func(ctx context.Context) error { return giveMemoryBack(ctx, clock) })
+	w := newWatcher(d.Live, d.Host)
+	g.Go("configuration and signals", func(ctx context.Context) error {
+		return w.run(ctx, signals, func(s os.Signal) { d.dump(os.Stderr, s, mem) })
+	})
 	err := run()
 	cancel()
 	return errors.Join(err, g.Wait())
 }
+
+// signalsMax is how many signals may wait: more of the same ask for nothing more.
+const signalsMax = 4
 
 func isTerminal(f *os.File) bool {
 	st, err := f.Stat()

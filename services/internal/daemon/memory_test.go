@@ -1,8 +1,15 @@
 package daemon
 
 import (
+	"bytes"
+	"log/slog"
+	"runtime/debug"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/fstest"
+
+	"reprise/pkg/config"
 )
 
 func TestMemoryLimit(t *testing.T) {
@@ -28,6 +35,74 @@ func TestMemoryLimit(t *testing.T) {
 		if got, ok := memoryLimit(root); ok == row.none || ok && got != row.want {
 			t.Errorf("%s: got %d, %v", name, got, ok)
 		}
+	}
+}
+
+// limitedTo is the file system of a process whose cgroup has that limit, and uses half of it.
+func limitedTo(limit string) fstest.MapFS {
+	return fstest.MapFS{
+		"proc/self/cgroup":               {Data: []byte("0::/a\n")},
+		"sys/fs/cgroup/a/memory.max":     {Data: []byte(limit)},
+		"sys/fs/cgroup/a/memory.current": {Data: []byte("536870912\n")},
+	}
+}
+
+// A budget of the stores above 90 % of the limit of the cgroup is a warning, one above all of it an error; both name the key and
+// both sizes.
+func TestBudgetAgainstTheLimitOfTheCgroup(t *testing.T) {
+	for _, row := range []struct {
+		limit int64
+		level string
+	}{{0, ""}, {3 << 30, ""}, {2400 << 20, ""}, {2200 << 20, "WARN"}, {2 << 30, "WARN"}, {2<<30 - 1, "ERROR"}, {1 << 30, "ERROR"}} {
+		for _, version := range []int{1, 2} {
+			root := limitedTo(strconv.FormatInt(row.limit, 10))
+			if row.limit == 0 {
+				root = limitedTo("max")
+			}
+			if version == 1 {
+				root = fstest.MapFS{"proc/self/cgroup": {Data: []byte("4:memory:/a\n")}, "sys/fs/cgroup/memory/a/memory.limit_in_bytes": root["sys/fs/cgroup/a/memory.max"]}
+			}
+			var b bytes.Buffer
+			cfg := config.Default()
+			got := boundMemory(root, "off", &cfg, slog.New(slog.NewTextHandler(&b, nil)))
+			if got.limit != row.limit {
+				t.Errorf("limit %d of version %d: found %d", row.limit, version, got.limit)
+			}
+			switch said := b.String(); {
+			case row.level == "" && said == "":
+			case row.level == "" || !strings.Contains(said, "level="+row.level) || !strings.Contains(said, "rocksdb-total-memory-size") || strings.Count(said, "\n") != 1 ||
+				!strings.Contains(said, "bytes=2147483648 limit="+strconv.FormatInt(row.limit, 10)):
+				t.Errorf("limit %d of version %d: said %q, want %s", row.limit, version, said, row.level)
+			}
+		}
+	}
+}
+
+// What a cgroup uses is what the innermost says.
+func TestMemoryUsed(t *testing.T) {
+	if used, ok := memoryUsed(limitedTo("max")); !ok || used != 512<<20 {
+		t.Errorf("%d %t", used, ok)
+	}
+	if _, ok := memoryUsed(fstest.MapFS{}); ok {
+		t.Error("without cgroups")
+	}
+}
+
+// The Go heap is bounded by the limit of the cgroup, unless GOMEMLIMIT says otherwise.
+func TestHeapIsBounded(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	cfg := config.Default()
+	silent := slog.New(slog.DiscardHandler)
+	boundMemory(limitedTo("max"), "", &cfg, silent)
+	boundMemory(limitedTo("8589934592"), "5GiB", &cfg, silent)
+	if got := debug.SetMemoryLimit(-1); got != before {
+		t.Errorf("bounded to %d", got)
+	}
+	boundMemory(limitedTo("8589934592"), "", &cfg, silent)
+	m := cfg.Memory()
+	if got, want := debug.SetMemoryLimit(-1), heapLimit(8<<30, m.BlockCache+m.WorkerMemtables+m.LogServerMemtables); got != want {
+		t.Errorf("bounded to %d, want %d", got, want)
 	}
 }
 

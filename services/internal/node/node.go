@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 
 	"google.golang.org/grpc"
 
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/lifecycle"
+	"reprise/pkg/logkey"
 	"reprise/pkg/membership"
 	"reprise/pkg/metastore"
 	"reprise/pkg/partition"
@@ -92,6 +95,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 	}
 	n.Status.SetMember(n.Member.Cluster, n.Member.ID)
 	n.View = metastore.NewView(n.Meta, cfg.SchemaDefaults(), h)
+	d.Live.OnChange(func(c *config.Config) { n.View.SetDefaults(c.SchemaDefaults()) })
 	n.Status.SetMetadata(func() []string {
 		if known := rpc.MetadataURLs(n.Nodes()); len(known) > 0 {
 			return known
@@ -99,7 +103,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 		return urls
 	})
 	n.Status.SetPeers(n.Nodes)
-	n.Peers = rpc.NewLogPeers(n.Nodes)
+	n.Peers = rpc.NewPeers(peersConfig(cfg), n.Nodes)
 	n.closers = append(n.closers, n.Peers)
 	return n, nil
 }
@@ -140,7 +144,9 @@ func (n *Node) followMembers(ctx context.Context) error {
 // so that a worker that stops serves until others lead. worker is nil where the process is none.
 func (n *Node) Attendance(worker membership.Worker) *membership.Attendance {
 	client := rpc.NewControlClient(n.Fingerprint(), n.Member.ID, n.Peers)
-	return membership.NewAttendance(n.Member.ID, n.View, client, worker, n.Host)
+	a := membership.NewAttendance(n.Member.ID, n.View, client, worker, n.Host)
+	a.SetInterval(n.Config.BeatInterval())
+	return a
 }
 
 // Fabric is the last part that a daemon needs: it serves the fabric port, with what register adds. Others see
@@ -149,6 +155,7 @@ func (n *Node) Fabric(register ...func(grpc.ServiceRegistrar)) lifecycle.Part {
 	cfg := &n.Config
 	c := rpc.FabricConfig{
 		KeepAlive: cfg.Networking.KeepAlive.D(), KeepAliveTimeout: cfg.Networking.KeepAliveTimeout.D(), Pprof: cfg.PprofEnabled,
+		WindowBytes: cfg.Networking.DataWindow.Int(),
 	}
 	c.Bundle = &telemetry.Bundle{Version: daemon.Version, Settings: cfg.Dump, Log: n.Log, Host: n.Host}
 	if !cfg.DisablePrometheus {
@@ -158,17 +165,20 @@ func (n *Node) Fabric(register ...func(grpc.ServiceRegistrar)) lifecycle.Part {
 	for _, r := range register {
 		r(f.GRPC())
 	}
-	return fabricPart{Fabric: f, status: n.Status}
+	return fabricPart{Fabric: f, status: n.Status, log: n.Host.Log, at: n.fabric.Addr().String()}
 }
 
 type fabricPart struct {
 	*rpc.Fabric
 	status *rpc.NodeStatus
+	log    *slog.Logger
+	at     string
 }
 
 // Run serves; whoever looks sees the process stopping before a call is refused.
 func (f fabricPart) Run(ctx context.Context) error {
 	f.status.SetAlive()
+	f.log.Info("fabric port is served", slog.String(logkey.Peer, f.at))
 	stop := context.AfterFunc(ctx, f.status.SetStopping)
 	defer stop()
 	return f.Fabric.Run(ctx)

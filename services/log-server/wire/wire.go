@@ -84,6 +84,8 @@ func storeConfig(cfg *config.Config) logstore.Config {
 	m := cfg.Memory()
 	c.MemtableBytes = uint64(min(max(m.LogServerMemtables/4, memtableMin), memtableMax)) // up to four wait for their flush
 	c.CacheBytes = min(m.BlockCache/8, c.CacheBytes)
+	t := &c.Tuning
+	t.BlockBytes, t.FileBytes, t.L0Layers, t.CompactionsMax = cfg.LogServer.Database.Over(cfg.Database).Tuning()
 	if dir := cfg.LogServer.WALDir; dir != "" {
 		c.WALDir = filepath.Join(dir, cfg.NodeName) // nodes of one machine may share the disk
 	}

@@ -44,7 +44,9 @@ type Control struct {
 
 // NewControl builds the control of a metadata daemon.
 func NewControl(n *node.Node) *Control {
-	return &Control{n: n, roster: controller.NewRoster(rpc.Prober(n.Nodes), n.Host)}
+	roster := controller.NewRoster(rpc.Prober(n.Nodes), n.Host)
+	roster.SetDeadAfter(n.Config.DeadAfter())
+	return &Control{n: n, roster: roster}
 }
 
 // Parts are what the control runs.

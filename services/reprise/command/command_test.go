@@ -21,6 +21,7 @@ import (
 	"reprise/pkg/host/hosttest"
 	"reprise/pkg/registry"
 	"reprise/pkg/registry/registrytest"
+	"reprise/pkg/schema"
 	"reprise/services/reprise/command"
 )
 
@@ -58,7 +59,7 @@ func newWorld(t *testing.T) *world {
 	}))
 	t.Cleanup(w.endpoint.Close)
 	h := hosttest.New(w.clock, 1)
-	store := registrytest.New(registry.Default().Defaults)
+	store := registrytest.New(schema.Default())
 	reg, err := registry.New(registry.Default(), store, store, h)
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/registry"
 	"reprise/pkg/registry/registrytest"
+	"reprise/pkg/schema"
 	"reprise/services/reprise/command"
 )
 
@@ -49,7 +50,7 @@ func serveAdmin(role string) error {
 		return err
 	}
 	h := hosttest.Real(1)
-	store := registrytest.New(registry.Default().Defaults)
+	store := registrytest.New(schema.Default())
 	reg, err := registry.New(registry.Default(), store, store, h)
 	if err != nil {
 		return err

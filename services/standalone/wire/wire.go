@@ -27,6 +27,9 @@ import (
 
 // Run builds the roles and blocks until ctx ends or a part fails. Top to bottom is the start order.
 func Run(ctx context.Context, d daemon.Daemon) (err error) {
+	if len(rolesOf(&d.Config)) < len(allRoles) {
+		return runSome(ctx, d)
+	}
 	if len(d.Config.MetadataServer.InitialCluster) > 0 {
 		return runMember(ctx, d)
 	}
@@ -96,8 +99,11 @@ func listen(ctx context.Context, d *daemon.Daemon) (p ports, err error) {
 
 // close closes what its server has not closed, as it was never started.
 func (p ports) close() {
-	_ = p.ingress.Close()
-	_ = p.admin.Close()
+	for _, ln := range []net.Listener{p.ingress, p.admin} {
+		if ln != nil {
+			_ = ln.Close()
+		}
+	}
 }
 
 // describe adds what a node with all roles tells others.

@@ -36,5 +36,10 @@ func (w *Worker) snapshots(n *node.Node) (processor.Snapshots, error) {
 	c.ClusterName, c.Fingerprint = n.Config.ClusterName, n.Member.Cluster.Fingerprint
 	c.NodeName, c.Retained = n.Member.Node.Name, int(n.Config.Worker.Snapshots.Retained)
 	c.Retry = n.Config.Worker.Snapshots.Retry.Policy()
-	return snapshot.New(c, w.objects, w.objects, n.Host)
+	r, err := snapshot.New(c, w.objects, w.objects, n.Host)
+	if err != nil {
+		return nil, err
+	}
+	n.Live.OnChange(func(c *config.Config) { r.SetRetained(int(c.Worker.Snapshots.Retained)) })
+	return r, nil
 }

@@ -84,8 +84,6 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 		writer: sequencer.NewWriter(writes, n.Member.ID, logServers, n.Host),
 		shared: partitionstore.NewShared(cfg.Memory().BlockCache / 2),
 	}
-	reads := loglet.Default()
-	reads.Self = n.Member.ID.Node
 	functions, err := outbound.Lambda(cfg)
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
@@ -102,7 +100,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
-	log := logs{Client: loglet.NewClient(reads, logServers, n.Host), node: n}
+	log := logs{Client: loglet.NewClient(n.LogReads(), logServers, n.Host), node: n}
 	var nodesets processor.Nodesets = log
 	if cfg.Bifrost.DisableAutoImprovement {
 		nodesets = nil
@@ -115,6 +113,10 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
 	}
+	n.Live.OnChange(func(c *config.Config) {
+		w.Node.SetInvokerLimits(int(c.Worker.Invoker.ConcurrentMax), int64(c.Worker.Invoker.MemoryBytes))
+		w.Node.SetPolicy(policy(c))
+	})
 	catalog, err := table.NewCatalog()
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
@@ -127,6 +129,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 
 func writerConfig(cfg *config.Config, alone bool) sequencer.Config {
 	c := sequencer.Default()
+	c.RetryMin, c.RetryMax = cfg.Bifrost.AppendRetryMin.D(), cfg.Bifrost.AppendRetryMax.D()
 	c.StoreTimeout, c.StoreTimeoutMax = cfg.Bifrost.Loglet.StoreTimeout.Min, cfg.Bifrost.Loglet.StoreTimeout.Max
 	if alone { // nobody could take over, and the log-server is this process: to give up would only cost time
 		c.CommitTimeout, c.CommitTimeoutMax, c.StoreTimeout = aloneTimeout, aloneTimeout, max(aloneTimeout, c.StoreTimeout)
@@ -178,14 +181,11 @@ const (
 func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	c := processor.Default(runtime.GOMAXPROCS(0))
 	c.Dir = filepath.Join(cfg.DataDir(), "partitions")
+	c.BatchCommandsMax, c.CallBytesMax = int(cfg.Worker.BatchCommandsMax), cfg.Worker.SelfProposalBytesMax.Int()
+	c.LaneBytesMax = cfg.Worker.Shuffle.InflightBytes.Int()
 	c.CleanupInterval = cfg.Worker.CleanupInterval.D()
-	if s := &cfg.Worker.Snapshots; s.IntervalRecords != nil {
-		c.SnapshotRecords = *s.IntervalRecords
-	}
-	if s := &cfg.Worker.Snapshots; s.Interval != nil {
-		c.SnapshotInterval = s.Interval.D()
-	}
-	c.Durability, c.TrimDelay = placement.Durability(cfg.Worker.DurabilityMode), cfg.Worker.TrimDelay.D()
+	now := policy(cfg)
+	c.SnapshotRecords, c.SnapshotInterval, c.Durability, c.TrimDelay = now.SnapshotRecords, now.SnapshotInterval, now.Durability, now.TrimDelay
 	// Who wants it done soon does not wait for what is looked at twice a minute.
 	c.TrimInterval = min(c.TrimInterval, max(c.TrimDelay, time.Second))
 	c.TrimFirst = min(c.TrimFirst, 2*c.TrimInterval)
@@ -195,10 +195,24 @@ func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 	c.SnapshotsMax = int(cfg.Worker.Snapshots.ExportConcurrency)
 	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
 	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))
+	t := &c.Store.Tuning
+	t.BlockBytes, t.FileBytes, t.L0Layers, t.CompactionsMax = cfg.Worker.Storage.Database.Over(cfg.Database).Tuning()
 	if cfg.DiskReserve != nil {
 		c.ReserveBytes = uint64(*cfg.DiskReserve)
 	}
 	return c
+}
+
+// policy is what may change while the worker runs.
+func policy(cfg *config.Config) processor.Policy {
+	p := processor.Policy{Durability: placement.Durability(cfg.Worker.DurabilityMode), TrimDelay: cfg.Worker.TrimDelay.D()}
+	if n := cfg.Worker.Snapshots.IntervalRecords; n != nil {
+		p.SnapshotRecords = *n
+	}
+	if d := cfg.Worker.Snapshots.Interval; d != nil {
+		p.SnapshotInterval = d.D()
+	}
+	return p
 }
 
 func invokerConfig(cfg *config.Config, functions *lambda.Client, h host.Host) (invoker.Config, error) {
