@@ -79,7 +79,9 @@ func (k Key) row() string {
 	return fmt.Sprintf("| `%s`<br>`%s` | %s | %s | %s | %s |\n", k.Name, k.Env(), cell(k.Type), cell(value), live, cell(k.describe()))
 }
 
-func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
+func cell(s string) string {
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", ">", "&gt;").Replace(s)
+}
 
 // retries lists the policies, which all have the same keys.
 func retries(b *strings.Builder, keys []Key) {

@@ -63,7 +63,7 @@ type Listen struct {
 	RandomPorts       *bool  `toml:"use-random-ports" else:"that of the root, or false"`                    // any free port, for tests
 	BindIP            string `toml:"bind-ip" else:"that of the root"`                                       // address to listen on
 	BindPort          uint16 `toml:"bind-port"`                                                             // port to listen on
-	BindAddress       string `toml:"bind-address" else:"bind-ip and bind-port"`                             // ip:port, instead of the two
+	BindAddress       string `toml:"bind-address" else:"bind-ip and bind-port"`                             // as ip:port, instead of the two
 	AdvertisedHost    string `toml:"advertised-host" else:"that of the root, or an address of the machine"` // host in the URLs that others are told
 	AdvertisedAddress string `toml:"advertised-address" else:"made of the host and the port"`               // URL that others are told
 }
@@ -225,7 +225,7 @@ type Admin struct {
 
 // Postgres is ours: SQL over the wire protocol of Postgres, for psql and BI tools. Admin daemons read it.
 type Postgres struct {
-	BindAddress    string `toml:"bind-address" ours:"y" else:"off"`              // ip:port. There are no passwords: whoever reaches the port reads everything
+	BindAddress    string `toml:"bind-address" ours:"y" else:"off"`              // as ip:port. There are no passwords: whoever reaches the port reads everything
 	ConnectionsMax uint32 `toml:"concurrent-connections-limit" ours:"y" min:"1"` // connections at a time
 }
 

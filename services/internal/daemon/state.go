@@ -64,7 +64,7 @@ func (d *Daemon) state(w io.Writer, mem memoryBounds) error {
 	}
 	families, err := d.Host.Metrics.Gather()
 	for _, f := range families {
-		if strings.Contains(f.GetName(), "memory") && f.GetType() == dto.MetricType_GAUGE {
+		if strings.Contains(f.GetName(), "memory") && !strings.Contains(f.GetName(), "virtual") && f.GetType() == dto.MetricType_GAUGE {
 			writeGauge(w, f)
 		}
 	}
