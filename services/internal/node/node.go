@@ -157,7 +157,7 @@ func (n *Node) Fabric(register ...func(grpc.ServiceRegistrar)) lifecycle.Part {
 		KeepAlive: cfg.Networking.KeepAlive.D(), KeepAliveTimeout: cfg.Networking.KeepAliveTimeout.D(), Pprof: cfg.PprofEnabled,
 		WindowBytes: cfg.Networking.DataWindow.Int(),
 	}
-	c.Bundle = &telemetry.Bundle{Version: daemon.Version, Settings: cfg.Dump, Log: n.Log, Host: n.Host}
+	c.Bundle = &telemetry.Bundle{Version: daemon.Version, Settings: func(w io.Writer) error { return n.Live.Current().Dump(w) }, Log: n.Log, Host: n.Host}
 	if !cfg.DisablePrometheus {
 		c.Metrics = telemetry.MetricsHandler(cfg, n.Host)
 	}
