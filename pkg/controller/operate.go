@@ -136,7 +136,7 @@ func Removable(f *metastore.Facts, n id.Node, alive bool) error {
 		reasons = append(reasons, fmt.Sprintf("it runs, as N%d:%d: stop the process first", node.Id, node.Generation))
 	}
 	if slices.Contains(node.Roles, metastore.RoleMetadata) && len(node.EtcdClientUrls) > 0 {
-		reasons = append(reasons, "it is a member of the metadata quorum")
+		reasons = append(reasons, fmt.Sprintf("it is a member of the metadata quorum: 'reprisectl metadata-server remove-node %d'", node.Id))
 	}
 	if held := holds(f.Epochs, n); len(held) > 0 {
 		reasons = append(reasons, fmt.Sprintf("worker holds partitions %s: 'reprisectl nodes set-worker-state --nodes %d --worker-state draining', and wait until they have moved", list(held), node.Id))

@@ -77,7 +77,9 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
 	}
 	c := v3client.New(e.Server)
-	return &Embedded{etcd: e, client: c, kv: newEtcd(c, h.Clock)}, nil
+	kv := newEtcd(c, h.Clock)
+	kv.own = uint64(e.Server.MemberID())
+	return &Embedded{etcd: e, client: c, kv: kv}, nil
 }
 
 // startError names the setting to change, where there is one.
@@ -111,7 +113,7 @@ func awaitQuorum(ctx context.Context, e *embed.Etcd, wait time.Duration, h host.
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-e.Server.StopNotify():
-			return errors.New("the server stopped")
+			return errs.Newf(errs.Invalid, "the server stopped: if this member was removed from the metadata quorum, start with an empty data folder under a new node-name")
 		case <-timer.C():
 		}
 		if said {
@@ -136,6 +138,12 @@ func (e *Embedded) ClientAddrs() []string {
 
 // Leads tells whether this member leads the etcd cluster, as far as it knows.
 func (e *Embedded) Leads() bool { return e.etcd.Server.Leader() == e.etcd.Server.MemberID() }
+
+// ID is that of the member.
+func (e *Embedded) ID() uint64 { return uint64(e.etcd.Server.MemberID()) }
+
+// Learns tells whether the member does not count yet.
+func (e *Embedded) Learns() bool { return e.etcd.Server.IsLearner() }
 
 // Run watches the server until ctx ends; a server that stops by itself ends the process.
 func (e *Embedded) Run(ctx context.Context) error {

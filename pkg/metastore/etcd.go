@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -41,6 +42,7 @@ type Etcd struct {
 	// silent and opens are how long the member that a watch runs at may say nothing, and take to begin it: one that hangs would
 	// tell of no change for as long as it does, such as of who leads instead of it.
 	silent, opens limit
+	own    uint64 // member in this process, which the client asks directly; 0: none
 }
 
 var _ KV = (*Etcd)(nil)
@@ -250,9 +252,10 @@ func (e *Etcd) Hold(ctx context.Context, key string, value []byte, ttl time.Dura
 // Member is a member of an etcd cluster.
 type Member struct {
 	ID         uint64
-	Name       string
+	Name       string // "": it has never started
+	PeerURLs   []string
 	ClientURLs []string
-	Learner    bool
+	Learner    bool   // it does not count yet
 	Err        error  // why it does not tell what follows
 	Version    string // of etcd
 	Leader     uint64 // member that leads; 0: none
@@ -270,21 +273,36 @@ func (e *Etcd) Members(ctx context.Context) ([]Member, error) {
 	}
 	out := make([]Member, len(all.Members))
 	for i, m := range all.Members {
-		out[i] = Member{ID: m.ID, Name: m.Name, ClientURLs: m.ClientURLs, Learner: m.IsLearner}
+		out[i] = Member{ID: m.ID, Name: m.Name, PeerURLs: m.PeerURLs, ClientURLs: m.ClientURLs, Learner: m.IsLearner}
 		e.ask(ctx, &out[i])
 	}
 	return out, nil
 }
 
-// ask fills in what a member tells. The client of a member without URLs is in its process.
+// ask fills in what a member tells.
 func (e *Etcd) ask(ctx context.Context, m *Member) {
 	url := ""
 	if len(m.ClientURLs) > 0 {
 		url = m.ClientURLs[0]
 	}
+	client := e.client
+	switch {
+	case m.ID == e.own:
+	case url == "":
+		m.Err = errs.Newf(errs.Unavailable, "it has never started, or clients can not reach it")
+		return
+	case e.own != 0: // a client of this process's member knows no other
+		other, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, Logger: zap.NewNop()})
+		if err != nil {
+			m.Err = err
+			return
+		}
+		defer func() { _ = other.Close() }() // it only asked
+		client = other
+	}
 	ctx, cancel := context.WithTimeout(ctx, memberTimeout)
 	defer cancel()
-	st, err := e.client.Status(ctx, url)
+	st, err := client.Status(ctx, url)
 	if err != nil {
 		m.Err = err
 		return

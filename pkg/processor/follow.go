@@ -78,7 +78,7 @@ func (n *Node) epochOf(p *part) lsn.Epoch {
 	return 0
 }
 
-// Lead has this node end an epoch of p and lead the next one. It does nothing if another epoch has begun, or
+// Lead has this node end an epoch of p, its own perhaps, and lead the next one. It does nothing if another epoch has begun, or
 // the partition is not held here.
 func (n *Node) Lead(pid id.Partition, over lsn.Epoch) error {
 	p, err := n.part(pid)
@@ -87,6 +87,9 @@ func (n *Node) Lead(pid id.Partition, over lsn.Epoch) error {
 	}
 	p.called.Store(uint64(over) + 1)
 	p.poke()
+	if led := p.leads.Load(); led != nil && led.epoch == over {
+		p.loop.mail.do(func() { p.loop.deposeIf(p, over, errImproving) })
+	}
 	return nil
 }
 

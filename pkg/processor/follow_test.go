@@ -1,6 +1,7 @@
 package processor_test
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -93,6 +94,26 @@ func TestLateCallsChangeNothing(t *testing.T) {
 	}
 	if err := b.Lead(5, 1); !errs.Is(err, errs.Invalid) {
 		t.Errorf("a partition that is not there: %v", err)
+	}
+}
+
+// A leader that is called to end its own epoch begins the next one at once, and nobody is told anything but to wait.
+func TestLeadsAnew(t *testing.T) {
+	w := newWorld(t, 2, 1)
+	n := w.start("a")
+	key := w.keyIn(0, 0)
+	for epoch := uint64(1); epoch < 4; epoch++ {
+		n.want(add(key), fmt.Sprint("x", epoch), "", strconv.FormatUint(epoch, 10))
+		must(t, n.Lead(0, lsn.Epoch(epoch)))
+		eventually(t, "the next epoch", func() bool {
+			s := n.Status()[0]
+			return s.Role == placement.Leads && uint64(s.Epoch) == epoch+1
+		})
+		must(t, n.Lead(0, lsn.Epoch(epoch))) // late
+	}
+	n.want(add(key), "last", "", "4")
+	if s := n.Status(); s[0].Epoch != 4 || s[1].Epoch != 1 {
+		t.Errorf("epochs %d and %d", s[0].Epoch, s[1].Epoch)
 	}
 }
 

@@ -92,6 +92,24 @@ func TestReprisectl(t *testing.T) {
 	run("partitions leadership move 5 --node "+others[0], false, `led by `+others[0]+`:1 already`)
 	run("partitions leadership move 5 --node 1", true, `can not be led|does not hold it`)
 
+	run("logs reconfigure -y -l 6", false, `✅ Log reconfiguration \(6\)\n └ Segment Index: 1\nSealed segment\n ├ Index: 0\n ├ Tail LSN: \d+`, `New segment\n ├ Index: 1\n`, `Loglet ID: 6_1`)
+	run("logs describe 6", false, `▶︎ +1 +\d+ +replicated +6_1`, `2/2 segments`)
+	sequencer, followers := leader(7)
+	run("logs reconfigure -y -l 7 --json --sequencer "+followers[0], false, `"sequencer": "`+followers[0]+`:1"`, `"sealed_segment": 0`)
+	if now, _ := leader(7); now != followers[0] || now == sequencer {
+		t.Errorf("partition 7 is led by %s", now)
+	}
+	run("logs reconfigure -y -l 6 -i 0", true, `segment 0 is not the last one of log 6, that is 1`)
+	run("logs reconfigure -y -l 6 -m 999999999", true, `the chain of log 6 has version \d+, not yet 999999999`)
+	run("logs reconfigure -y -l 99", true, `log 99: there is no log 99: they are 0 to 23`)
+	run("logs reconfigure -y -l 6 --sequencer 1", true, `can not be led|does not hold it`)
+	run("logs reconfigure -y -l 6 --replication 3", true, `config set --log-replication 3`)
+	run("logs reconfigure -y -l 6 --nodeset 1", true, `chosen by the leader`)
+	run("logs reconfigure -y -l 6 -p local", true, `replicated is the only kind`)
+	run("logs reconfigure -y -l nonsense", true, `invalid value 'nonsense'`)
+	run("logs reconfigure -y", true, `log-id`)
+	run("logs reconfigure -l 6", true, `nobody answered; use --yes`)
+
 	testSeal(t, f, run)
 	testStates(t, f, run)
 	testWithoutMetadata(t, f, run)
@@ -165,6 +183,7 @@ func TestReprisectlStandalone(t *testing.T) {
 		"replicated-loglet info 0_0":    `N1 +\d+ +\d+ +0 +NO`,
 		"provision":                     `already provisioned`,
 		"partitions leadership show 23": ` 23 +N1:1 +e1 +\[N1\]`,
+		"-y logs reconfigure -l 3":      `Sealed segment\n ├ Index: 0\n(.*\n)*New segment\n ├ Index: 1\n`,
 	} {
 		ok(t, harness.Wait(t.Context(), 30*time.Second, line, func(context.Context) error { // leaders come after the ports
 			out, success := ctl(t, append([]string{"-s", f.Fabric}, strings.Fields(line)...)...)
@@ -173,6 +192,15 @@ func TestReprisectlStandalone(t *testing.T) {
 			}
 			return nil
 		}))
+	}
+	for line, says := range map[string]string{
+		"-y metadata-server remove-node 1": `only member of the metadata quorum`,
+		"-y metadata-server add-node 1":    `has not said where other members find it`,
+		"-y logs reconfigure -l 3 -i 7":    `segment 7 is not the last one of log 3`,
+	} {
+		if out, success := ctl(t, append([]string{"-s", f.Fabric}, strings.Fields(line)...)...); success || !strings.Contains(out, says) {
+			t.Errorf("%s: %s", line, out)
+		}
 	}
 	if out, success := ctl(t, "-s", f.Fabric, "partitions", "leadership", "move", "0"); success || !strings.Contains(out, "no other worker holds it and lives") {
 		t.Errorf("moved: %s", out)

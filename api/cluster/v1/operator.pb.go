@@ -2196,6 +2196,286 @@ func (x *TrimLogResponse) GetThrough() uint64 {
 	return 0
 }
 
+type ReconfigureLogRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Log           uint32                 `protobuf:"varint,1,opt,name=log,proto3" json:"log,omitempty"`
+	Segment       *uint32                `protobuf:"varint,2,opt,name=segment,proto3,oneof" json:"segment,omitempty"`                   // only if this is the last one
+	MinVersion    int64                  `protobuf:"varint,3,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"` // only if the chain has at least this version
+	Sequencer     uint32                 `protobuf:"varint,4,opt,name=sequencer,proto3" json:"sequencer,omitempty"`                     // 0: who leads the partition now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconfigureLogRequest) Reset() {
+	*x = ReconfigureLogRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconfigureLogRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconfigureLogRequest) ProtoMessage() {}
+
+func (x *ReconfigureLogRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconfigureLogRequest.ProtoReflect.Descriptor instead.
+func (*ReconfigureLogRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ReconfigureLogRequest) GetLog() uint32 {
+	if x != nil {
+		return x.Log
+	}
+	return 0
+}
+
+func (x *ReconfigureLogRequest) GetSegment() uint32 {
+	if x != nil && x.Segment != nil {
+		return *x.Segment
+	}
+	return 0
+}
+
+func (x *ReconfigureLogRequest) GetMinVersion() int64 {
+	if x != nil {
+		return x.MinVersion
+	}
+	return 0
+}
+
+func (x *ReconfigureLogRequest) GetSequencer() uint32 {
+	if x != nil {
+		return x.Sequencer
+	}
+	return 0
+}
+
+type ReconfigureLogResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Was           *v1.Segment            `protobuf:"bytes,1,opt,name=was,proto3" json:"was,omitempty"`
+	Now           *v1.Segment            `protobuf:"bytes,2,opt,name=now,proto3" json:"now,omitempty"` // Next free field: 3
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReconfigureLogResponse) Reset() {
+	*x = ReconfigureLogResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReconfigureLogResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReconfigureLogResponse) ProtoMessage() {}
+
+func (x *ReconfigureLogResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReconfigureLogResponse.ProtoReflect.Descriptor instead.
+func (*ReconfigureLogResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ReconfigureLogResponse) GetWas() *v1.Segment {
+	if x != nil {
+		return x.Was
+	}
+	return nil
+}
+
+func (x *ReconfigureLogResponse) GetNow() *v1.Segment {
+	if x != nil {
+		return x.Now
+	}
+	return nil
+}
+
+type AddMemberRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"` // Next free field: 2
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddMemberRequest) Reset() {
+	*x = AddMemberRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddMemberRequest) ProtoMessage() {}
+
+func (x *AddMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddMemberRequest.ProtoReflect.Descriptor instead.
+func (*AddMemberRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *AddMemberRequest) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+type AddMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddMemberResponse) Reset() {
+	*x = AddMemberResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddMemberResponse) ProtoMessage() {}
+
+func (x *AddMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddMemberResponse.ProtoReflect.Descriptor instead.
+func (*AddMemberResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{42}
+}
+
+type RemoveMemberRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          uint32                 `protobuf:"varint,1,opt,name=node,proto3" json:"node,omitempty"` // Next free field: 2
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberRequest) Reset() {
+	*x = RemoveMemberRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberRequest) ProtoMessage() {}
+
+func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
+func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *RemoveMemberRequest) GetNode() uint32 {
+	if x != nil {
+		return x.Node
+	}
+	return 0
+}
+
+type RemoveMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberResponse) Reset() {
+	*x = RemoveMemberResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberResponse) ProtoMessage() {}
+
+func (x *RemoveMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberResponse.ProtoReflect.Descriptor instead.
+func (*RemoveMemberResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{44}
+}
+
 var File_cluster_v1_operator_proto protoreflect.FileDescriptor
 
 const file_cluster_v1_operator_proto_rawDesc = "" +
@@ -2353,8 +2633,24 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\athrough\x18) \x01(\x04R\athrough\x12\x14\n" +
 	"\x05force\x18* \x01(\bR\x05force\"+\n" +
 	"\x0fTrimLogResponse\x12\x18\n" +
-	"\athrough\x18( \x01(\x04R\athrough2\xc0\n" +
+	"\athrough\x18( \x01(\x04R\athrough\"\x93\x01\n" +
+	"\x15ReconfigureLogRequest\x12\x10\n" +
+	"\x03log\x18\x01 \x01(\rR\x03log\x12\x1d\n" +
+	"\asegment\x18\x02 \x01(\rH\x00R\asegment\x88\x01\x01\x12\x1f\n" +
+	"\vmin_version\x18\x03 \x01(\x03R\n" +
+	"minVersion\x12\x1c\n" +
+	"\tsequencer\x18\x04 \x01(\rR\tsequencerB\n" +
 	"\n" +
+	"\b_segment\"d\n" +
+	"\x16ReconfigureLogResponse\x12$\n" +
+	"\x03was\x18\x01 \x01(\v2\x12.stored.v1.SegmentR\x03was\x12$\n" +
+	"\x03now\x18\x02 \x01(\v2\x12.stored.v1.SegmentR\x03now\"&\n" +
+	"\x10AddMemberRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\"\x13\n" +
+	"\x11AddMemberResponse\")\n" +
+	"\x13RemoveMemberRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\rR\x04node\"\x16\n" +
+	"\x14RemoveMemberResponse2\xb6\f\n" +
 	"\x0fOperatorService\x12E\n" +
 	"\bOverview\x12\x1b.cluster.v1.OverviewRequest\x1a\x1c.cluster.v1.OverviewResponse\x129\n" +
 	"\x04Logs\x12\x17.cluster.v1.LogsRequest\x1a\x18.cluster.v1.LogsResponse\x12E\n" +
@@ -2373,7 +2669,10 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\x0eCreateSnapshot\x12!.cluster.v1.CreateSnapshotRequest\x1a\".cluster.v1.CreateSnapshotResponse\x12B\n" +
 	"\aTrimLog\x12\x1a.cluster.v1.TrimLogRequest\x1a\x1b.cluster.v1.TrimLogResponse\x12N\n" +
 	"\vGetDocument\x12\x1e.cluster.v1.GetDocumentRequest\x1a\x1f.cluster.v1.GetDocumentResponse\x12N\n" +
-	"\vPutDocument\x12\x1e.cluster.v1.PutDocumentRequest\x1a\x1f.cluster.v1.PutDocumentResponse\x12Z\n" +
+	"\vPutDocument\x12\x1e.cluster.v1.PutDocumentRequest\x1a\x1f.cluster.v1.PutDocumentResponse\x12W\n" +
+	"\x0eReconfigureLog\x12!.cluster.v1.ReconfigureLogRequest\x1a\".cluster.v1.ReconfigureLogResponse\x12H\n" +
+	"\tAddMember\x12\x1c.cluster.v1.AddMemberRequest\x1a\x1d.cluster.v1.AddMemberResponse\x12Q\n" +
+	"\fRemoveMember\x12\x1f.cluster.v1.RemoveMemberRequest\x1a .cluster.v1.RemoveMemberResponse\x12Z\n" +
 	"\x0fMetadataMembers\x12\".cluster.v1.MetadataMembersRequest\x1a#.cluster.v1.MetadataMembersResponseB\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
 
 var (
@@ -2388,7 +2687,7 @@ func file_cluster_v1_operator_proto_rawDescGZIP() []byte {
 	return file_cluster_v1_operator_proto_rawDescData
 }
 
-var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
 var file_cluster_v1_operator_proto_goTypes = []any{
 	(*OverviewRequest)(nil),          // 0: cluster.v1.OverviewRequest
 	(*OverviewResponse)(nil),         // 1: cluster.v1.OverviewResponse
@@ -2429,81 +2728,95 @@ var file_cluster_v1_operator_proto_goTypes = []any{
 	(*CreateSnapshotResponse)(nil),   // 36: cluster.v1.CreateSnapshotResponse
 	(*TrimLogRequest)(nil),           // 37: cluster.v1.TrimLogRequest
 	(*TrimLogResponse)(nil),          // 38: cluster.v1.TrimLogResponse
-	(*v1.Cluster)(nil),               // 39: stored.v1.Cluster
-	(*v1.Node)(nil),                  // 40: stored.v1.Node
-	(*v1.Epoch)(nil),                 // 41: stored.v1.Epoch
-	(*v1.Directive)(nil),             // 42: stored.v1.Directive
-	(*PartitionStatus)(nil),          // 43: cluster.v1.PartitionStatus
-	(*v1.Chain)(nil),                 // 44: stored.v1.Chain
-	(*v1.Segment)(nil),               // 45: stored.v1.Segment
-	(v1.WorkerState)(0),              // 46: stored.v1.WorkerState
-	(v1.StorageState)(0),             // 47: stored.v1.StorageState
+	(*ReconfigureLogRequest)(nil),    // 39: cluster.v1.ReconfigureLogRequest
+	(*ReconfigureLogResponse)(nil),   // 40: cluster.v1.ReconfigureLogResponse
+	(*AddMemberRequest)(nil),         // 41: cluster.v1.AddMemberRequest
+	(*AddMemberResponse)(nil),        // 42: cluster.v1.AddMemberResponse
+	(*RemoveMemberRequest)(nil),      // 43: cluster.v1.RemoveMemberRequest
+	(*RemoveMemberResponse)(nil),     // 44: cluster.v1.RemoveMemberResponse
+	(*v1.Cluster)(nil),               // 45: stored.v1.Cluster
+	(*v1.Node)(nil),                  // 46: stored.v1.Node
+	(*v1.Epoch)(nil),                 // 47: stored.v1.Epoch
+	(*v1.Directive)(nil),             // 48: stored.v1.Directive
+	(*PartitionStatus)(nil),          // 49: cluster.v1.PartitionStatus
+	(*v1.Chain)(nil),                 // 50: stored.v1.Chain
+	(*v1.Segment)(nil),               // 51: stored.v1.Segment
+	(v1.WorkerState)(0),              // 52: stored.v1.WorkerState
+	(v1.StorageState)(0),             // 53: stored.v1.StorageState
 }
 var file_cluster_v1_operator_proto_depIdxs = []int32{
-	39, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
-	40, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
-	41, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
+	45, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
+	46, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
+	47, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
 	2,  // 3: cluster.v1.OverviewResponse.attendants:type_name -> cluster.v1.Attendant
 	2,  // 4: cluster.v1.OverviewResponse.present:type_name -> cluster.v1.Attendant
-	42, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
-	43, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
+	48, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
+	49, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
 	5,  // 7: cluster.v1.LogsResponse.logs:type_name -> cluster.v1.LogChain
-	39, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
-	44, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
-	45, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
+	45, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
+	50, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
+	51, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
 	12, // 11: cluster.v1.DescribeLogletResponse.members:type_name -> cluster.v1.LogletMember
 	13, // 12: cluster.v1.LogletMember.exists:type_name -> cluster.v1.OffsetRange
 	12, // 13: cluster.v1.DigestLogletResponse.members:type_name -> cluster.v1.LogletMember
-	46, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
-	47, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
-	40, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
-	41, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
-	41, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
-	41, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
-	42, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
-	41, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
-	42, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
-	39, // 23: cluster.v1.ConfigureClusterResponse.cluster:type_name -> stored.v1.Cluster
+	52, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
+	53, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
+	46, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
+	47, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
+	47, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
+	47, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
+	48, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
+	47, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
+	48, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
+	45, // 23: cluster.v1.ConfigureClusterResponse.cluster:type_name -> stored.v1.Cluster
 	34, // 24: cluster.v1.MetadataMembersResponse.members:type_name -> cluster.v1.MetadataMember
-	0,  // 25: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
-	3,  // 26: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
-	6,  // 27: cluster.v1.OperatorService.FindTail:input_type -> cluster.v1.FindTailRequest
-	8,  // 28: cluster.v1.OperatorService.SealLog:input_type -> cluster.v1.SealLogRequest
-	10, // 29: cluster.v1.OperatorService.DescribeLoglet:input_type -> cluster.v1.DescribeLogletRequest
-	14, // 30: cluster.v1.OperatorService.DigestLoglet:input_type -> cluster.v1.DigestLogletRequest
-	16, // 31: cluster.v1.OperatorService.ChangeNode:input_type -> cluster.v1.ChangeNodeRequest
-	18, // 32: cluster.v1.OperatorService.RemoveNode:input_type -> cluster.v1.RemoveNodeRequest
-	20, // 33: cluster.v1.OperatorService.Lead:input_type -> cluster.v1.LeadRequest
-	22, // 34: cluster.v1.OperatorService.PlacePartition:input_type -> cluster.v1.PlacePartitionRequest
-	24, // 35: cluster.v1.OperatorService.SteerLeader:input_type -> cluster.v1.SteerLeaderRequest
-	26, // 36: cluster.v1.OperatorService.ConfigureCluster:input_type -> cluster.v1.ConfigureClusterRequest
-	35, // 37: cluster.v1.OperatorService.CreateSnapshot:input_type -> cluster.v1.CreateSnapshotRequest
-	37, // 38: cluster.v1.OperatorService.TrimLog:input_type -> cluster.v1.TrimLogRequest
-	28, // 39: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
-	30, // 40: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
-	32, // 41: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
-	1,  // 42: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
-	4,  // 43: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
-	7,  // 44: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
-	9,  // 45: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
-	11, // 46: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
-	15, // 47: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
-	17, // 48: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
-	19, // 49: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
-	21, // 50: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
-	23, // 51: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
-	25, // 52: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
-	27, // 53: cluster.v1.OperatorService.ConfigureCluster:output_type -> cluster.v1.ConfigureClusterResponse
-	36, // 54: cluster.v1.OperatorService.CreateSnapshot:output_type -> cluster.v1.CreateSnapshotResponse
-	38, // 55: cluster.v1.OperatorService.TrimLog:output_type -> cluster.v1.TrimLogResponse
-	29, // 56: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
-	31, // 57: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
-	33, // 58: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
-	42, // [42:59] is the sub-list for method output_type
-	25, // [25:42] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	51, // 25: cluster.v1.ReconfigureLogResponse.was:type_name -> stored.v1.Segment
+	51, // 26: cluster.v1.ReconfigureLogResponse.now:type_name -> stored.v1.Segment
+	0,  // 27: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
+	3,  // 28: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
+	6,  // 29: cluster.v1.OperatorService.FindTail:input_type -> cluster.v1.FindTailRequest
+	8,  // 30: cluster.v1.OperatorService.SealLog:input_type -> cluster.v1.SealLogRequest
+	10, // 31: cluster.v1.OperatorService.DescribeLoglet:input_type -> cluster.v1.DescribeLogletRequest
+	14, // 32: cluster.v1.OperatorService.DigestLoglet:input_type -> cluster.v1.DigestLogletRequest
+	16, // 33: cluster.v1.OperatorService.ChangeNode:input_type -> cluster.v1.ChangeNodeRequest
+	18, // 34: cluster.v1.OperatorService.RemoveNode:input_type -> cluster.v1.RemoveNodeRequest
+	20, // 35: cluster.v1.OperatorService.Lead:input_type -> cluster.v1.LeadRequest
+	22, // 36: cluster.v1.OperatorService.PlacePartition:input_type -> cluster.v1.PlacePartitionRequest
+	24, // 37: cluster.v1.OperatorService.SteerLeader:input_type -> cluster.v1.SteerLeaderRequest
+	26, // 38: cluster.v1.OperatorService.ConfigureCluster:input_type -> cluster.v1.ConfigureClusterRequest
+	35, // 39: cluster.v1.OperatorService.CreateSnapshot:input_type -> cluster.v1.CreateSnapshotRequest
+	37, // 40: cluster.v1.OperatorService.TrimLog:input_type -> cluster.v1.TrimLogRequest
+	28, // 41: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
+	30, // 42: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
+	39, // 43: cluster.v1.OperatorService.ReconfigureLog:input_type -> cluster.v1.ReconfigureLogRequest
+	41, // 44: cluster.v1.OperatorService.AddMember:input_type -> cluster.v1.AddMemberRequest
+	43, // 45: cluster.v1.OperatorService.RemoveMember:input_type -> cluster.v1.RemoveMemberRequest
+	32, // 46: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
+	1,  // 47: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
+	4,  // 48: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
+	7,  // 49: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
+	9,  // 50: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
+	11, // 51: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
+	15, // 52: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
+	17, // 53: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
+	19, // 54: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
+	21, // 55: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
+	23, // 56: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
+	25, // 57: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
+	27, // 58: cluster.v1.OperatorService.ConfigureCluster:output_type -> cluster.v1.ConfigureClusterResponse
+	36, // 59: cluster.v1.OperatorService.CreateSnapshot:output_type -> cluster.v1.CreateSnapshotResponse
+	38, // 60: cluster.v1.OperatorService.TrimLog:output_type -> cluster.v1.TrimLogResponse
+	29, // 61: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
+	31, // 62: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
+	40, // 63: cluster.v1.OperatorService.ReconfigureLog:output_type -> cluster.v1.ReconfigureLogResponse
+	42, // 64: cluster.v1.OperatorService.AddMember:output_type -> cluster.v1.AddMemberResponse
+	44, // 65: cluster.v1.OperatorService.RemoveMember:output_type -> cluster.v1.RemoveMemberResponse
+	33, // 66: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
+	47, // [47:67] is the sub-list for method output_type
+	27, // [27:47] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_operator_proto_init() }
@@ -2516,13 +2829,14 @@ func file_cluster_v1_operator_proto_init() {
 	file_cluster_v1_operator_proto_msgTypes[22].OneofWrappers = []any{}
 	file_cluster_v1_operator_proto_msgTypes[24].OneofWrappers = []any{}
 	file_cluster_v1_operator_proto_msgTypes[26].OneofWrappers = []any{}
+	file_cluster_v1_operator_proto_msgTypes[39].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_operator_proto_rawDesc), len(file_cluster_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   45,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -37,6 +37,9 @@ const (
 	OperatorService_TrimLog_FullMethodName          = "/cluster.v1.OperatorService/TrimLog"
 	OperatorService_GetDocument_FullMethodName      = "/cluster.v1.OperatorService/GetDocument"
 	OperatorService_PutDocument_FullMethodName      = "/cluster.v1.OperatorService/PutDocument"
+	OperatorService_ReconfigureLog_FullMethodName   = "/cluster.v1.OperatorService/ReconfigureLog"
+	OperatorService_AddMember_FullMethodName        = "/cluster.v1.OperatorService/AddMember"
+	OperatorService_RemoveMember_FullMethodName     = "/cluster.v1.OperatorService/RemoveMember"
 	OperatorService_MetadataMembers_FullMethodName  = "/cluster.v1.OperatorService/MetadataMembers"
 )
 
@@ -88,6 +91,14 @@ type OperatorServiceClient interface {
 	GetDocument(ctx context.Context, in *GetDocumentRequest, opts ...grpc.CallOption) (*GetDocumentResponse, error)
 	// PutDocument replaces a document if it still has the version. A repeat gets CONFLICT. INVALID: it can not be read.
 	PutDocument(ctx context.Context, in *PutDocumentRequest, opts ...grpc.CallOption) (*PutDocumentResponse, error)
+	// ReconfigureLog seals the last segment of a log and has its leader, or another worker, begin the next one on log-servers that
+	// are chosen anew. A repeat does so again. NOT_FOUND. CONFLICT: it is not the last segment, the chain is older, or nobody
+	// can, the message says why. UNCERTAIN: no segment was begun in time.
+	ReconfigureLog(ctx context.Context, in *ReconfigureLogRequest, opts ...grpc.CallOption) (*ReconfigureLogResponse, error)
+	// AddMember lets a metadata daemon that stands by into the metadata quorum, and RemoveMember takes one out of it, whose process
+	// then ends. A repeat changes nothing. NOT_FOUND. CONFLICT: it is not safe, the message says why. UNSUPPORTED: there is no etcd.
+	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*AddMemberResponse, error)
+	RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*RemoveMemberResponse, error)
 	// MetadataMembers asks each member of the metadata quorum how it stands. UNSUPPORTED: there is no etcd.
 	MetadataMembers(ctx context.Context, in *MetadataMembersRequest, opts ...grpc.CallOption) (*MetadataMembersResponse, error)
 }
@@ -260,6 +271,36 @@ func (c *operatorServiceClient) PutDocument(ctx context.Context, in *PutDocument
 	return out, nil
 }
 
+func (c *operatorServiceClient) ReconfigureLog(ctx context.Context, in *ReconfigureLogRequest, opts ...grpc.CallOption) (*ReconfigureLogResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReconfigureLogResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ReconfigureLog_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*AddMemberResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddMemberResponse)
+	err := c.cc.Invoke(ctx, OperatorService_AddMember_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*RemoveMemberResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveMemberResponse)
+	err := c.cc.Invoke(ctx, OperatorService_RemoveMember_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) MetadataMembers(ctx context.Context, in *MetadataMembersRequest, opts ...grpc.CallOption) (*MetadataMembersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(MetadataMembersResponse)
@@ -318,6 +359,14 @@ type OperatorServiceServer interface {
 	GetDocument(context.Context, *GetDocumentRequest) (*GetDocumentResponse, error)
 	// PutDocument replaces a document if it still has the version. A repeat gets CONFLICT. INVALID: it can not be read.
 	PutDocument(context.Context, *PutDocumentRequest) (*PutDocumentResponse, error)
+	// ReconfigureLog seals the last segment of a log and has its leader, or another worker, begin the next one on log-servers that
+	// are chosen anew. A repeat does so again. NOT_FOUND. CONFLICT: it is not the last segment, the chain is older, or nobody
+	// can, the message says why. UNCERTAIN: no segment was begun in time.
+	ReconfigureLog(context.Context, *ReconfigureLogRequest) (*ReconfigureLogResponse, error)
+	// AddMember lets a metadata daemon that stands by into the metadata quorum, and RemoveMember takes one out of it, whose process
+	// then ends. A repeat changes nothing. NOT_FOUND. CONFLICT: it is not safe, the message says why. UNSUPPORTED: there is no etcd.
+	AddMember(context.Context, *AddMemberRequest) (*AddMemberResponse, error)
+	RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error)
 	// MetadataMembers asks each member of the metadata quorum how it stands. UNSUPPORTED: there is no etcd.
 	MetadataMembers(context.Context, *MetadataMembersRequest) (*MetadataMembersResponse, error)
 	mustEmbedUnimplementedOperatorServiceServer()
@@ -377,6 +426,15 @@ func (UnimplementedOperatorServiceServer) GetDocument(context.Context, *GetDocum
 }
 func (UnimplementedOperatorServiceServer) PutDocument(context.Context, *PutDocumentRequest) (*PutDocumentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PutDocument not implemented")
+}
+func (UnimplementedOperatorServiceServer) ReconfigureLog(context.Context, *ReconfigureLogRequest) (*ReconfigureLogResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReconfigureLog not implemented")
+}
+func (UnimplementedOperatorServiceServer) AddMember(context.Context, *AddMemberRequest) (*AddMemberResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddMember not implemented")
+}
+func (UnimplementedOperatorServiceServer) RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveMember not implemented")
 }
 func (UnimplementedOperatorServiceServer) MetadataMembers(context.Context, *MetadataMembersRequest) (*MetadataMembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MetadataMembers not implemented")
@@ -690,6 +748,60 @@ func _OperatorService_PutDocument_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_ReconfigureLog_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReconfigureLogRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ReconfigureLog(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ReconfigureLog_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ReconfigureLog(ctx, req.(*ReconfigureLogRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_AddMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).AddMember(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_AddMember_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).AddMember(ctx, req.(*AddMemberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_RemoveMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).RemoveMember(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_RemoveMember_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).RemoveMember(ctx, req.(*RemoveMemberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_MetadataMembers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MetadataMembersRequest)
 	if err := dec(in); err != nil {
@@ -778,6 +890,18 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "PutDocument",
 			Handler:    _OperatorService_PutDocument_Handler,
+		},
+		{
+			MethodName: "ReconfigureLog",
+			Handler:    _OperatorService_ReconfigureLog_Handler,
+		},
+		{
+			MethodName: "AddMember",
+			Handler:    _OperatorService_AddMember_Handler,
+		},
+		{
+			MethodName: "RemoveMember",
+			Handler:    _OperatorService_RemoveMember_Handler,
 		},
 		{
 			MethodName: "MetadataMembers",

@@ -269,6 +269,7 @@ type Node struct {
 	EtcdClientUrls   []string               `protobuf:"bytes,10,rep,name=etcd_client_urls,json=etcdClientUrls,proto3" json:"etcd_client_urls,omitempty"`      // of a metadata daemon that others may use
 	IngressUrl       string                 `protobuf:"bytes,11,opt,name=ingress_url,json=ingressUrl,proto3" json:"ingress_url,omitempty"`                    // of an ingress: what /version advertises
 	PartitionVersion uint32                 `protobuf:"varint,80,opt,name=partition_version,json=partitionVersion,proto3" json:"partition_version,omitempty"` // the newest one that its binary can apply
+	EtcdPeerUrl      string                 `protobuf:"bytes,81,opt,name=etcd_peer_url,json=etcdPeerUrl,proto3" json:"etcd_peer_url,omitempty"`               // of a metadata daemon: where other members find it, or would
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
 }
@@ -385,6 +386,13 @@ func (x *Node) GetPartitionVersion() uint32 {
 		return x.PartitionVersion
 	}
 	return 0
+}
+
+func (x *Node) GetEtcdPeerUrl() string {
+	if x != nil {
+		return x.EtcdPeerUrl
+	}
+	return ""
 }
 
 // PartitionTable cuts the key space; partition i has log i.
@@ -1708,7 +1716,7 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	"\bfeatures\x18\a \x03(\tR\bfeatures\x12\"\n" +
 	"\rcreated_at_ms\x18\b \x01(\x03R\vcreatedAtMs\x123\n" +
 	"\x15partition_replication\x18< \x01(\tR\x14partitionReplication\x12+\n" +
-	"\x11partition_version\x18P \x01(\rR\x10partitionVersion\"\xa1\x03\n" +
+	"\x11partition_version\x18P \x01(\rR\x10partitionVersion\"\xc5\x03\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\rR\x02id\x12\x1e\n" +
 	"\n" +
@@ -1725,7 +1733,8 @@ const file_stored_v1_metadata_proto_rawDesc = "" +
 	" \x03(\tR\x0eetcdClientUrls\x12\x1f\n" +
 	"\vingress_url\x18\v \x01(\tR\n" +
 	"ingressUrl\x12+\n" +
-	"\x11partition_version\x18P \x01(\rR\x10partitionVersion\"0\n" +
+	"\x11partition_version\x18P \x01(\rR\x10partitionVersion\x12\"\n" +
+	"\retcd_peer_url\x18Q \x01(\tR\vetcdPeerUrl\"0\n" +
 	"\x0ePartitionTable\x12\x1e\n" +
 	"\n" +
 	"partitions\x18\x01 \x01(\rR\n" +

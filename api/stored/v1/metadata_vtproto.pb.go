@@ -148,6 +148,15 @@ func (m *Node) MarshalToSizedBufferVT(dAtA []byte) (int, error) {
 		i -= len(m.unknownFields)
 		copy(dAtA[i:], m.unknownFields)
 	}
+	if len(m.EtcdPeerUrl) > 0 {
+		i -= len(m.EtcdPeerUrl)
+		copy(dAtA[i:], m.EtcdPeerUrl)
+		i = protohelpers.EncodeVarint(dAtA, i, uint64(len(m.EtcdPeerUrl)))
+		i--
+		dAtA[i] = 0x5
+		i--
+		dAtA[i] = 0x8a
+	}
 	if m.PartitionVersion != 0 {
 		i = protohelpers.EncodeVarint(dAtA, i, uint64(m.PartitionVersion))
 		i--
@@ -1573,6 +1582,10 @@ func (m *Node) SizeVT() (n int) {
 	if m.PartitionVersion != 0 {
 		n += 2 + protohelpers.SizeOfVarint(uint64(m.PartitionVersion))
 	}
+	l = len(m.EtcdPeerUrl)
+	if l > 0 {
+		n += 2 + l + protohelpers.SizeOfVarint(uint64(l))
+	}
 	n += len(m.unknownFields)
 	return n
 }
@@ -2704,6 +2717,38 @@ func (m *Node) UnmarshalVT(dAtA []byte) error {
 					break
 				}
 			}
+		case 81:
+			if wireType != 2 {
+				return fmt.Errorf("proto: wrong wireType = %d for field EtcdPeerUrl", wireType)
+			}
+			var stringLen uint64
+			for shift := uint(0); ; shift += 7 {
+				if shift >= 64 {
+					return protohelpers.ErrIntOverflow
+				}
+				if iNdEx >= l {
+					return io.ErrUnexpectedEOF
+				}
+				b := dAtA[iNdEx]
+				iNdEx++
+				stringLen |= uint64(b&0x7F) << shift
+				if b < 0x80 {
+					break
+				}
+			}
+			intStringLen := int(stringLen)
+			if intStringLen < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			postIndex := iNdEx + intStringLen
+			if postIndex < 0 {
+				return protohelpers.ErrInvalidLength
+			}
+			if postIndex > l {
+				return io.ErrUnexpectedEOF
+			}
+			m.EtcdPeerUrl = string(dAtA[iNdEx:postIndex])
+			iNdEx = postIndex
 		default:
 			iNdEx = preIndex
 			skippy, err := protohelpers.Skip(dAtA[iNdEx:])

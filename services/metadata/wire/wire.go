@@ -22,7 +22,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	var member Member
 	n, err := node.Join(ctx, d, member.Open, func(s *storedv1.Node) {
 		s.Roles = []string{metastore.RoleMetadata}
-		s.EtcdClientUrls = member.urls
+		member.Describe(s)
 	})
 	if err != nil {
 		return err
@@ -31,6 +31,7 @@ func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	control := NewControl(n)
 	attendance := n.Attendance(nil)
 	parts := append(member.Parts(), n.Parts()...)
+	parts = append(parts, member.Joins(n)...)
 	parts = append(parts, control.Parts()...)
 	parts = append(parts, attendance, n.Fabric(control.Register), attendance.Departure())
 	return lifecycle.Run(ctx, parts...)
@@ -67,9 +68,11 @@ func (c *Control) Register(r grpc.ServiceRegistrar) {
 
 // Member is the etcd member of this process, unless the configuration names an external etcd.
 type Member struct {
-	Alone bool // nobody else joins: it listens nowhere
-	etcd  *metastore.Embedded
-	urls  []string
+	Alone   bool // nobody else joins: it listens nowhere
+	etcd    *metastore.Embedded
+	standby *standby // nil: it is one, or there is an external etcd
+	urls    []string
+	peerURL string
 }
 
 // Open is a node.Store: it starts the member, or connects to the external etcd.
@@ -80,6 +83,11 @@ func (m *Member) Open(ctx context.Context, d *daemon.Daemon, host string) (metas
 		return kv, urls, closer, err
 	}
 	c := rpc.MetadataMember(&d.Config, filepath.Join(d.Config.DataDir(), "metadata"), host, m.Alone)
+	if !m.Alone {
+		if m.peerURL = c.PeerURL; stands(d, c) {
+			return m.openStandby(ctx, d, host, c)
+		}
+	}
 	etcd, err := metastore.OpenEmbedded(ctx, c, d.Host)
 	if err != nil {
 		return nil, nil, nil, err
@@ -91,8 +99,10 @@ func (m *Member) Open(ctx context.Context, d *daemon.Daemon, host string) (metas
 	return etcd.KV(), m.urls, etcd, nil
 }
 
-// URLs are where clients reach the etcd members.
-func (m *Member) URLs() []string { return m.urls }
+// Describe adds where others find the member to what they are told of its process.
+func (m *Member) Describe(s *storedv1.Node) {
+	s.EtcdClientUrls, s.EtcdPeerUrl = m.urls, m.peerURL
+}
 
 // Parts are what the member runs.
 func (m *Member) Parts() []lifecycle.Part {

@@ -128,6 +128,18 @@ func (f *fake) PutDocument(_ context.Context, r *clusterv1.PutDocumentRequest) (
 	return answer(f, "PutDocument", r, &clusterv1.PutDocumentResponse{})
 }
 
+func (f *fake) ReconfigureLog(_ context.Context, r *clusterv1.ReconfigureLogRequest) (*clusterv1.ReconfigureLogResponse, error) {
+	return answer(f, "ReconfigureLog", r, &clusterv1.ReconfigureLogResponse{})
+}
+
+func (f *fake) AddMember(_ context.Context, r *clusterv1.AddMemberRequest) (*clusterv1.AddMemberResponse, error) {
+	return answer(f, "AddMember", r, &clusterv1.AddMemberResponse{})
+}
+
+func (f *fake) RemoveMember(_ context.Context, r *clusterv1.RemoveMemberRequest) (*clusterv1.RemoveMemberResponse, error) {
+	return answer(f, "RemoveMember", r, &clusterv1.RemoveMemberResponse{})
+}
+
 func (f *fake) MetadataMembers(_ context.Context, r *clusterv1.MetadataMembersRequest) (*clusterv1.MetadataMembersResponse, error) {
 	return answer(f, "MetadataMembers", r, &clusterv1.MetadataMembersResponse{})
 }

@@ -34,6 +34,7 @@ func (r *runner) logs() *cli.Command {
 					extraFlag(), jsonFlag(),
 				},
 			},
+			r.logsReconfigure(),
 			{Name: "find-tail", Usage: "ask the log-servers where logs end", ArgsUsage: "LOGS", Flags: []cli.Flag{jsonFlag()}, Action: r.with(r.findTail)},
 			r.logsTrimCommand(),
 			{

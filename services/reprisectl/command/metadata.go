@@ -119,21 +119,30 @@ func (r *runner) replaceDocument(c *cli.Context, version int64, text []byte) err
 
 func (r *runner) metadataServer() *cli.Command {
 	return &cli.Command{
-		Name: "metadata-server", Aliases: []string{"metadata-servers"}, Usage: "look at the members of the metadata quorum",
-		Subcommands: []*cli.Command{
+		Name: "metadata-server", Aliases: []string{"metadata-servers"}, Usage: "look at the members of the metadata quorum, and change them",
+		Subcommands: append([]*cli.Command{
 			{Name: "list", Aliases: []string{"ls"}, Usage: "list the members", Flags: []cli.Flag{jsonFlag()}, Action: r.bare(r.metadataServerList)},
-		},
+		}, r.memberCommands()...),
 	}
 }
 
 func (r *runner) metadataServerList(c *cli.Context) error {
+	l, err := r.membersTable(c)
+	if err != nil {
+		return err
+	}
+	return r.show("", l)
+}
+
+// membersTable has a line for each member of the metadata quorum; who does not answer is said, too.
+func (r *runner) membersTable(c *cli.Context) (*listing, error) {
 	var a *clusterv1.MetadataMembersResponse
 	err := r.ask(c, false, func(ctx context.Context, o clusterv1.OperatorServiceClient) (err error) {
 		a, err = o.MetadataMembers(ctx, &clusterv1.MetadataMembersRequest{})
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	names := map[uint64]string{}
 	var all []string
@@ -160,5 +169,5 @@ func (r *runner) metadataServerList(c *cli.Context) error {
 		}
 		l.add(names[m.Id], status, m.Version, leader, all, m.Applied, m.Committed, m.Term, m.DbBytes)
 	}
-	return r.show("", l)
+	return l, nil
 }

@@ -20,12 +20,20 @@ func (r *runner) status() *cli.Command {
 				return r.show(title, overview)
 			}
 			nodes, logs, partitions := v.nodesTable(true), logsTable(v.logs), v.partitionsTable()
+			members, err := r.membersTable(c)
+			if err != nil { // an etcd that is not ours
+				r.warn("nothing is known about the members of the metadata quorum: %s", err)
+				members = &listing{}
+			}
 			if r.json {
 				return r.printJSON(map[string]any{
-					"status": overview.objects(), "nodes": nodes.objects(), "logs": logs.objects(), "partitions": partitions.objects(),
+					"status": overview.objects(), "nodes": nodes.objects(), "logs": logs.objects(), "partitions": partitions.objects(), "metadata": members.objects(),
 				})
 			}
 			r.printf("%s%s\n%s\nLogs\n%s\nPartition processors\n%s", title, overview.table(r.style), nodes.table(r.style), logs.table(r.style), partitions.table(r.style))
+			if len(members.rows) > 0 {
+				r.printf("\nMetadata servers\n%s", members.table(r.style))
+			}
 			return nil
 		}),
 	}

@@ -27,7 +27,7 @@ func runMember(ctx context.Context, d daemon.Daemon) (err error) {
 	var member metadatawire.Member
 	n, err := node.Join(ctx, d, member.Open, func(s *storedv1.Node) {
 		ports.describe(&d, s)
-		s.EtcdClientUrls = member.URLs()
+		member.Describe(s)
 	})
 	if err != nil {
 		return err
@@ -67,6 +67,7 @@ func runMember(ctx context.Context, d daemon.Daemon) (err error) {
 	control := metadatawire.NewControl(n)
 	attendance := n.Attendance(worker.Node)
 	parts := append(member.Parts(), n.Parts()...)
+	parts = append(parts, member.Joins(n)...)
 	parts = append(parts, logs.Server)
 	parts = append(parts, control.Parts()...)
 	parts = append(parts, attendance, others)
