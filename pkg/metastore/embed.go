@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -16,7 +17,9 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 
 	"reprise/pkg/errs"
+	"reprise/pkg/guest"
 	"reprise/pkg/host"
+	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 )
 
@@ -48,6 +51,8 @@ const (
 	// Without compaction a full quota would forbid every write, so every election of ours.
 	compactRevisions = "10000"
 	quotaBytes       = 4 << 30
+	// handOverMax is how long a member that stops tries to have another one lead: that one may stop as well.
+	handOverMax = time.Second
 )
 
 // Embedded is an etcd server in this process.
@@ -55,6 +60,9 @@ type Embedded struct {
 	etcd   *embed.Etcd
 	client *clientv3.Client
 	kv     *Etcd
+	clock  host.Clock
+	guests *guest.Book
+	closed sync.Once
 }
 
 // OpenEmbedded starts the server and returns once it has a leader. A member of a new cluster of
@@ -64,6 +72,8 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "embedded etcd: %w", err)
 	}
+	guests := guest.NewBook() // who watches, or keeps a lease
+	ec.GRPCAdditionalServerOptions = guests.Options()
 	e, err := embed.StartEtcd(ec)
 	if err != nil {
 		return nil, startError(cfg, err)
@@ -79,7 +89,7 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 	c := v3client.New(e.Server)
 	kv := newEtcd(c, h.Clock)
 	kv.own = uint64(e.Server.MemberID())
-	return &Embedded{etcd: e, client: c, kv: kv}, nil
+	return &Embedded{etcd: e, client: c, kv: kv, clock: h.Clock, guests: guests}, nil
 }
 
 // startError names the setting to change, where there is one.
@@ -157,11 +167,35 @@ func (e *Embedded) Run(ctx context.Context) error {
 	}
 }
 
-// Close stops the server. It hands the leadership over first, so that nobody has to notice a death.
-func (e *Embedded) Close() error {
-	err := e.kv.Close()
-	e.etcd.Close()
+// Close stops the server. It hands the leadership over first, so that nobody has to notice a death; then it shows out those who
+// watch, which go on at another member: etcd would wait for them. What else was asked is answered. It is idempotent.
+func (e *Embedded) Close() (err error) {
+	e.closed.Do(func() {
+		err = e.kv.Close()
+		e.handOver()
+		e.guests.ShowOut()
+		e.etcd.Close()
+	})
 	return err
+}
+
+// handOver has another member lead, if there is one that takes it in time; else the others notice.
+func (e *Embedded) handOver() {
+	done := make(chan struct{})
+	g := lifecycle.NewGroup(context.Background())
+	g.Go("hand over", func(context.Context) error {
+		defer close(done)
+		_ = e.etcd.Server.TryTransferLeadershipOnShutdown() // etcd tries and logs it once more
+		return nil
+	})
+	timer := e.clock.NewTimer(handOverMax)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C():
+		e.etcd.Server.HardStop() // ends the try, and keeps Close from another one
+	}
+	_ = g.Wait() // its goroutine returns no error
 }
 
 func embedConfig(cfg EmbedConfig, h host.Host) (*embed.Config, error) {

@@ -61,32 +61,38 @@ func (s *ControlServer) Attend(stream clusterv1.ControlService_AttendServer) err
 	})
 	defer visit.Leave()
 	visit.Beat(beatOf(first))
-	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
-	g := lifecycle.NewGroup(ctx)
-	g.Go("calls", func(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(stream.Context())
+	defer cancel(nil)
+	beats := make(chan controller.Beat) // unbuffered: none comes after the visit
+	// Not waited for: only our return ends a Recv, as it ends the stream.
+	lifecycle.NewGroup(ctx).Go("beats", func(context.Context) error {
 		for {
+			r, err := stream.Recv()
+			if err != nil {
+				cancel(err)
+				return nil
+			}
 			select {
-			case c := <-calls:
-				if err := stream.Send(&clusterv1.AttendResponse{Partition: uint32(c.Partition), Over: uint64(c.Over)}); err != nil {
-					return err
-				}
+			case beats <- beatOf(r):
 			case <-ctx.Done():
 				return nil
 			}
 		}
 	})
 	for {
-		r, err := stream.Recv()
-		if err != nil {
-			cancel()
-			_ = g.Wait() // the end of the stream is what matters
-			if errors.Is(err, io.EOF) {
-				return nil
+		select {
+		case b := <-beats:
+			visit.Beat(b)
+		case c := <-calls:
+			if err := stream.Send(&clusterv1.AttendResponse{Partition: uint32(c.Partition), Over: uint64(c.Over)}); err != nil {
+				return err
 			}
-			return err
+		case <-ctx.Done():
+			if err := context.Cause(ctx); !errors.Is(err, io.EOF) {
+				return err
+			}
+			return nil
 		}
-		visit.Beat(beatOf(r))
 	}
 }
 

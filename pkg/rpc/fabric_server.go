@@ -14,6 +14,8 @@ import (
 	"google.golang.org/grpc/reflection"
 
 	clusterv1 "reprise/api/cluster/v1"
+	logv1 "reprise/api/log/v1"
+	"reprise/pkg/guest"
 	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
 )
@@ -30,7 +32,7 @@ type FabricConfig struct {
 }
 
 const (
-	// defaultDrain is short: streams between daemons do not end by themselves.
+	// defaultDrain is short: an exchange between daemons ends by itself only once others lead.
 	defaultDrain = 2 * time.Second
 	// streamsMax is how many calls one peer may have open.
 	streamsMax = 4096
@@ -48,6 +50,7 @@ type Fabric struct {
 	ports  *portSwitch
 	grpc   *grpc.Server
 	http   *http.Server
+	guests *guest.Book
 	ready  chan struct{}
 	status *NodeStatus
 }
@@ -56,6 +59,8 @@ var _ lifecycle.Readier = (*Fabric)(nil)
 
 // NewFabric returns a server on a listener, which it will close. Register services on GRPC before Run.
 func NewFabric(cfg FabricConfig, ln net.Listener, status *NodeStatus, h host.Host) *Fabric {
+	// What these are about is said again to the next one that is asked, or to nobody.
+	guests := guest.NewBook(clusterv1.ControlService_Attend_FullMethodName, logv1.LogServer_Store_FullMethodName, logv1.LogServer_WaitForTail_FullMethodName)
 	opts := append(FabricServerOptions(),
 		grpc.MaxConcurrentStreams(streamsMax),
 		grpc.ReadBufferSize(bytesPerPipe),
@@ -66,7 +71,8 @@ func NewFabric(cfg FabricConfig, ln net.Listener, status *NodeStatus, h host.Hos
 	if n := int32(cfg.WindowBytes); n > 0 {
 		opts = append(opts, grpc.InitialWindowSize(n), grpc.InitialConnWindowSize(2*n))
 	}
-	f := &Fabric{cfg: cfg, ports: newPortSwitch(ln, h), grpc: grpc.NewServer(opts...), ready: make(chan struct{}), status: status}
+	opts = append(opts, guests.Options()...)
+	f := &Fabric{cfg: cfg, ports: newPortSwitch(ln, h), grpc: grpc.NewServer(opts...), guests: guests, ready: make(chan struct{}), status: status}
 	f.http = &http.Server{Handler: f.mux(), ReadHeaderTimeout: httpTimeout, IdleTimeout: idleTimeout}
 	clusterv1.RegisterNodeServiceServer(f.grpc, status)
 	reflection.Register(f.grpc)
@@ -79,7 +85,7 @@ func (f *Fabric) GRPC() grpc.ServiceRegistrar { return f.grpc }
 // Ready is closed when connections are taken.
 func (f *Fabric) Ready() <-chan struct{} { return f.ready }
 
-// Run serves until ctx ends, then lets calls end for a short time.
+// Run serves until ctx ends, then shows guests out and lets other calls end for a short time.
 func (f *Fabric) Run(ctx context.Context) error {
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer end(nil)
@@ -117,6 +123,7 @@ func (f *Fabric) stop(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, drain)
 	defer cancel()
+	f.guests.ShowOut()
 	g := lifecycle.NewGroup(ctx)
 	g.Go("drain", func(context.Context) error {
 		f.grpc.GracefulStop()
