@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -262,15 +263,15 @@ func TestDeleteInvocation(t *testing.T) {
 		check(t, a.ask("DELETE", "/invocations/foo", ""))
 }
 
-// What did not happen is tried again; what may have happened is not.
+// What did not happen is tried again; a cancellation that may have happened is not.
 func TestPartitionsThatDoNotAnswer(t *testing.T) {
-	path := "/invocations/" + someone.String() + "/kill"
 	a := newAPI(t)
 	a.parts.errs = []error{errs.Newf(errs.Uncertain, "lost")}
-	expectation{status: 503, contentType: jsonType, body: `lost","restate_code":null}`}.check(t, a.ask("PATCH", path, ""))
+	expectation{status: 503, contentType: jsonType, body: `lost","restate_code":null}`}.check(t, a.ask("PATCH", "/invocations/"+someone.String()+"/cancel", ""))
 	if len(a.parts.asked) != 1 {
 		t.Errorf("asked %d times", len(a.parts.asked))
 	}
+	path := "/invocations/" + someone.String() + "/kill"
 	a.parts.errs = []error{errs.Newf(errs.Invalid, "bad")}
 	expectation{status: 400, contentType: jsonType, body: `bad","restate_code":null}`}.check(t, a.ask("PATCH", path, ""))
 	a.parts.answers = map[command.Kind]command.OutcomeStatus{command.Kill: command.OutcomePending}
@@ -286,6 +287,65 @@ func (c eagerClock) NewTimer(d time.Duration) host.Timer {
 	return t
 }
 
+// patiently asks an API that has all the time that it wants.
+func patiently(t *testing.T, parts *fakePartitions, method, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	rc := registry.Default()
+	store := registrytest.New(rc.Defaults)
+	h := hosttest.New(hosttest.NewClock(), 1)
+	reg, err := registry.New(rc, store, store, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.Clock = eagerClock{hosttest.NewClock()}
+	s, err := admin.New(admin.Default(), reg, parts, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+	return w
+}
+
+// A worker that dies over an operation leaves open whether it was done: it is asked for again where that is harmless, and what
+// the repeat finds done is done.
+func TestOperationsUnderWayAtADyingWorker(t *testing.T) {
+	path := "/invocations/" + someone.String()
+	for _, row := range []struct {
+		method, path string
+		answer       command.OutcomeStatus
+		asked        int
+		status       int
+	}{
+		{"PATCH", path + "/kill", command.OutcomeAccepted, 3, 200},
+		{"PATCH", path + "/kill", command.OutcomeAlreadyCompleted, 3, 200},
+		{"PATCH", path + "/kill", command.OutcomeNotFound, 3, 200},
+		{"PATCH", path + "/purge", command.OutcomeNotFound, 3, 200},
+		{"PATCH", path + "/purge", command.OutcomeNotCompleted, 3, 409},
+		{"PATCH", path + "/purge-journal", command.OutcomeAccepted, 3, 200},
+		{"PATCH", path + "/purge-journal", command.OutcomeNotFound, 3, 404},
+		{"PATCH", path + "/pause", command.OutcomeUnderWay, 3, 202},
+		{"PATCH", path + "/restart-as-new", command.OutcomeAccepted, 3, 200},
+		{"PATCH", path + "/cancel", command.OutcomeAccepted, 1, 503},
+		{"PATCH", path + "/resume", command.OutcomeAccepted, 1, 503},
+	} {
+		parts := fakePartitions{errs: []error{errs.Newf(errs.Uncertain, "the connection broke"), errs.Newf(errs.NotLeader, "not yet")}}
+		parts.answers = map[command.Kind]command.OutcomeStatus{}
+		for _, kind := range []command.Kind{command.Kill, command.Purge, command.PurgeJournal, command.Hold, command.Restart, command.Cancel, command.Resume} {
+			parts.answers[kind] = row.answer
+		}
+		w := patiently(t, &parts, row.method, row.path)
+		if len(parts.asked) != row.asked || w.Code != row.status {
+			t.Errorf("%s with %d: asked %d times, status %d", row.path, row.answer, len(parts.asked), w.Code)
+		}
+		for _, r := range parts.asked { // a restart has the same new id each time
+			if !bytes.Equal(r.Facts, parts.asked[0].Facts) {
+				t.Errorf("%s: another record is asked for again", row.path)
+			}
+		}
+	}
+}
+
 func TestPartitionsWithoutALeader(t *testing.T) {
 	for _, row := range []struct {
 		name     string
@@ -293,24 +353,11 @@ func TestPartitionsWithoutALeader(t *testing.T) {
 		status   int
 	}{{"a while", 6, 200}, {"too long", 1000, 503}} {
 		t.Run(row.name, func(t *testing.T) {
-			rc := registry.Default()
-			store := registrytest.New(schema.Default())
-			h := hosttest.New(hosttest.NewClock(), 1)
-			reg, err := registry.New(rc, store, store, h)
-			if err != nil {
-				t.Fatal(err)
-			}
-			h.Clock = eagerClock{hosttest.NewClock()}
 			var parts fakePartitions
 			for n := range row.failures {
 				parts.errs = append(parts.errs, errs.Newf([]errs.Code{errs.NotLeader, errs.Unavailable}[n%2], "no leader"))
 			}
-			s, err := admin.New(admin.Default(), reg, &parts, h)
-			if err != nil {
-				t.Fatal(err)
-			}
-			w := httptest.NewRecorder()
-			s.Handler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "PATCH", "/invocations/"+someone.String()+"/kill", nil))
+			w := patiently(t, &parts, "PATCH", "/invocations/"+someone.String()+"/kill")
 			if n := len(parts.asked); w.Code != row.status || row.status == 200 && n != row.failures+1 || row.status == 503 && (n < 10 || n > 20) {
 				t.Errorf("status %d after %d tries", w.Code, n)
 			}

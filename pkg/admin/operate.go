@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,6 +36,16 @@ const (
 	operateMax      = 10 * time.Second
 )
 
+// repeatable are the operations that may be asked for again when a worker died over them and nobody knows whether they were done,
+// with the answers of a repeat that say so. A second cancellation is another signal to the handler, which may await something while
+// it compensates: that is left to whoever asked. A second resumption with a deployment is refused if the first was done.
+var repeatable = map[command.Kind][]command.OutcomeStatus{
+	command.Read: nil, command.Hold: nil, command.PurgeJournal: nil,
+	command.Restart: nil, // it carries the id of the new invocation
+	command.Kill:    {command.OutcomeAlreadyCompleted, command.OutcomeNotFound},
+	command.Purge:   {command.OutcomeNotFound},
+}
+
 // propose hands a record to the leader of an invocation's partition.
 func (o *operator) propose(ctx context.Context, kind command.Kind, i id.Invocation, facts command.Facts, want command.Want) (*command.Outcome, error) {
 	rec, err := command.Append(nil, command.Header{Kind: kind, ID: i}, facts)
@@ -42,15 +53,26 @@ func (o *operator) propose(ctx context.Context, kind command.Kind, i id.Invocati
 		return nil, err
 	}
 	until := o.host.Clock.Now().Add(operateMax)
+	done, again := repeatable[kind]
+	uncertain := false
 	for pause := operatePauseMin; ; pause = min(2*pause, operatePauseMax) {
 		out, err := o.parts.Do(ctx, command.Request{ID: i, Record: rec, Want: want})
+		if err == nil && uncertain && slices.Contains(done, out.Status) {
+			return &command.Outcome{Status: command.OutcomeAccepted}, nil // before, or by somebody else: it is as it shall be
+		}
 		if err == nil || ctx.Err() != nil {
 			return out, err
 		}
-		if code := errs.CodeOf(err); code != errs.NotLeader && code != errs.Unavailable {
+		switch code := errs.CodeOf(err); {
+		case code == errs.Uncertain && again:
+			uncertain = true
+		case code != errs.NotLeader && code != errs.Unavailable:
 			return nil, err
 		}
 		if !o.host.Clock.Now().Add(pause).Before(until) {
+			if uncertain {
+				err = errs.With(errs.Uncertain, err)
+			}
 			return nil, err
 		}
 		t := o.host.Clock.NewTimer(pause)
