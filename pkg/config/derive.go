@@ -267,5 +267,10 @@ func (c *Config) ClusterSpec() *storedv1.Cluster {
 	if !c.AutoProvision {
 		return nil
 	}
+	return c.NewCluster()
+}
+
+// NewCluster is a new cluster as this node would create it, or an operator who says nothing else.
+func (c *Config) NewCluster() *storedv1.Cluster {
 	return &storedv1.Cluster{Partitions: c.NumPartitions, Replication: string(c.Replication), NodesetSize: c.Bifrost.Loglet.NodesetSize}
 }

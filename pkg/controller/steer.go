@@ -119,17 +119,8 @@ func Configured(f *metastore.Facts, want Settings) (*storedv1.Cluster, error) {
 	if want.NodesetSize != nil {
 		next.NodesetSize = *want.NodesetSize
 	}
-	logs, err := quorum.Parse(next.Replication)
-	if err != nil {
+	if err := normalize(next); err != nil {
 		return nil, err
-	}
-	partitions, err := quorum.Parse(metastore.PartitionReplication(next))
-	if err != nil {
-		return nil, err
-	}
-	next.Replication, next.PartitionReplication = logs.String(), partitions.String()
-	if next.PartitionReplication == next.Replication {
-		next.PartitionReplication = ""
 	}
 	if proto.Equal(next, f.Cluster) {
 		return next, nil
@@ -141,6 +132,10 @@ func Configured(f *metastore.Facts, want Settings) (*storedv1.Cluster, error) {
 		reasons = append(reasons, fmt.Sprintf("no nodeset can be chosen for logs then: %s: start more log-servers, or such in other places", err))
 	}
 	if metastore.PartitionReplication(next) != metastore.PartitionReplication(f.Cluster) {
+		partitions, err := quorum.Parse(metastore.PartitionReplication(next))
+		if err != nil {
+			return nil, err
+		}
 		reasons = append(reasons, workersReasons(f, partitions)...)
 	}
 	return next, unsafe(reasons, "change the configuration of the cluster")

@@ -26,4 +26,5 @@ const (
 	Settings   = "settings"   // of the configuration: key = value, with semicolons; secrets are masked
 	Version    = "version"    // of the binary
 	Process    = "process"    // number that the system gave it
+	Reason     = "reason"     // why an operator wants something
 )

@@ -2,6 +2,7 @@ package membership
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -23,10 +24,12 @@ type Store interface {
 
 // Config says who joins.
 type Config struct {
-	Node        *storedv1.Node    // name, address, roles, location, version, URLs
-	ForceID     uint32            // insist on this plain id; 0: any
-	Provision   *storedv1.Cluster // create the cluster like this if there is none; nil: wait for it
-	InitTimeout time.Duration     // give up after this
+	Node      *storedv1.Node    // name, address, roles, location, version, URLs
+	ForceID   uint32            // insist on this plain id; 0: any
+	Provision *storedv1.Cluster // create the cluster like this if there is none; nil: wait for it
+	// Vacant is called while it waits for that, so that operators may create it; leave, once there is one. nil: they may not here.
+	Vacant      func(ctx context.Context) (leave func() error)
+	InitTimeout time.Duration // give up after this
 }
 
 // answerTimeout is after what time without an answer a waiting node says so.
@@ -108,10 +111,12 @@ func register(ctx context.Context, cfg Config, store Store, force, last uint32, 
 }
 
 // findCluster returns the cluster, creates it or waits for it.
-func findCluster(ctx context.Context, cfg Config, store Store, f *Folder, h host.Host) (*storedv1.Cluster, error) {
+func findCluster(ctx context.Context, cfg Config, store Store, f *Folder, h host.Host) (_ *storedv1.Cluster, failed error) {
 	_, known := f.Identity()
 	silent := false
-	for said := false; ; said = true {
+	leave := func() error { return nil }
+	defer func() { failed = errors.Join(failed, leave()) }()
+	for said := false; ; {
 		tctx, cancel := context.WithTimeout(ctx, answerTimeout)
 		cluster, err := store.Cluster(tctx)
 		cancel()
@@ -132,13 +137,17 @@ func findCluster(ctx context.Context, cfg Config, store Store, f *Folder, h host
 			return store.Provision(ctx, cfg.Provision)
 		}
 		if !said {
-			h.Log.Info("waiting for the cluster to be provisioned")
+			said = true
+			h.Log.Info("waiting for the cluster to be provisioned, by a node with auto-provision or 'reprisectl provision'")
+			if cfg.Vacant != nil {
+				leave = cfg.Vacant(ctx)
+			}
 		}
 		t := h.Clock.NewTimer(pollPause)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return nil, errs.Newf(errs.Unavailable, "the cluster is not provisioned: start the node that may (auto-provision)")
+			return nil, errs.Newf(errs.Unavailable, "the cluster is not provisioned: start the node that may (auto-provision), or run 'reprisectl provision'")
 		case <-t.C():
 		}
 	}

@@ -172,6 +172,45 @@ func TestFolderIsForOneProcess(t *testing.T) {
 	}
 }
 
+// While there is no cluster a process that may not make one is there for those who may.
+func TestVacant(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		leave error
+		code  errs.Code
+	}{{"created", nil, 0}, {"the port is gone", errs.Newf(errs.Unavailable, "the port is gone"), errs.Unavailable}} {
+		t.Run(row.name, func(t *testing.T) {
+			h := hosttest.New(hosttest.NewClock(), 1)
+			h.Clock = hosttest.Real(1).Clock
+			e := newEnvOn(h)
+			cfg := config()
+			spec := cfg.Provision
+			cfg.Provision = nil
+			entered, left := 0, 0
+			cfg.Vacant = func(ctx context.Context) func() error {
+				entered++
+				if _, err := e.store.Provision(ctx, spec); err != nil {
+					t.Error(err)
+				}
+				return func() error {
+					left++
+					return row.leave
+				}
+			}
+			m, err := join(t, e, cfg)
+			if row.code == 0 && (err != nil || m.Cluster.Partitions != 4) || row.code != 0 && !errs.Is(err, row.code) {
+				t.Errorf("joined %v, %v", m, err)
+			}
+			if entered != 1 || left != 1 {
+				t.Errorf("entered %d times, left %d times", entered, left)
+			}
+			if _, err := join(t, e, cfg); err != nil && row.code == 0 || entered != 1 {
+				t.Errorf("at the next start: entered %d times, %v", entered, err)
+			}
+		})
+	}
+}
+
 func TestJoinWaitsForTheCluster(t *testing.T) {
 	e := newEnv()
 	clock := hosttest.NewClock()

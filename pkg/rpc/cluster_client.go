@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
@@ -10,8 +11,10 @@ import (
 	"google.golang.org/grpc/status"
 
 	clusterv1 "reprise/api/cluster/v1"
+	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
+	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 )
 
@@ -32,14 +35,17 @@ func FindMetadata(ctx context.Context, addresses []string, cluster string, h hos
 	for said := false; ; said = true {
 		var last error
 		for _, a := range addresses {
-			urls, err := ask(ctx, a, cluster)
-			if err == nil {
-				return urls, nil
-			}
-			if errs.Is(err, errs.Invalid) {
+			ident, err := ask(ctx, a, cluster)
+			switch {
+			case errs.Is(err, errs.Invalid): // it can never be right
 				return nil, err
+			case err != nil:
+				last = err
+			case len(ident.MetadataUrls) == 0:
+				last = errs.Newf(errs.Unavailable, "%s knows no metadata daemon yet", a)
+			default:
+				return ident.MetadataUrls, nil
 			}
-			last = err
 		}
 		if !said {
 			h.Log.Info("waiting for the metadata daemons", slog.Any(logkey.Peer, addresses), slog.Any(logkey.Err, last))
@@ -54,8 +60,41 @@ func FindMetadata(ctx context.Context, addresses []string, cluster string, h hos
 	}
 }
 
-// ask returns errs.Invalid if the address can never be right.
-func ask(ctx context.Context, address, cluster string) ([]string, error) {
+// ClusterExists asks the daemons at metadata-client.addresses, but for this one, once whether one of them is in the cluster already.
+// errs.Invalid: it is in another one.
+func ClusterExists(ctx context.Context, cfg *config.Config) (bool, error) {
+	addresses := cfg.MetadataClient.Addresses
+	found := make([]bool, len(addresses))
+	g := lifecycle.NewGroup(ctx)
+	for i, a := range addresses {
+		if isOwn(cfg, a) { // it would not answer yet
+			continue
+		}
+		g.Go("ask", func(ctx context.Context) error {
+			ident, err := ask(ctx, a, cfg.ClusterName)
+			found[i] = ident.GetClusterFingerprint() != 0
+			if errs.Is(err, errs.Invalid) {
+				return err
+			}
+			return nil // nobody is there yet
+		})
+	}
+	err := g.Wait()
+	return slices.Contains(found, true), err
+}
+
+// isOwn tells whether an address is that of this process.
+func isOwn(cfg *config.Config, address string) bool {
+	at, err := hostPort(address)
+	if err != nil {
+		return false
+	}
+	told, err := hostPort(cfg.AdvertisedAddress)
+	return at == cfg.Fabric().Addr || err == nil && at == told
+}
+
+// ask asks a daemon who it is. errs.Invalid: the address can never be right.
+func ask(ctx context.Context, address, cluster string) (*clusterv1.IdentResponse, error) {
 	target, err := hostPort(address)
 	if err != nil {
 		return nil, err
@@ -74,8 +113,5 @@ func ask(ctx context.Context, address, cluster string) ([]string, error) {
 	if ident.ClusterName != cluster {
 		return nil, errs.Newf(errs.Invalid, "%s is a node of cluster %q, not %q: change metadata-client.addresses or cluster-name", address, ident.ClusterName, cluster)
 	}
-	if len(ident.MetadataUrls) == 0 {
-		return nil, errs.Newf(errs.Unavailable, "%s knows no metadata daemon yet", address)
-	}
-	return ident.MetadataUrls, nil
+	return ident, nil
 }

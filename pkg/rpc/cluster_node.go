@@ -9,8 +9,10 @@ import (
 	clusterv1 "reprise/api/cluster/v1"
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/config"
+	"reprise/pkg/errs"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
+	"reprise/pkg/metastore"
 )
 
 const statusAlive = "Alive"
@@ -30,7 +32,17 @@ type NodeStatus struct {
 	me       id.GenerationalNode
 	status   clusterv1.NodeStatus
 	metadata func() []string
-	nodes    func() []*storedv1.Node
+	seen     func() *metastore.Snapshot // what it knows of the metadata; nil: nothing yet
+
+	databases []Database
+}
+
+// Database of this process.
+type Database struct {
+	Name string
+	// Compact gives back the space of what was deleted, and returns how many bytes of disk were and are taken. Any goroutine may
+	// call it.
+	Compact func(ctx context.Context) (before, after uint64, err error)
 }
 
 // NewNodeStatus returns the status of a process that starts.
@@ -38,7 +50,7 @@ func NewNodeStatus(cfg *config.Config, roles []string, version string, h host.Ho
 	return &NodeStatus{
 		name: cfg.ClusterName, node: cfg.NodeName, version: version, roles: roles, clock: h.Clock, started: h.Clock.Now(),
 		status: clusterv1.NodeStatus_NODE_STATUS_STARTING, metadata: func() []string { return nil },
-		nodes: func() []*storedv1.Node { return nil },
+		seen: func() *metastore.Snapshot { return nil },
 	}
 }
 
@@ -49,11 +61,18 @@ func (s *NodeStatus) SetMetadata(f func() []string) {
 	s.metadata = f
 }
 
-// SetPeers says which nodes there are. f must not block.
-func (s *NodeStatus) SetPeers(f func() []*storedv1.Node) {
+// SetView says what this process knows of the metadata. f must not block.
+func (s *NodeStatus) SetView(f func() *metastore.Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.nodes = f
+	s.seen = f
+}
+
+// AddDatabase says that a database can be compacted from now on.
+func (s *NodeStatus) AddDatabase(d Database) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.databases = append(s.databases, d)
 }
 
 // SetMember says who this process is, once it joined.
@@ -79,7 +98,7 @@ func (s *NodeStatus) set(status clusterv1.NodeStatus) {
 func (s *NodeStatus) Ident(context.Context, *clusterv1.IdentRequest) (*clusterv1.IdentResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &clusterv1.IdentResponse{
+	r := &clusterv1.IdentResponse{
 		ClusterName:        s.name,
 		ClusterFingerprint: s.cluster.GetFingerprint(),
 		NodeId:             uint32(s.me.Node),
@@ -90,14 +109,45 @@ func (s *NodeStatus) Ident(context.Context, *clusterv1.IdentRequest) (*clusterv1
 		Status:             s.status,
 		UptimeMs:           s.clock.Now().Sub(s.started).Milliseconds(),
 		MetadataUrls:       s.metadata(),
-	}, nil
+	}
+	if seen := s.seen(); seen != nil {
+		r.NodesVersion, r.SchemaVersion = seen.NodesSince, seen.Registry.Version()
+	}
+	return r, nil
 }
 
 // Peers implements clusterv1.NodeServiceServer.
 func (s *NodeStatus) Peers(context.Context, *clusterv1.PeersRequest) (*clusterv1.PeersResponse, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &clusterv1.PeersResponse{Nodes: s.nodes()}, nil
+	if seen := s.seen(); seen != nil {
+		return &clusterv1.PeersResponse{Nodes: seen.Nodes}, nil
+	}
+	return &clusterv1.PeersResponse{}, nil
+}
+
+// Compact implements clusterv1.NodeServiceServer.
+func (s *NodeStatus) Compact(ctx context.Context, r *clusterv1.CompactRequest) (*clusterv1.CompactResponse, error) {
+	s.mu.Lock()
+	all := slices.Clone(s.databases)
+	s.mu.Unlock()
+	for _, name := range r.Databases {
+		if !slices.ContainsFunc(all, func(d Database) bool { return d.Name == name }) {
+			return nil, errs.Newf(errs.NotFound, "there is no database %s at node %s", name, s.node)
+		}
+	}
+	resp := &clusterv1.CompactResponse{}
+	for _, d := range all {
+		if len(r.Databases) > 0 && !slices.Contains(r.Databases, d.Name) {
+			continue
+		}
+		before, after, err := d.Compact(ctx)
+		if err != nil {
+			return nil, err
+		}
+		resp.Databases = append(resp.Databases, &clusterv1.CompactedDatabase{Name: d.Name, BytesBefore: before, BytesAfter: after})
+	}
+	return resp, nil
 }
 
 // Health is the body of GET /health.

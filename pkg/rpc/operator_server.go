@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -13,7 +14,9 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/controller"
 	"reprise/pkg/errs"
+	"reprise/pkg/host"
 	"reprise/pkg/id"
+	"reprise/pkg/logkey"
 	"reprise/pkg/loglet"
 	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
@@ -33,6 +36,7 @@ type Operated struct {
 	Attendants Attendants
 	Logs       *loglet.Client
 	Keepers    *KeeperClient
+	Host       host.Host
 }
 
 // OperatorServer is what reprisectl talks to.
@@ -141,6 +145,8 @@ func (s *OperatorServer) SealLog(ctx context.Context, r *clusterv1.SealLogReques
 	if err != nil {
 		return nil, err
 	}
+	s.Host.Log.Info("an operator sealed the last segment of a log", slog.Uint64(logkey.Log, uint64(r.Log)), slog.String(logkey.Loglet, id.Loglet(seg.Loglet.GetId()).String()),
+		slog.Uint64(logkey.LSN, uint64(tail.At(lsn.LSN(seg.Base)))), slog.String(logkey.Reason, r.Reason))
 	return &clusterv1.SealLogResponse{Segment: seg.Index, Tail: uint64(tail.At(lsn.LSN(seg.Base)))}, nil
 }
 

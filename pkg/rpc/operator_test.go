@@ -73,7 +73,7 @@ func operate(t *testing.T, a *attendants) *operated {
 	}
 	srv := grpc.NewServer(rpc.FabricServerOptions()...)
 	rpc.NewOperatorServer(rpc.Operated{
-		Meta: o.store, View: o.view, Attendants: a, Logs: loglet.NewClient(loglet.Default(), o.logs.Peer(member(2)), h),
+		Meta: o.store, View: o.view, Attendants: a, Logs: loglet.NewClient(loglet.Default(), o.logs.Peer(member(2)), h), Host: h,
 	}).Register(srv)
 	ctx, cancel := context.WithCancel(context.Background())
 	g := lifecycle.NewGroup(ctx)

@@ -128,6 +128,154 @@ func (PartitionRole) EnumDescriptor() ([]byte, []int) {
 	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
 }
 
+type CompactRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Databases     []string               `protobuf:"bytes,1,rep,name=databases,proto3" json:"databases,omitempty"` // log-server, partition-store; empty: all that are here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompactRequest) Reset() {
+	*x = CompactRequest{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactRequest) ProtoMessage() {}
+
+func (x *CompactRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactRequest.ProtoReflect.Descriptor instead.
+func (*CompactRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *CompactRequest) GetDatabases() []string {
+	if x != nil {
+		return x.Databases
+	}
+	return nil
+}
+
+type CompactResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Databases     []*CompactedDatabase   `protobuf:"bytes,1,rep,name=databases,proto3" json:"databases,omitempty"` // Next free field: 2
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompactResponse) Reset() {
+	*x = CompactResponse{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactResponse) ProtoMessage() {}
+
+func (x *CompactResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactResponse.ProtoReflect.Descriptor instead.
+func (*CompactResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *CompactResponse) GetDatabases() []*CompactedDatabase {
+	if x != nil {
+		return x.Databases
+	}
+	return nil
+}
+
+type CompactedDatabase struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	BytesBefore   uint64                 `protobuf:"varint,2,opt,name=bytes_before,json=bytesBefore,proto3" json:"bytes_before,omitempty"` // of disk
+	BytesAfter    uint64                 `protobuf:"varint,3,opt,name=bytes_after,json=bytesAfter,proto3" json:"bytes_after,omitempty"`    // Next free field: 4
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompactedDatabase) Reset() {
+	*x = CompactedDatabase{}
+	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompactedDatabase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompactedDatabase) ProtoMessage() {}
+
+func (x *CompactedDatabase) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompactedDatabase.ProtoReflect.Descriptor instead.
+func (*CompactedDatabase) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *CompactedDatabase) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CompactedDatabase) GetBytesBefore() uint64 {
+	if x != nil {
+		return x.BytesBefore
+	}
+	return 0
+}
+
+func (x *CompactedDatabase) GetBytesAfter() uint64 {
+	if x != nil {
+		return x.BytesAfter
+	}
+	return 0
+}
+
 type PeersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -136,7 +284,7 @@ type PeersRequest struct {
 
 func (x *PeersRequest) Reset() {
 	*x = PeersRequest{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[0]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -148,7 +296,7 @@ func (x *PeersRequest) String() string {
 func (*PeersRequest) ProtoMessage() {}
 
 func (x *PeersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[0]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -161,7 +309,7 @@ func (x *PeersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeersRequest.ProtoReflect.Descriptor instead.
 func (*PeersRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{0}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{3}
 }
 
 type PeersResponse struct {
@@ -173,7 +321,7 @@ type PeersResponse struct {
 
 func (x *PeersResponse) Reset() {
 	*x = PeersResponse{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[1]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -185,7 +333,7 @@ func (x *PeersResponse) String() string {
 func (*PeersResponse) ProtoMessage() {}
 
 func (x *PeersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[1]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -198,7 +346,7 @@ func (x *PeersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PeersResponse.ProtoReflect.Descriptor instead.
 func (*PeersResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PeersResponse) GetNodes() []*v1.Node {
@@ -216,7 +364,7 @@ type IdentRequest struct {
 
 func (x *IdentRequest) Reset() {
 	*x = IdentRequest{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -228,7 +376,7 @@ func (x *IdentRequest) String() string {
 func (*IdentRequest) ProtoMessage() {}
 
 func (x *IdentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[2]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -241,7 +389,7 @@ func (x *IdentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentRequest.ProtoReflect.Descriptor instead.
 func (*IdentRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{2}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{5}
 }
 
 type IdentResponse struct {
@@ -257,14 +405,16 @@ type IdentResponse struct {
 	UptimeMs           int64                  `protobuf:"varint,9,opt,name=uptime_ms,json=uptimeMs,proto3" json:"uptime_ms,omitempty"`
 	// Client URLs of the etcd members that hold the metadata; empty: not known yet, or an etcd in this
 	// process that nobody else may use.
-	MetadataUrls  []string `protobuf:"bytes,10,rep,name=metadata_urls,json=metadataUrls,proto3" json:"metadata_urls,omitempty"` // Next free field: 11
+	MetadataUrls  []string `protobuf:"bytes,10,rep,name=metadata_urls,json=metadataUrls,proto3" json:"metadata_urls,omitempty"`
+	NodesVersion  int64    `protobuf:"varint,70,opt,name=nodes_version,json=nodesVersion,proto3" json:"nodes_version,omitempty"`    // of what this process knows of the nodes: the revision of the newest entry
+	SchemaVersion uint64   `protobuf:"varint,71,opt,name=schema_version,json=schemaVersion,proto3" json:"schema_version,omitempty"` // of what it knows of services
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *IdentResponse) Reset() {
 	*x = IdentResponse{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -276,7 +426,7 @@ func (x *IdentResponse) String() string {
 func (*IdentResponse) ProtoMessage() {}
 
 func (x *IdentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[3]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -289,7 +439,7 @@ func (x *IdentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentResponse.ProtoReflect.Descriptor instead.
 func (*IdentResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{3}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *IdentResponse) GetClusterName() string {
@@ -362,6 +512,20 @@ func (x *IdentResponse) GetMetadataUrls() []string {
 	return nil
 }
 
+func (x *IdentResponse) GetNodesVersion() int64 {
+	if x != nil {
+		return x.NodesVersion
+	}
+	return 0
+}
+
+func (x *IdentResponse) GetSchemaVersion() uint64 {
+	if x != nil {
+		return x.SchemaVersion
+	}
+	return 0
+}
+
 type AttendRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Fingerprint   uint64                 `protobuf:"fixed64,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"` // of the cluster; in the first message, as node and generation
@@ -376,7 +540,7 @@ type AttendRequest struct {
 
 func (x *AttendRequest) Reset() {
 	*x = AttendRequest{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -388,7 +552,7 @@ func (x *AttendRequest) String() string {
 func (*AttendRequest) ProtoMessage() {}
 
 func (x *AttendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[4]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -401,7 +565,7 @@ func (x *AttendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttendRequest.ProtoReflect.Descriptor instead.
 func (*AttendRequest) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{4}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AttendRequest) GetFingerprint() uint64 {
@@ -459,7 +623,7 @@ type PartitionStatus struct {
 
 func (x *PartitionStatus) Reset() {
 	*x = PartitionStatus{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[5]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -471,7 +635,7 @@ func (x *PartitionStatus) String() string {
 func (*PartitionStatus) ProtoMessage() {}
 
 func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[5]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -484,7 +648,7 @@ func (x *PartitionStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartitionStatus.ProtoReflect.Descriptor instead.
 func (*PartitionStatus) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{5}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *PartitionStatus) GetRole() PartitionRole {
@@ -533,7 +697,7 @@ type AttendResponse struct {
 
 func (x *AttendResponse) Reset() {
 	*x = AttendResponse{}
-	mi := &file_cluster_v1_cluster_proto_msgTypes[6]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -545,7 +709,7 @@ func (x *AttendResponse) String() string {
 func (*AttendResponse) ProtoMessage() {}
 
 func (x *AttendResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cluster_v1_cluster_proto_msgTypes[6]
+	mi := &file_cluster_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -558,7 +722,7 @@ func (x *AttendResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttendResponse.ProtoReflect.Descriptor instead.
 func (*AttendResponse) Descriptor() ([]byte, []int) {
-	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_cluster_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AttendResponse) GetPartition() uint32 {
@@ -580,11 +744,20 @@ var File_cluster_v1_cluster_proto protoreflect.FileDescriptor
 const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\n" +
 	"\x18cluster/v1/cluster.proto\x12\n" +
-	"cluster.v1\x1a\x18stored/v1/metadata.proto\"\x0e\n" +
+	"cluster.v1\x1a\x18stored/v1/metadata.proto\".\n" +
+	"\x0eCompactRequest\x12\x1c\n" +
+	"\tdatabases\x18\x01 \x03(\tR\tdatabases\"N\n" +
+	"\x0fCompactResponse\x12;\n" +
+	"\tdatabases\x18\x01 \x03(\v2\x1d.cluster.v1.CompactedDatabaseR\tdatabases\"k\n" +
+	"\x11CompactedDatabase\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12!\n" +
+	"\fbytes_before\x18\x02 \x01(\x04R\vbytesBefore\x12\x1f\n" +
+	"\vbytes_after\x18\x03 \x01(\x04R\n" +
+	"bytesAfter\"\x0e\n" +
 	"\fPeersRequest\"6\n" +
 	"\rPeersResponse\x12%\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x0f.stored.v1.NodeR\x05nodes\"\x0e\n" +
-	"\fIdentRequest\"\xdb\x02\n" +
+	"\fIdentRequest\"\xa7\x03\n" +
 	"\rIdentResponse\x12!\n" +
 	"\fcluster_name\x18\x01 \x01(\tR\vclusterName\x12/\n" +
 	"\x13cluster_fingerprint\x18\x02 \x01(\x06R\x12clusterFingerprint\x12\x17\n" +
@@ -598,7 +771,9 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x06status\x18\b \x01(\x0e2\x16.cluster.v1.NodeStatusR\x06status\x12\x1b\n" +
 	"\tuptime_ms\x18\t \x01(\x03R\buptimeMs\x12#\n" +
 	"\rmetadata_urls\x18\n" +
-	" \x03(\tR\fmetadataUrls\"\xd6\x01\n" +
+	" \x03(\tR\fmetadataUrls\x12#\n" +
+	"\rnodes_version\x18F \x01(\x03R\fnodesVersion\x12%\n" +
+	"\x0eschema_version\x18G \x01(\x04R\rschemaVersion\"\xd6\x01\n" +
 	"\rAttendRequest\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\x06R\vfingerprint\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\rR\x04node\x12\x1e\n" +
@@ -628,10 +803,11 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x1aPARTITION_ROLE_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16PARTITION_ROLE_FOLLOWS\x10\x01\x12\x18\n" +
 	"\x14PARTITION_ROLE_LEADS\x10\x02\x12\x19\n" +
-	"\x15PARTITION_ROLE_PARKED\x10\x032\x89\x01\n" +
+	"\x15PARTITION_ROLE_PARKED\x10\x032\xcd\x01\n" +
 	"\vNodeService\x12<\n" +
 	"\x05Ident\x12\x18.cluster.v1.IdentRequest\x1a\x19.cluster.v1.IdentResponse\x12<\n" +
-	"\x05Peers\x12\x18.cluster.v1.PeersRequest\x1a\x19.cluster.v1.PeersResponse2U\n" +
+	"\x05Peers\x12\x18.cluster.v1.PeersRequest\x1a\x19.cluster.v1.PeersResponse\x12B\n" +
+	"\aCompact\x12\x1a.cluster.v1.CompactRequest\x1a\x1b.cluster.v1.CompactResponse2U\n" +
 	"\x0eControlService\x12C\n" +
 	"\x06Attend\x12\x19.cluster.v1.AttendRequest\x1a\x1a.cluster.v1.AttendResponse(\x010\x01B\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
 
@@ -648,35 +824,41 @@ func file_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_cluster_v1_cluster_proto_goTypes = []any{
-	(NodeStatus)(0),         // 0: cluster.v1.NodeStatus
-	(PartitionRole)(0),      // 1: cluster.v1.PartitionRole
-	(*PeersRequest)(nil),    // 2: cluster.v1.PeersRequest
-	(*PeersResponse)(nil),   // 3: cluster.v1.PeersResponse
-	(*IdentRequest)(nil),    // 4: cluster.v1.IdentRequest
-	(*IdentResponse)(nil),   // 5: cluster.v1.IdentResponse
-	(*AttendRequest)(nil),   // 6: cluster.v1.AttendRequest
-	(*PartitionStatus)(nil), // 7: cluster.v1.PartitionStatus
-	(*AttendResponse)(nil),  // 8: cluster.v1.AttendResponse
-	(*v1.Node)(nil),         // 9: stored.v1.Node
+	(NodeStatus)(0),           // 0: cluster.v1.NodeStatus
+	(PartitionRole)(0),        // 1: cluster.v1.PartitionRole
+	(*CompactRequest)(nil),    // 2: cluster.v1.CompactRequest
+	(*CompactResponse)(nil),   // 3: cluster.v1.CompactResponse
+	(*CompactedDatabase)(nil), // 4: cluster.v1.CompactedDatabase
+	(*PeersRequest)(nil),      // 5: cluster.v1.PeersRequest
+	(*PeersResponse)(nil),     // 6: cluster.v1.PeersResponse
+	(*IdentRequest)(nil),      // 7: cluster.v1.IdentRequest
+	(*IdentResponse)(nil),     // 8: cluster.v1.IdentResponse
+	(*AttendRequest)(nil),     // 9: cluster.v1.AttendRequest
+	(*PartitionStatus)(nil),   // 10: cluster.v1.PartitionStatus
+	(*AttendResponse)(nil),    // 11: cluster.v1.AttendResponse
+	(*v1.Node)(nil),           // 12: stored.v1.Node
 }
 var file_cluster_v1_cluster_proto_depIdxs = []int32{
-	9, // 0: cluster.v1.PeersResponse.nodes:type_name -> stored.v1.Node
-	0, // 1: cluster.v1.IdentResponse.status:type_name -> cluster.v1.NodeStatus
-	7, // 2: cluster.v1.AttendRequest.statuses:type_name -> cluster.v1.PartitionStatus
-	1, // 3: cluster.v1.PartitionStatus.role:type_name -> cluster.v1.PartitionRole
-	4, // 4: cluster.v1.NodeService.Ident:input_type -> cluster.v1.IdentRequest
-	2, // 5: cluster.v1.NodeService.Peers:input_type -> cluster.v1.PeersRequest
-	6, // 6: cluster.v1.ControlService.Attend:input_type -> cluster.v1.AttendRequest
-	5, // 7: cluster.v1.NodeService.Ident:output_type -> cluster.v1.IdentResponse
-	3, // 8: cluster.v1.NodeService.Peers:output_type -> cluster.v1.PeersResponse
-	8, // 9: cluster.v1.ControlService.Attend:output_type -> cluster.v1.AttendResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	4,  // 0: cluster.v1.CompactResponse.databases:type_name -> cluster.v1.CompactedDatabase
+	12, // 1: cluster.v1.PeersResponse.nodes:type_name -> stored.v1.Node
+	0,  // 2: cluster.v1.IdentResponse.status:type_name -> cluster.v1.NodeStatus
+	10, // 3: cluster.v1.AttendRequest.statuses:type_name -> cluster.v1.PartitionStatus
+	1,  // 4: cluster.v1.PartitionStatus.role:type_name -> cluster.v1.PartitionRole
+	7,  // 5: cluster.v1.NodeService.Ident:input_type -> cluster.v1.IdentRequest
+	5,  // 6: cluster.v1.NodeService.Peers:input_type -> cluster.v1.PeersRequest
+	2,  // 7: cluster.v1.NodeService.Compact:input_type -> cluster.v1.CompactRequest
+	9,  // 8: cluster.v1.ControlService.Attend:input_type -> cluster.v1.AttendRequest
+	8,  // 9: cluster.v1.NodeService.Ident:output_type -> cluster.v1.IdentResponse
+	6,  // 10: cluster.v1.NodeService.Peers:output_type -> cluster.v1.PeersResponse
+	3,  // 11: cluster.v1.NodeService.Compact:output_type -> cluster.v1.CompactResponse
+	11, // 12: cluster.v1.ControlService.Attend:output_type -> cluster.v1.AttendResponse
+	9,  // [9:13] is the sub-list for method output_type
+	5,  // [5:9] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_cluster_proto_init() }
@@ -690,7 +872,7 @@ func file_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_cluster_proto_rawDesc), len(file_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

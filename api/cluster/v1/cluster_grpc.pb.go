@@ -21,8 +21,9 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	NodeService_Ident_FullMethodName = "/cluster.v1.NodeService/Ident"
-	NodeService_Peers_FullMethodName = "/cluster.v1.NodeService/Peers"
+	NodeService_Ident_FullMethodName   = "/cluster.v1.NodeService/Ident"
+	NodeService_Peers_FullMethodName   = "/cluster.v1.NodeService/Peers"
+	NodeService_Compact_FullMethodName = "/cluster.v1.NodeService/Compact"
 )
 
 // NodeServiceClient is the client API for NodeService service.
@@ -37,6 +38,9 @@ type NodeServiceClient interface {
 	// Peers tells which nodes there are, as this process knows them now. Tools call it to find the metadata daemons; a repeat
 	// is harmless. Before the node has joined there are none.
 	Peers(ctx context.Context, in *PeersRequest, opts ...grpc.CallOption) (*PeersResponse, error)
+	// Compact has databases of this process give back the space of what was deleted. Tools call it; a repeat finds little to do. It
+	// ends with the call. NOT_FOUND: there is no such database here.
+	Compact(ctx context.Context, in *CompactRequest, opts ...grpc.CallOption) (*CompactResponse, error)
 }
 
 type nodeServiceClient struct {
@@ -67,6 +71,16 @@ func (c *nodeServiceClient) Peers(ctx context.Context, in *PeersRequest, opts ..
 	return out, nil
 }
 
+func (c *nodeServiceClient) Compact(ctx context.Context, in *CompactRequest, opts ...grpc.CallOption) (*CompactResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompactResponse)
+	err := c.cc.Invoke(ctx, NodeService_Compact_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NodeServiceServer is the server API for NodeService service.
 // All implementations must embed UnimplementedNodeServiceServer
 // for forward compatibility.
@@ -79,6 +93,9 @@ type NodeServiceServer interface {
 	// Peers tells which nodes there are, as this process knows them now. Tools call it to find the metadata daemons; a repeat
 	// is harmless. Before the node has joined there are none.
 	Peers(context.Context, *PeersRequest) (*PeersResponse, error)
+	// Compact has databases of this process give back the space of what was deleted. Tools call it; a repeat finds little to do. It
+	// ends with the call. NOT_FOUND: there is no such database here.
+	Compact(context.Context, *CompactRequest) (*CompactResponse, error)
 	mustEmbedUnimplementedNodeServiceServer()
 }
 
@@ -94,6 +111,9 @@ func (UnimplementedNodeServiceServer) Ident(context.Context, *IdentRequest) (*Id
 }
 func (UnimplementedNodeServiceServer) Peers(context.Context, *PeersRequest) (*PeersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Peers not implemented")
+}
+func (UnimplementedNodeServiceServer) Compact(context.Context, *CompactRequest) (*CompactResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Compact not implemented")
 }
 func (UnimplementedNodeServiceServer) mustEmbedUnimplementedNodeServiceServer() {}
 func (UnimplementedNodeServiceServer) testEmbeddedByValue()                     {}
@@ -152,6 +172,24 @@ func _NodeService_Peers_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_Compact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompactRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).Compact(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_Compact_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).Compact(ctx, req.(*CompactRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // NodeService_ServiceDesc is the grpc.ServiceDesc for NodeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -166,6 +204,10 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Peers",
 			Handler:    _NodeService_Peers_Handler,
+		},
+		{
+			MethodName: "Compact",
+			Handler:    _NodeService_Compact_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

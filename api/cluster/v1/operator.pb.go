@@ -468,6 +468,7 @@ type SealLogRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Log           uint32                 `protobuf:"varint,1,opt,name=log,proto3" json:"log,omitempty"`
 	Segment       *uint32                `protobuf:"varint,2,opt,name=segment,proto3,oneof" json:"segment,omitempty"` // absent: the last one
+	Reason        string                 `protobuf:"bytes,70,opt,name=reason,proto3" json:"reason,omitempty"`         // what is logged
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -514,6 +515,13 @@ func (x *SealLogRequest) GetSegment() uint32 {
 		return *x.Segment
 	}
 	return 0
+}
+
+func (x *SealLogRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 type SealLogResponse struct {
@@ -2476,6 +2484,126 @@ func (*RemoveMemberResponse) Descriptor() ([]byte, []int) {
 	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{44}
 }
 
+type ProvisionRequest struct {
+	state                protoimpl.MessageState `protogen:"open.v1"`
+	Partitions           uint32                 `protobuf:"varint,1,opt,name=partitions,proto3" json:"partitions,omitempty"`                                                // 0, and what is empty below: as the configuration of the daemon says
+	LogReplication       string                 `protobuf:"bytes,2,opt,name=log_replication,json=logReplication,proto3" json:"log_replication,omitempty"`                   // property text
+	PartitionReplication string                 `protobuf:"bytes,3,opt,name=partition_replication,json=partitionReplication,proto3" json:"partition_replication,omitempty"` // property text
+	LogNodesetSize       *uint32                `protobuf:"varint,4,opt,name=log_nodeset_size,json=logNodesetSize,proto3,oneof" json:"log_nodeset_size,omitempty"`          // 0: as few as the replication needs
+	DryRun               bool                   `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`                                          // only tell what would be created
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *ProvisionRequest) Reset() {
+	*x = ProvisionRequest{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProvisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProvisionRequest) ProtoMessage() {}
+
+func (x *ProvisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProvisionRequest.ProtoReflect.Descriptor instead.
+func (*ProvisionRequest) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ProvisionRequest) GetPartitions() uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return 0
+}
+
+func (x *ProvisionRequest) GetLogReplication() string {
+	if x != nil {
+		return x.LogReplication
+	}
+	return ""
+}
+
+func (x *ProvisionRequest) GetPartitionReplication() string {
+	if x != nil {
+		return x.PartitionReplication
+	}
+	return ""
+}
+
+func (x *ProvisionRequest) GetLogNodesetSize() uint32 {
+	if x != nil && x.LogNodesetSize != nil {
+		return *x.LogNodesetSize
+	}
+	return 0
+}
+
+func (x *ProvisionRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type ProvisionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Cluster       *v1.Cluster            `protobuf:"bytes,1,opt,name=cluster,proto3" json:"cluster,omitempty"` // Next free field: 2
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProvisionResponse) Reset() {
+	*x = ProvisionResponse{}
+	mi := &file_cluster_v1_operator_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProvisionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProvisionResponse) ProtoMessage() {}
+
+func (x *ProvisionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cluster_v1_operator_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProvisionResponse.ProtoReflect.Descriptor instead.
+func (*ProvisionResponse) Descriptor() ([]byte, []int) {
+	return file_cluster_v1_operator_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ProvisionResponse) GetCluster() *v1.Cluster {
+	if x != nil {
+		return x.Cluster
+	}
+	return nil
+}
+
 var File_cluster_v1_operator_proto protoreflect.FileDescriptor
 
 const file_cluster_v1_operator_proto_rawDesc = "" +
@@ -2514,10 +2642,11 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\x10FindTailResponse\x12\x18\n" +
 	"\asegment\x18\x01 \x01(\rR\asegment\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\bR\x06sealed\x12\x12\n" +
-	"\x04tail\x18\x03 \x01(\x04R\x04tail\"M\n" +
+	"\x04tail\x18\x03 \x01(\x04R\x04tail\"e\n" +
 	"\x0eSealLogRequest\x12\x10\n" +
 	"\x03log\x18\x01 \x01(\rR\x03log\x12\x1d\n" +
-	"\asegment\x18\x02 \x01(\rH\x00R\asegment\x88\x01\x01B\n" +
+	"\asegment\x18\x02 \x01(\rH\x00R\asegment\x88\x01\x01\x12\x16\n" +
+	"\x06reason\x18F \x01(\tR\x06reasonB\n" +
 	"\n" +
 	"\b_segment\"?\n" +
 	"\x0fSealLogResponse\x12\x18\n" +
@@ -2650,7 +2779,18 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\x11AddMemberResponse\")\n" +
 	"\x13RemoveMemberRequest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\rR\x04node\"\x16\n" +
-	"\x14RemoveMemberResponse2\xb6\f\n" +
+	"\x14RemoveMemberResponse\"\xed\x01\n" +
+	"\x10ProvisionRequest\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x01 \x01(\rR\n" +
+	"partitions\x12'\n" +
+	"\x0flog_replication\x18\x02 \x01(\tR\x0elogReplication\x123\n" +
+	"\x15partition_replication\x18\x03 \x01(\tR\x14partitionReplication\x12-\n" +
+	"\x10log_nodeset_size\x18\x04 \x01(\rH\x00R\x0elogNodesetSize\x88\x01\x01\x12\x17\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRunB\x13\n" +
+	"\x11_log_nodeset_size\"A\n" +
+	"\x11ProvisionResponse\x12,\n" +
+	"\acluster\x18\x01 \x01(\v2\x12.stored.v1.ClusterR\acluster2\x80\r\n" +
 	"\x0fOperatorService\x12E\n" +
 	"\bOverview\x12\x1b.cluster.v1.OverviewRequest\x1a\x1c.cluster.v1.OverviewResponse\x129\n" +
 	"\x04Logs\x12\x17.cluster.v1.LogsRequest\x1a\x18.cluster.v1.LogsResponse\x12E\n" +
@@ -2672,7 +2812,8 @@ const file_cluster_v1_operator_proto_rawDesc = "" +
 	"\vPutDocument\x12\x1e.cluster.v1.PutDocumentRequest\x1a\x1f.cluster.v1.PutDocumentResponse\x12W\n" +
 	"\x0eReconfigureLog\x12!.cluster.v1.ReconfigureLogRequest\x1a\".cluster.v1.ReconfigureLogResponse\x12H\n" +
 	"\tAddMember\x12\x1c.cluster.v1.AddMemberRequest\x1a\x1d.cluster.v1.AddMemberResponse\x12Q\n" +
-	"\fRemoveMember\x12\x1f.cluster.v1.RemoveMemberRequest\x1a .cluster.v1.RemoveMemberResponse\x12Z\n" +
+	"\fRemoveMember\x12\x1f.cluster.v1.RemoveMemberRequest\x1a .cluster.v1.RemoveMemberResponse\x12H\n" +
+	"\tProvision\x12\x1c.cluster.v1.ProvisionRequest\x1a\x1d.cluster.v1.ProvisionResponse\x12Z\n" +
 	"\x0fMetadataMembers\x12\".cluster.v1.MetadataMembersRequest\x1a#.cluster.v1.MetadataMembersResponseB\"Z reprise/api/cluster/v1;clusterv1b\x06proto3"
 
 var (
@@ -2687,7 +2828,7 @@ func file_cluster_v1_operator_proto_rawDescGZIP() []byte {
 	return file_cluster_v1_operator_proto_rawDescData
 }
 
-var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_cluster_v1_operator_proto_msgTypes = make([]protoimpl.MessageInfo, 47)
 var file_cluster_v1_operator_proto_goTypes = []any{
 	(*OverviewRequest)(nil),          // 0: cluster.v1.OverviewRequest
 	(*OverviewResponse)(nil),         // 1: cluster.v1.OverviewResponse
@@ -2734,89 +2875,94 @@ var file_cluster_v1_operator_proto_goTypes = []any{
 	(*AddMemberResponse)(nil),        // 42: cluster.v1.AddMemberResponse
 	(*RemoveMemberRequest)(nil),      // 43: cluster.v1.RemoveMemberRequest
 	(*RemoveMemberResponse)(nil),     // 44: cluster.v1.RemoveMemberResponse
-	(*v1.Cluster)(nil),               // 45: stored.v1.Cluster
-	(*v1.Node)(nil),                  // 46: stored.v1.Node
-	(*v1.Epoch)(nil),                 // 47: stored.v1.Epoch
-	(*v1.Directive)(nil),             // 48: stored.v1.Directive
-	(*PartitionStatus)(nil),          // 49: cluster.v1.PartitionStatus
-	(*v1.Chain)(nil),                 // 50: stored.v1.Chain
-	(*v1.Segment)(nil),               // 51: stored.v1.Segment
-	(v1.WorkerState)(0),              // 52: stored.v1.WorkerState
-	(v1.StorageState)(0),             // 53: stored.v1.StorageState
+	(*ProvisionRequest)(nil),         // 45: cluster.v1.ProvisionRequest
+	(*ProvisionResponse)(nil),        // 46: cluster.v1.ProvisionResponse
+	(*v1.Cluster)(nil),               // 47: stored.v1.Cluster
+	(*v1.Node)(nil),                  // 48: stored.v1.Node
+	(*v1.Epoch)(nil),                 // 49: stored.v1.Epoch
+	(*v1.Directive)(nil),             // 50: stored.v1.Directive
+	(*PartitionStatus)(nil),          // 51: cluster.v1.PartitionStatus
+	(*v1.Chain)(nil),                 // 52: stored.v1.Chain
+	(*v1.Segment)(nil),               // 53: stored.v1.Segment
+	(v1.WorkerState)(0),              // 54: stored.v1.WorkerState
+	(v1.StorageState)(0),             // 55: stored.v1.StorageState
 }
 var file_cluster_v1_operator_proto_depIdxs = []int32{
-	45, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
-	46, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
-	47, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
+	47, // 0: cluster.v1.OverviewResponse.cluster:type_name -> stored.v1.Cluster
+	48, // 1: cluster.v1.OverviewResponse.nodes:type_name -> stored.v1.Node
+	49, // 2: cluster.v1.OverviewResponse.epochs:type_name -> stored.v1.Epoch
 	2,  // 3: cluster.v1.OverviewResponse.attendants:type_name -> cluster.v1.Attendant
 	2,  // 4: cluster.v1.OverviewResponse.present:type_name -> cluster.v1.Attendant
-	48, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
-	49, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
+	50, // 5: cluster.v1.OverviewResponse.directives:type_name -> stored.v1.Directive
+	51, // 6: cluster.v1.Attendant.statuses:type_name -> cluster.v1.PartitionStatus
 	5,  // 7: cluster.v1.LogsResponse.logs:type_name -> cluster.v1.LogChain
-	45, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
-	50, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
-	51, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
+	47, // 8: cluster.v1.LogsResponse.cluster:type_name -> stored.v1.Cluster
+	52, // 9: cluster.v1.LogChain.chain:type_name -> stored.v1.Chain
+	53, // 10: cluster.v1.DescribeLogletResponse.segment:type_name -> stored.v1.Segment
 	12, // 11: cluster.v1.DescribeLogletResponse.members:type_name -> cluster.v1.LogletMember
 	13, // 12: cluster.v1.LogletMember.exists:type_name -> cluster.v1.OffsetRange
 	12, // 13: cluster.v1.DigestLogletResponse.members:type_name -> cluster.v1.LogletMember
-	52, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
-	53, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
-	46, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
-	47, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
-	47, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
-	47, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
-	48, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
-	47, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
-	48, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
-	45, // 23: cluster.v1.ConfigureClusterResponse.cluster:type_name -> stored.v1.Cluster
+	54, // 14: cluster.v1.ChangeNodeRequest.worker_state:type_name -> stored.v1.WorkerState
+	55, // 15: cluster.v1.ChangeNodeRequest.storage_state:type_name -> stored.v1.StorageState
+	48, // 16: cluster.v1.ChangeNodeResponse.node:type_name -> stored.v1.Node
+	49, // 17: cluster.v1.LeadResponse.was:type_name -> stored.v1.Epoch
+	49, // 18: cluster.v1.LeadResponse.now:type_name -> stored.v1.Epoch
+	49, // 19: cluster.v1.PlacePartitionResponse.epoch:type_name -> stored.v1.Epoch
+	50, // 20: cluster.v1.PlacePartitionResponse.directive:type_name -> stored.v1.Directive
+	49, // 21: cluster.v1.SteerLeaderResponse.epoch:type_name -> stored.v1.Epoch
+	50, // 22: cluster.v1.SteerLeaderResponse.directive:type_name -> stored.v1.Directive
+	47, // 23: cluster.v1.ConfigureClusterResponse.cluster:type_name -> stored.v1.Cluster
 	34, // 24: cluster.v1.MetadataMembersResponse.members:type_name -> cluster.v1.MetadataMember
-	51, // 25: cluster.v1.ReconfigureLogResponse.was:type_name -> stored.v1.Segment
-	51, // 26: cluster.v1.ReconfigureLogResponse.now:type_name -> stored.v1.Segment
-	0,  // 27: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
-	3,  // 28: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
-	6,  // 29: cluster.v1.OperatorService.FindTail:input_type -> cluster.v1.FindTailRequest
-	8,  // 30: cluster.v1.OperatorService.SealLog:input_type -> cluster.v1.SealLogRequest
-	10, // 31: cluster.v1.OperatorService.DescribeLoglet:input_type -> cluster.v1.DescribeLogletRequest
-	14, // 32: cluster.v1.OperatorService.DigestLoglet:input_type -> cluster.v1.DigestLogletRequest
-	16, // 33: cluster.v1.OperatorService.ChangeNode:input_type -> cluster.v1.ChangeNodeRequest
-	18, // 34: cluster.v1.OperatorService.RemoveNode:input_type -> cluster.v1.RemoveNodeRequest
-	20, // 35: cluster.v1.OperatorService.Lead:input_type -> cluster.v1.LeadRequest
-	22, // 36: cluster.v1.OperatorService.PlacePartition:input_type -> cluster.v1.PlacePartitionRequest
-	24, // 37: cluster.v1.OperatorService.SteerLeader:input_type -> cluster.v1.SteerLeaderRequest
-	26, // 38: cluster.v1.OperatorService.ConfigureCluster:input_type -> cluster.v1.ConfigureClusterRequest
-	35, // 39: cluster.v1.OperatorService.CreateSnapshot:input_type -> cluster.v1.CreateSnapshotRequest
-	37, // 40: cluster.v1.OperatorService.TrimLog:input_type -> cluster.v1.TrimLogRequest
-	28, // 41: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
-	30, // 42: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
-	39, // 43: cluster.v1.OperatorService.ReconfigureLog:input_type -> cluster.v1.ReconfigureLogRequest
-	41, // 44: cluster.v1.OperatorService.AddMember:input_type -> cluster.v1.AddMemberRequest
-	43, // 45: cluster.v1.OperatorService.RemoveMember:input_type -> cluster.v1.RemoveMemberRequest
-	32, // 46: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
-	1,  // 47: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
-	4,  // 48: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
-	7,  // 49: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
-	9,  // 50: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
-	11, // 51: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
-	15, // 52: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
-	17, // 53: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
-	19, // 54: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
-	21, // 55: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
-	23, // 56: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
-	25, // 57: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
-	27, // 58: cluster.v1.OperatorService.ConfigureCluster:output_type -> cluster.v1.ConfigureClusterResponse
-	36, // 59: cluster.v1.OperatorService.CreateSnapshot:output_type -> cluster.v1.CreateSnapshotResponse
-	38, // 60: cluster.v1.OperatorService.TrimLog:output_type -> cluster.v1.TrimLogResponse
-	29, // 61: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
-	31, // 62: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
-	40, // 63: cluster.v1.OperatorService.ReconfigureLog:output_type -> cluster.v1.ReconfigureLogResponse
-	42, // 64: cluster.v1.OperatorService.AddMember:output_type -> cluster.v1.AddMemberResponse
-	44, // 65: cluster.v1.OperatorService.RemoveMember:output_type -> cluster.v1.RemoveMemberResponse
-	33, // 66: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
-	47, // [47:67] is the sub-list for method output_type
-	27, // [27:47] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	53, // 25: cluster.v1.ReconfigureLogResponse.was:type_name -> stored.v1.Segment
+	53, // 26: cluster.v1.ReconfigureLogResponse.now:type_name -> stored.v1.Segment
+	47, // 27: cluster.v1.ProvisionResponse.cluster:type_name -> stored.v1.Cluster
+	0,  // 28: cluster.v1.OperatorService.Overview:input_type -> cluster.v1.OverviewRequest
+	3,  // 29: cluster.v1.OperatorService.Logs:input_type -> cluster.v1.LogsRequest
+	6,  // 30: cluster.v1.OperatorService.FindTail:input_type -> cluster.v1.FindTailRequest
+	8,  // 31: cluster.v1.OperatorService.SealLog:input_type -> cluster.v1.SealLogRequest
+	10, // 32: cluster.v1.OperatorService.DescribeLoglet:input_type -> cluster.v1.DescribeLogletRequest
+	14, // 33: cluster.v1.OperatorService.DigestLoglet:input_type -> cluster.v1.DigestLogletRequest
+	16, // 34: cluster.v1.OperatorService.ChangeNode:input_type -> cluster.v1.ChangeNodeRequest
+	18, // 35: cluster.v1.OperatorService.RemoveNode:input_type -> cluster.v1.RemoveNodeRequest
+	20, // 36: cluster.v1.OperatorService.Lead:input_type -> cluster.v1.LeadRequest
+	22, // 37: cluster.v1.OperatorService.PlacePartition:input_type -> cluster.v1.PlacePartitionRequest
+	24, // 38: cluster.v1.OperatorService.SteerLeader:input_type -> cluster.v1.SteerLeaderRequest
+	26, // 39: cluster.v1.OperatorService.ConfigureCluster:input_type -> cluster.v1.ConfigureClusterRequest
+	35, // 40: cluster.v1.OperatorService.CreateSnapshot:input_type -> cluster.v1.CreateSnapshotRequest
+	37, // 41: cluster.v1.OperatorService.TrimLog:input_type -> cluster.v1.TrimLogRequest
+	28, // 42: cluster.v1.OperatorService.GetDocument:input_type -> cluster.v1.GetDocumentRequest
+	30, // 43: cluster.v1.OperatorService.PutDocument:input_type -> cluster.v1.PutDocumentRequest
+	39, // 44: cluster.v1.OperatorService.ReconfigureLog:input_type -> cluster.v1.ReconfigureLogRequest
+	41, // 45: cluster.v1.OperatorService.AddMember:input_type -> cluster.v1.AddMemberRequest
+	43, // 46: cluster.v1.OperatorService.RemoveMember:input_type -> cluster.v1.RemoveMemberRequest
+	45, // 47: cluster.v1.OperatorService.Provision:input_type -> cluster.v1.ProvisionRequest
+	32, // 48: cluster.v1.OperatorService.MetadataMembers:input_type -> cluster.v1.MetadataMembersRequest
+	1,  // 49: cluster.v1.OperatorService.Overview:output_type -> cluster.v1.OverviewResponse
+	4,  // 50: cluster.v1.OperatorService.Logs:output_type -> cluster.v1.LogsResponse
+	7,  // 51: cluster.v1.OperatorService.FindTail:output_type -> cluster.v1.FindTailResponse
+	9,  // 52: cluster.v1.OperatorService.SealLog:output_type -> cluster.v1.SealLogResponse
+	11, // 53: cluster.v1.OperatorService.DescribeLoglet:output_type -> cluster.v1.DescribeLogletResponse
+	15, // 54: cluster.v1.OperatorService.DigestLoglet:output_type -> cluster.v1.DigestLogletResponse
+	17, // 55: cluster.v1.OperatorService.ChangeNode:output_type -> cluster.v1.ChangeNodeResponse
+	19, // 56: cluster.v1.OperatorService.RemoveNode:output_type -> cluster.v1.RemoveNodeResponse
+	21, // 57: cluster.v1.OperatorService.Lead:output_type -> cluster.v1.LeadResponse
+	23, // 58: cluster.v1.OperatorService.PlacePartition:output_type -> cluster.v1.PlacePartitionResponse
+	25, // 59: cluster.v1.OperatorService.SteerLeader:output_type -> cluster.v1.SteerLeaderResponse
+	27, // 60: cluster.v1.OperatorService.ConfigureCluster:output_type -> cluster.v1.ConfigureClusterResponse
+	36, // 61: cluster.v1.OperatorService.CreateSnapshot:output_type -> cluster.v1.CreateSnapshotResponse
+	38, // 62: cluster.v1.OperatorService.TrimLog:output_type -> cluster.v1.TrimLogResponse
+	29, // 63: cluster.v1.OperatorService.GetDocument:output_type -> cluster.v1.GetDocumentResponse
+	31, // 64: cluster.v1.OperatorService.PutDocument:output_type -> cluster.v1.PutDocumentResponse
+	40, // 65: cluster.v1.OperatorService.ReconfigureLog:output_type -> cluster.v1.ReconfigureLogResponse
+	42, // 66: cluster.v1.OperatorService.AddMember:output_type -> cluster.v1.AddMemberResponse
+	44, // 67: cluster.v1.OperatorService.RemoveMember:output_type -> cluster.v1.RemoveMemberResponse
+	46, // 68: cluster.v1.OperatorService.Provision:output_type -> cluster.v1.ProvisionResponse
+	33, // 69: cluster.v1.OperatorService.MetadataMembers:output_type -> cluster.v1.MetadataMembersResponse
+	49, // [49:70] is the sub-list for method output_type
+	28, // [28:49] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_cluster_v1_operator_proto_init() }
@@ -2830,13 +2976,14 @@ func file_cluster_v1_operator_proto_init() {
 	file_cluster_v1_operator_proto_msgTypes[24].OneofWrappers = []any{}
 	file_cluster_v1_operator_proto_msgTypes[26].OneofWrappers = []any{}
 	file_cluster_v1_operator_proto_msgTypes[39].OneofWrappers = []any{}
+	file_cluster_v1_operator_proto_msgTypes[45].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cluster_v1_operator_proto_rawDesc), len(file_cluster_v1_operator_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   47,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

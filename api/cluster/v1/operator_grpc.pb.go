@@ -40,6 +40,7 @@ const (
 	OperatorService_ReconfigureLog_FullMethodName   = "/cluster.v1.OperatorService/ReconfigureLog"
 	OperatorService_AddMember_FullMethodName        = "/cluster.v1.OperatorService/AddMember"
 	OperatorService_RemoveMember_FullMethodName     = "/cluster.v1.OperatorService/RemoveMember"
+	OperatorService_Provision_FullMethodName        = "/cluster.v1.OperatorService/Provision"
 	OperatorService_MetadataMembers_FullMethodName  = "/cluster.v1.OperatorService/MetadataMembers"
 )
 
@@ -99,6 +100,9 @@ type OperatorServiceClient interface {
 	// then ends. A repeat changes nothing. NOT_FOUND. CONFLICT: it is not safe, the message says why. UNSUPPORTED: there is no etcd.
 	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*AddMemberResponse, error)
 	RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*RemoveMemberResponse, error)
+	// Provision creates the cluster, at a metadata daemon that waits for one. A repeat gets CONFLICT, as does whoever finds a
+	// cluster. INVALID: it can not be read.
+	Provision(ctx context.Context, in *ProvisionRequest, opts ...grpc.CallOption) (*ProvisionResponse, error)
 	// MetadataMembers asks each member of the metadata quorum how it stands. UNSUPPORTED: there is no etcd.
 	MetadataMembers(ctx context.Context, in *MetadataMembersRequest, opts ...grpc.CallOption) (*MetadataMembersResponse, error)
 }
@@ -301,6 +305,16 @@ func (c *operatorServiceClient) RemoveMember(ctx context.Context, in *RemoveMemb
 	return out, nil
 }
 
+func (c *operatorServiceClient) Provision(ctx context.Context, in *ProvisionRequest, opts ...grpc.CallOption) (*ProvisionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProvisionResponse)
+	err := c.cc.Invoke(ctx, OperatorService_Provision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) MetadataMembers(ctx context.Context, in *MetadataMembersRequest, opts ...grpc.CallOption) (*MetadataMembersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(MetadataMembersResponse)
@@ -367,6 +381,9 @@ type OperatorServiceServer interface {
 	// then ends. A repeat changes nothing. NOT_FOUND. CONFLICT: it is not safe, the message says why. UNSUPPORTED: there is no etcd.
 	AddMember(context.Context, *AddMemberRequest) (*AddMemberResponse, error)
 	RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error)
+	// Provision creates the cluster, at a metadata daemon that waits for one. A repeat gets CONFLICT, as does whoever finds a
+	// cluster. INVALID: it can not be read.
+	Provision(context.Context, *ProvisionRequest) (*ProvisionResponse, error)
 	// MetadataMembers asks each member of the metadata quorum how it stands. UNSUPPORTED: there is no etcd.
 	MetadataMembers(context.Context, *MetadataMembersRequest) (*MetadataMembersResponse, error)
 	mustEmbedUnimplementedOperatorServiceServer()
@@ -435,6 +452,9 @@ func (UnimplementedOperatorServiceServer) AddMember(context.Context, *AddMemberR
 }
 func (UnimplementedOperatorServiceServer) RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveMember not implemented")
+}
+func (UnimplementedOperatorServiceServer) Provision(context.Context, *ProvisionRequest) (*ProvisionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Provision not implemented")
 }
 func (UnimplementedOperatorServiceServer) MetadataMembers(context.Context, *MetadataMembersRequest) (*MetadataMembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method MetadataMembers not implemented")
@@ -802,6 +822,24 @@ func _OperatorService_RemoveMember_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_Provision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProvisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).Provision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_Provision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).Provision(ctx, req.(*ProvisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_MetadataMembers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(MetadataMembersRequest)
 	if err := dec(in); err != nil {
@@ -902,6 +940,10 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveMember",
 			Handler:    _OperatorService_RemoveMember_Handler,
+		},
+		{
+			MethodName: "Provision",
+			Handler:    _OperatorService_Provision_Handler,
 		},
 		{
 			MethodName: "MetadataMembers",

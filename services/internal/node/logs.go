@@ -42,6 +42,6 @@ func (n *Node) Workers() (*rpc.WorkerClient, error) {
 func (n *Node) Operator(attendants rpc.Attendants, logs *rpc.LogDialer) *rpc.OperatorServer {
 	return rpc.NewOperatorServer(rpc.Operated{
 		Meta: n.Meta, View: n.View, Attendants: attendants, Logs: loglet.NewClient(n.LogReads(), logs, n.Host),
-		Keepers: rpc.NewKeeperClient(n.Member.ID, rpc.NewRoutes(n.View), n.Peers),
+		Keepers: rpc.NewKeeperClient(n.Member.ID, rpc.NewRoutes(n.View), n.Peers), Host: n.Host,
 	})
 }

@@ -84,8 +84,13 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 	describe(spec)
 	join := membership.Config{Node: spec, ForceID: cfg.ForceNodeID, InitTimeout: cfg.InitTimeout.D()}
 	if slices.Contains(spec.Roles, metastore.RoleMetadata) {
-		if join.Provision = cfg.ClusterSpec(); join.Provision != nil {
-			join.Provision.PartitionVersion = partition.VersionMax // older binaries are refused from the start
+		cluster := cfg.NewCluster()
+		cluster.Name = cfg.ClusterName
+		cluster.PartitionVersion = partition.VersionMax // older binaries are refused from the start
+		if cfg.AutoProvision {
+			join.Provision = cluster
+		} else {
+			join.Vacant = func(ctx context.Context) func() error { return n.awaitFounder(ctx, cluster) }
 		}
 	}
 	n.Status = rpc.NewNodeStatus(cfg, spec.Roles, daemon.Version, h)
@@ -102,7 +107,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 		}
 		return urls
 	})
-	n.Status.SetPeers(n.Nodes)
+	n.Status.SetView(n.View.Current)
 	n.Peers = rpc.NewPeers(peersConfig(cfg), n.Nodes)
 	n.closers = append(n.closers, n.Peers)
 	return n, nil
@@ -152,20 +157,41 @@ func (n *Node) Attendance(worker membership.Worker) *membership.Attendance {
 // Fabric is the last part that a daemon needs: it serves the fabric port, with what register adds. Others see
 // the process as alive while it runs.
 func (n *Node) Fabric(register ...func(grpc.ServiceRegistrar)) lifecycle.Part {
-	cfg := &n.Config
-	c := rpc.FabricConfig{
-		KeepAlive: cfg.Networking.KeepAlive.D(), KeepAliveTimeout: cfg.Networking.KeepAliveTimeout.D(), Pprof: cfg.PprofEnabled,
-		WindowBytes: cfg.Networking.DataWindow.Int(),
-	}
+	c := n.fabricConfig()
 	c.Bundle = &telemetry.Bundle{Version: daemon.Version, Settings: func(w io.Writer) error { return n.Live.Current().Dump(w) }, Log: n.Log, Host: n.Host}
-	if !cfg.DisablePrometheus {
-		c.Metrics = telemetry.MetricsHandler(cfg, n.Host)
+	if !n.Config.DisablePrometheus {
+		c.Metrics = telemetry.MetricsHandler(&n.Config, n.Host)
 	}
 	f := rpc.NewFabric(c, n.fabric, n.Status, n.Host)
 	for _, r := range register {
 		r(f.GRPC())
 	}
 	return fabricPart{Fabric: f, status: n.Status, log: n.Host.Log, at: n.fabric.Addr().String()}
+}
+
+func (n *Node) fabricConfig() rpc.FabricConfig {
+	cfg := &n.Config
+	return rpc.FabricConfig{
+		KeepAlive: cfg.Networking.KeepAlive.D(), KeepAliveTimeout: cfg.Networking.KeepAliveTimeout.D(), Pprof: cfg.PprofEnabled,
+		WindowBytes: cfg.Networking.DataWindow.Int(),
+	}
+}
+
+// awaitFounder serves the fabric port to operators who create the cluster, until leave is called.
+func (n *Node) awaitFounder(ctx context.Context, defaults *storedv1.Cluster) (leave func() error) {
+	lent, giveBack, err := rpc.Lend(n.fabric)
+	if err != nil {
+		return func() error { return err }
+	}
+	f := rpc.NewFabric(n.fabricConfig(), lent, n.Status, n.Host)
+	rpc.NewFounderServer(n.Meta, defaults, n.Host).Register(f.GRPC())
+	ctx, cancel := context.WithCancel(ctx)
+	g := lifecycle.NewGroup(ctx)
+	g.Go("await a founder", f.Run)
+	return func() error {
+		cancel()
+		return errors.Join(g.Wait(), giveBack())
+	}
 }
 
 type fabricPart struct {

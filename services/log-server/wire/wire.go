@@ -54,6 +54,7 @@ func Open(ctx context.Context, n *node.Node) (*LogServer, error) {
 	if err := logserver.Admit(ctx, store, n.Member.Node, n.Fingerprint(), n.Meta, n.Host); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	n.Status.AddDatabase(rpc.Database{Name: metastore.RoleLogServer, Compact: store.Compact})
 	return &LogServer{Server: logserver.New(serverConfig(&n.Config), store, n.Member.ID, n.Host), store: store}, nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 	"reprise/pkg/metastore"
+	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
 	"reprise/services/internal/node"
 )
@@ -31,15 +32,20 @@ type standby struct {
 	autoJoin bool
 }
 
-// stands tells whether this process has to come into a cluster that exists: it may not make one, names no other members to make
-// one with, and was no member before.
-func stands(d *daemon.Daemon, cfg metastore.EmbedConfig) bool {
+// stands tells whether this process has to come into a cluster that exists: it was no member before, names no other members to make
+// one with, and may not make one, or somebody at metadata-client.addresses is in one already.
+func stands(ctx context.Context, d *daemon.Daemon, cfg metastore.EmbedConfig) (bool, error) {
 	c := &d.Config
-	if c.AutoProvision || len(c.MetadataServer.InitialCluster) > 0 || len(c.MetadataClient.Addresses) == 0 {
-		return false
+	if len(c.MetadataServer.InitialCluster) > 0 || len(c.MetadataClient.Addresses) == 0 {
+		return false, nil
 	}
-	_, err := d.Host.FS.Stat(d.Host.FS.PathJoin(cfg.Dir, "member"))
-	return err != nil
+	if _, err := d.Host.FS.Stat(d.Host.FS.PathJoin(cfg.Dir, "member")); err == nil {
+		return false, nil
+	}
+	if !c.AutoProvision {
+		return true, nil
+	}
+	return rpc.ClusterExists(ctx, c)
 }
 
 // openStandby is a node.Store that finds the metadata daemons there are.

@@ -84,7 +84,12 @@ func (m *Member) Open(ctx context.Context, d *daemon.Daemon, host string) (metas
 	}
 	c := rpc.MetadataMember(&d.Config, filepath.Join(d.Config.DataDir(), "metadata"), host, m.Alone)
 	if !m.Alone {
-		if m.peerURL = c.PeerURL; stands(d, c) {
+		m.peerURL = c.PeerURL
+		comes, err := stands(ctx, d, c)
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		if comes {
 			return m.openStandby(ctx, d, host, c)
 		}
 	}

@@ -48,6 +48,8 @@ type runner struct {
 	yes   bool
 	json  bool
 	quiet bool
+	loud  bool
+	done  []map[string]any // what was changed, for --json
 }
 
 func (r *runner) app() *cli.App {
@@ -63,6 +65,7 @@ func (r *runner) app() *cli.App {
 		r.metadataServer(),
 		r.loglet(),
 		r.debug(),
+		r.storage(),
 		sqlCommand(r.env),
 		completion.Command(r.completing),
 		{
@@ -92,6 +95,7 @@ func (r *runner) app() *cli.App {
 				Usage: "`URLS` of the fabric ports of nodes, with commas: any daemon of the cluster will do",
 			},
 			&cli.BoolFlag{Name: "single-address", Aliases: []string{"S"}, Usage: "ask only the nodes of --address, not those that they know of"},
+			&cli.BoolFlag{Name: "verbose", Aliases: []string{"v"}, Usage: "show who is asked, and who does not answer"},
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "show no warnings"},
 			&cli.StringFlag{Name: "table-style", Value: "compact", Usage: "`STYLE` of tables: compact or borders"},
 			&cli.StringFlag{Name: "time-format", Value: "human", Usage: "`FORMAT` of times: human, iso8601 or rfc2822"},
@@ -130,7 +134,7 @@ func orHelp(show func(*cli.Context) error) cli.ActionFunc {
 
 // begin reads how to behave.
 func (r *runner) begin(c *cli.Context) (err error) {
-	r.yes, r.json, r.quiet = c.Bool("yes"), c.Bool("json"), c.Bool("quiet")
+	r.yes, r.json, r.quiet, r.loud = c.Bool("yes"), c.Bool("json"), c.Bool("quiet"), c.Bool("verbose")
 	if r.style, err = grid.ParseStyle(c.String("table-style")); err != nil {
 		return err
 	}
@@ -138,13 +142,17 @@ func (r *runner) begin(c *cli.Context) (err error) {
 	return err
 }
 
-// with is a command's action: begin, then do.
+// with is a command's action: begin, then do, then tell programs what was changed.
 func (r *runner) with(do func(*cli.Context) error) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		if err := r.begin(c); err != nil {
 			return err
 		}
-		return do(c)
+		err := do(c)
+		if r.json && len(r.done) > 0 {
+			err = errors.Join(r.printJSON(r.done), err)
+		}
+		return err
 	}
 }
 

@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 		{"health --address " + ill.URL, 1, "", "503 Service Unavailable starting"},
 		{"health --address " + gone.URL, 1, "", "does not answer"},
 		{"health --nope", 2, "", "-nope"},
-		{"storage compact", 2, "", "unrecognized subcommand 'storage'"},
+		{"storage shrink", 2, "", "unrecognized subcommand 'shrink'"},
 		{"", 0, "health", ""},
 	} {
 		var out, errOut strings.Builder

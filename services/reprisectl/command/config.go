@@ -1,7 +1,6 @@
 package command
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -25,14 +24,10 @@ func (r *runner) configGet(c *cli.Context) error {
 		return err
 	}
 	if v.Cluster == nil {
-		return errors.New("the cluster is not provisioned")
+		return errNotProvisioned
 	}
 	if r.json {
-		return r.printJSON(map[string]any{
-			"cluster_name": v.Cluster.Name, "cluster_fingerprint": fmt.Sprintf("%016x", v.Cluster.Fingerprint), "num_partitions": v.Cluster.Partitions,
-			"partition_replication": partitionReplication(v.Cluster), "log_replication": v.Cluster.Replication, "log_provider": provider,
-			"log_default_nodeset_size": v.Cluster.NodesetSize, "features": v.Cluster.Features,
-		})
+		return r.printJSON(clusterObject(v.Cluster))
 	}
 	r.printCluster(v.Cluster)
 	return nil
@@ -43,24 +38,11 @@ func (r *runner) printCluster(cluster *storedv1.Cluster) {
 		cluster.Name, cluster.Fingerprint, cluster.Partitions, partitionReplication(cluster), provider, cluster.Replication, cluster.NodesetSize)
 }
 
-func (r *runner) provision() *cli.Command {
-	return &cli.Command{
-		Name: "provision", Usage: "make a cluster of the nodes that wait for it", Flags: []cli.Flag{jsonFlag()},
-		Action: r.bare(func(c *cli.Context) error {
-			// A metadata daemon serves this port once the cluster exists: the one that may make it does so when it starts.
-			v, err := r.overview(c)
-			if err != nil {
-				return fmt.Errorf("%w\n\nA metadata daemon makes the cluster when it starts with auto-provision = true; one that waits for that does not answer yet", err)
-			}
-			if v.Cluster == nil {
-				return errors.New("the cluster is not provisioned, and this daemon can not do it: start a metadata daemon with auto-provision = true")
-			}
-			if r.json {
-				return r.configGet(c)
-			}
-			r.printf("The cluster is already provisioned: nothing was changed.\n")
-			r.printCluster(v.Cluster)
-			return nil
-		}),
+// clusterObject is a cluster for programs.
+func clusterObject(cluster *storedv1.Cluster) map[string]any {
+	return map[string]any{
+		"cluster_name": cluster.Name, "cluster_fingerprint": fmt.Sprintf("%016x", cluster.Fingerprint), "num_partitions": cluster.Partitions,
+		"partition_replication": partitionReplication(cluster), "log_replication": cluster.Replication, "log_provider": provider,
+		"log_default_nodeset_size": cluster.NodesetSize, "features": cluster.Features,
 	}
 }

@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -10,19 +9,13 @@ import (
 
 	clusterv1 "reprise/api/cluster/v1"
 	storedv1 "reprise/api/stored/v1"
-	"reprise/services/internal/argv"
 )
 
 func (r *runner) configSetCommand() *cli.Command {
 	return &cli.Command{
 		Name: "set", Usage: "change how often records and partitions are kept; logs and partitions follow by and by", Action: r.bare(r.configSet),
-		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "replication", Aliases: []string{"r"}, Usage: "`PROPERTY` of logs and partitions, such as 2 or '{zone: 2, node: 3}'"},
-			&cli.StringFlag{Name: "log-replication", Usage: "`PROPERTY` of logs"},
-			&cli.StringFlag{Name: "partition-replication", Usage: "`PROPERTY` of partitions"},
-			&cli.UintFlag{Name: "log-default-nodeset-size", Usage: "`NUMBER` of log-servers that a segment may use; 0: as few as the replication needs"},
-			&cli.StringFlag{Name: "log-provider", Usage: "`KIND` of logs: there is only replicated"},
-		},
+		Flags: append(replicationFlags(),
+			&cli.UintFlag{Name: "num-partitions", Aliases: []string{"n"}, Usage: "not of a cluster that is provisioned: see provision"}, jsonFlag()),
 	}
 }
 
@@ -32,38 +25,39 @@ func (r *runner) configSet(c *cli.Context) error {
 		return err
 	}
 	if v.Cluster == nil {
-		return errors.New("the cluster is not provisioned")
+		return errNotProvisioned
 	}
-	if kind := c.String("log-provider"); kind != "" && kind != provider {
-		return argv.Usagef("invalid value '%s' for '--log-provider': there is only %s", kind, provider)
+	if n := uint32(c.Uint("num-partitions")); c.IsSet("num-partitions") && n != v.Cluster.Partitions {
+		return fmt.Errorf("the number of partitions is %d since the cluster was provisioned, and can not be changed", v.Cluster.Partitions)
 	}
-	req := &clusterv1.ConfigureClusterRequest{LogReplication: c.String("log-replication"), PartitionReplication: c.String("partition-replication")}
-	if both := c.String("replication"); both != "" {
-		if req.LogReplication != "" || req.PartitionReplication != "" {
-			return argv.Usagef("the argument '--replication' cannot be used with '--log-replication' or '--partition-replication'")
-		}
-		req.LogReplication, req.PartitionReplication = both, both
+	req := &clusterv1.ConfigureClusterRequest{}
+	if req.LogReplication, req.PartitionReplication, req.LogNodesetSize, err = replications(c); err != nil {
+		return err
 	}
 	next := proto.CloneOf(v.Cluster)
 	next.PartitionReplication = partitionReplication(v.Cluster)
 	if req.LogReplication != "" {
-		next.Replication = req.LogReplication
+		next.Replication = property(req.LogReplication)
 	}
 	if req.PartitionReplication != "" {
-		next.PartitionReplication = req.PartitionReplication
+		next.PartitionReplication = property(req.PartitionReplication)
 	}
-	if c.IsSet("log-default-nodeset-size") {
-		next.NodesetSize = uint32(c.Uint("log-default-nodeset-size"))
-		req.LogNodesetSize = &next.NodesetSize
+	if req.LogNodesetSize != nil {
+		next.NodesetSize = req.GetLogNodesetSize()
 	}
 	changes := 0
 	for i, line := range settings(v.Cluster) {
 		if now := settings(next)[i]; now != line {
-			r.printf("- %s\n+ %s\n", line, now)
+			if !r.json {
+				r.printf("- %s\n+ %s\n", line, now)
+			}
 			changes++
 		}
 	}
 	if changes == 0 {
+		if r.json {
+			return r.printJSON(clusterObject(v.Cluster))
+		}
 		r.printf("Nothing is to be changed.\n")
 		return nil
 	}
@@ -77,6 +71,9 @@ func (r *runner) configSet(c *cli.Context) error {
 	})
 	if err != nil {
 		return err
+	}
+	if r.json {
+		return r.printJSON(clusterObject(a.Cluster))
 	}
 	r.printCluster(a.Cluster)
 	return nil

@@ -93,6 +93,9 @@ func (r *runner) ask(c *cli.Context, once bool, q question) error {
 		todo = todo[1:]
 		tried = append(tried, address)
 		peers, err := r.askAt(c, address, q)
+		if r.loud {
+			_, _ = fmt.Fprintf(r.env.Err, "asked %s: %s\n", address, status.Code(err))
+		}
 		if !c.Bool("single-address") {
 			for _, n := range peers {
 				if a := normal(n.Address); slices.Contains(n.Roles, metadataRole) && !slices.Contains(tried, a) && !slices.Contains(todo, a) {
@@ -138,22 +141,27 @@ func (r *runner) askAt(c *cli.Context, address string, q question) (peers []*sto
 func plainly(address string, err error) error {
 	switch status.Code(err) {
 	case codes.FailedPrecondition, codes.NotFound, codes.InvalidArgument:
-		first, rest, _ := strings.Cut(status.Convert(err).Message(), "\n")
-		if rest == "" {
-			return errors.New(first)
-		}
-		reasons := strings.Split(rest, "\n")
-		for i, line := range reasons {
-			branch := "├─"
-			if i == len(reasons)-1 {
-				branch = "└─"
-			}
-			first += "\n  " + branch + " " + line
-		}
-		return errors.New(first)
+		return errors.New(branches(status.Convert(err).Message()))
 	default:
 		return explained(address, err)
 	}
+}
+
+// branches draws the lines of a text after the first below it.
+func branches(text string) string {
+	first, rest, _ := strings.Cut(text, "\n")
+	if rest == "" {
+		return first
+	}
+	lines := strings.Split(rest, "\n")
+	for i, line := range lines {
+		branch := "├─"
+		if i == len(lines)-1 {
+			branch = "└─"
+		}
+		first += "\n  " + branch + " " + line
+	}
+	return first
 }
 
 // idents asks each node who it is; nil where none answers.

@@ -132,6 +132,14 @@ func (f *fake) ReconfigureLog(_ context.Context, r *clusterv1.ReconfigureLogRequ
 	return answer(f, "ReconfigureLog", r, &clusterv1.ReconfigureLogResponse{})
 }
 
+func (f *fake) Provision(_ context.Context, r *clusterv1.ProvisionRequest) (*clusterv1.ProvisionResponse, error) {
+	return answer(f, "Provision", r, &clusterv1.ProvisionResponse{})
+}
+
+func (f *fake) Compact(_ context.Context, r *clusterv1.CompactRequest) (*clusterv1.CompactResponse, error) {
+	return answer(f, "Compact", r, &clusterv1.CompactResponse{})
+}
+
 func (f *fake) AddMember(_ context.Context, r *clusterv1.AddMemberRequest) (*clusterv1.AddMemberResponse, error) {
 	return answer(f, "AddMember", r, &clusterv1.AddMemberResponse{})
 }

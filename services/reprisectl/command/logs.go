@@ -39,7 +39,10 @@ func (r *runner) logs() *cli.Command {
 			r.logsTrimCommand(),
 			{
 				Name: "seal", Usage: "end the last segments of logs: whoever writes next begins new ones", ArgsUsage: "LOGS", Action: r.with(r.seal),
-				Flags: []cli.Flag{&cli.Uint64Flag{Name: "segment-index", Aliases: []string{"i"}, Usage: "only if this is the `INDEX` of the last segment"}, jsonFlag()},
+				Flags: []cli.Flag{
+					&cli.Uint64Flag{Name: "segment-index", Aliases: []string{"i"}, Usage: "only if this is the `INDEX` of the last segment"},
+					&cli.StringFlag{Name: "reason", Usage: "`TEXT` that the metadata daemon logs"}, jsonFlag(),
+				},
 			},
 		},
 	}
@@ -222,7 +225,7 @@ func (r *runner) seal(c *cli.Context) error {
 	l := &listing{header: []string{"LOG-ID", "SEGMENT", "STATE", "TAIL-LSN"}}
 	var failed []error
 	for _, n := range ids {
-		req := &clusterv1.SealLogRequest{Log: n}
+		req := &clusterv1.SealLogRequest{Log: n, Reason: c.String("reason")}
 		if c.IsSet("segment-index") {
 			index := uint32(c.Uint64("segment-index"))
 			req.Segment = &index

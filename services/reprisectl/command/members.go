@@ -15,14 +15,14 @@ import (
 func (r *runner) memberCommands() []*cli.Command {
 	return []*cli.Command{
 		{
-			Name: "add-node", Usage: "let metadata daemons that stand by into the quorum", ArgsUsage: "NODES",
+			Name: "add-node", Usage: "let metadata daemons that stand by into the quorum", ArgsUsage: "NODES", Flags: []cli.Flag{jsonFlag()},
 			Action: r.eachMember("come into", "comes into the metadata quorum: 'reprisectl metadata-server list' shows when it has learnt all", func(ctx context.Context, o clusterv1.OperatorServiceClient, n uint32) error {
 				_, err := o.AddMember(ctx, &clusterv1.AddMemberRequest{Node: n})
 				return err
 			}),
 		},
 		{
-			Name: "remove-node", Usage: "take metadata daemons out of the quorum; their processes end", ArgsUsage: "NODES",
+			Name: "remove-node", Usage: "take metadata daemons out of the quorum; their processes end", ArgsUsage: "NODES", Flags: []cli.Flag{jsonFlag()},
 			Action: r.eachMember("be taken out of", "is no member of the metadata quorum any more", func(ctx context.Context, o clusterv1.OperatorServiceClient, n uint32) error {
 				_, err := o.RemoveMember(ctx, &clusterv1.RemoveMemberRequest{Node: n})
 				return err
@@ -51,7 +51,7 @@ func (r *runner) eachMember(toBe, was string, do func(context.Context, clusterv1
 				}
 				return err
 			}
-			r.printf("Node %s %s\n", plain(n), was)
+			r.changed(map[string]any{"node": plain(n), "result": was}, "Node %s %s", plain(n), was)
 		}
 		return nil
 	})

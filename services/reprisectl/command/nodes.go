@@ -22,13 +22,13 @@ func (r *runner) nodes() *cli.Command {
 			{Name: "list", Aliases: []string{"ls"}, Usage: "list the nodes", Flags: []cli.Flag{extraFlag(), jsonFlag()}, Action: r.bare(r.nodesList)},
 			{
 				Name: "set-worker-state", Usage: "say whether workers may hold partitions", Action: r.bare(r.setWorkerState),
-				Flags: []cli.Flag{which(), &cli.StringFlag{Name: "worker-state", Usage: "`STATE`: active, draining, disabled or provisioning", Required: true}, forceFlag()},
+				Flags: []cli.Flag{which(), &cli.StringFlag{Name: "worker-state", Usage: "`STATE`: active, draining, disabled or provisioning", Required: true}, forceFlag(), jsonFlag()},
 			},
 			{
 				Name: "set-storage-state", Usage: "say whether log-servers take new records", Action: r.bare(r.setStorageState),
-				Flags: []cli.Flag{which(), &cli.StringFlag{Name: "storage-state", Usage: "`STATE`: read-write, read-only, gone, disabled, data-loss or provisioning", Required: true}, forceFlag()},
+				Flags: []cli.Flag{which(), &cli.StringFlag{Name: "storage-state", Usage: "`STATE`: read-write, read-only, gone, disabled, data-loss or provisioning", Required: true}, forceFlag(), jsonFlag()},
 			},
-			{Name: "remove", Aliases: []string{"rm"}, Usage: "take nodes out of the cluster", Flags: []cli.Flag{which()}, Action: r.bare(r.nodesRemove)},
+			{Name: "remove", Aliases: []string{"rm"}, Usage: "take nodes out of the cluster", Flags: []cli.Flag{which(), jsonFlag()}, Action: r.bare(r.nodesRemove)},
 		},
 	}
 }
@@ -49,7 +49,7 @@ func (r *runner) nodesList(c *cli.Context) error {
 func (v *view) nodesTable(extra bool) *listing {
 	l := &listing{header: []string{"NODE", "GEN", "NAME", "ADDRESS", "ROLES", "LOCATION", "STORAGE-STATE", "WORKER-STATE"}}
 	if extra {
-		l.header = append(l.header, "UPTIME", "STATUS", "VERSION")
+		l.header = append(l.header, "UPTIME", "STATUS", "META", "NODES", "SCHEMA", "VERSION")
 	}
 	for i, n := range v.Nodes {
 		var location any
@@ -68,17 +68,41 @@ func (v *view) nodesTable(extra bool) *listing {
 	return l
 }
 
-// extra is what a node tells of itself.
+// extra is what a node tells of itself: how far it has seen the metadata, too.
 func (v *view) extra(i int) []any {
 	n, ident := v.Nodes[i], v.idents[i]
 	switch {
 	case ident != nil:
-		return []any{uptime(ident.UptimeMs), stateName(ident.Status.String(), "NODE_STATUS_"), ident.Version}
+		return []any{
+			uptime(ident.UptimeMs), stateName(ident.Status.String(), "NODE_STATUS_"), metadataState(n),
+			seenVersion(uint64(ident.NodesVersion)), seenVersion(ident.SchemaVersion), ident.Version,
+		}
 	case lives(v.OverviewResponse, n.Id):
-		return []any{nil, "alive, does not answer here", n.Version}
+		return []any{nil, "alive, does not answer here", metadataState(n), nil, nil, n.Version}
 	default:
-		return []any{nil, "dead", n.Version}
+		return []any{nil, "dead", metadataState(n), nil, nil, n.Version}
 	}
+}
+
+// metadataState is what a node is to the metadata quorum. One that stands by has said where others would find it, and not where
+// clients do.
+func metadataState(n *storedv1.Node) any {
+	switch {
+	case !slices.Contains(n.Roles, metadataRole):
+		return nil
+	case n.EtcdPeerUrl != "" && len(n.EtcdClientUrls) == 0:
+		return "Standby"
+	default:
+		return "Member"
+	}
+}
+
+// seenVersion is one of the metadata; nil: the node has seen none, or does not tell.
+func seenVersion(n uint64) any {
+	if n == 0 {
+		return nil
+	}
+	return fmt.Sprintf("v%d", n)
 }
 
 func (r *runner) setWorkerState(c *cli.Context) error {
@@ -129,7 +153,7 @@ func (r *runner) eachNode(c *cli.Context, toBe, was string, do func(context.Cont
 			failed = append(failed, err)
 			continue
 		}
-		r.printf("Node %s %s\n", plain(n), was)
+		r.changed(map[string]any{"node": plain(n), "result": was}, "Node %s %s", plain(n), was)
 	}
 	return errors.Join(failed...)
 }

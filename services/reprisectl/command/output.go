@@ -86,6 +86,15 @@ func (r *runner) show(title string, l *listing) error {
 // printf writes to the standard output. A reader that went away is no error of ours.
 func (r *runner) printf(format string, args ...any) { _, _ = fmt.Fprintf(r.env.Out, format, args...) }
 
+// changed says what was done, in words, or to programs as an object.
+func (r *runner) changed(object map[string]any, format string, args ...any) {
+	if r.json {
+		r.done = append(r.done, object)
+		return
+	}
+	r.printf(format+"\n", args...)
+}
+
 func (r *runner) warn(format string, args ...any) {
 	if !r.quiet {
 		_, _ = fmt.Fprintf(r.env.Err, "[WARNING]: %s\n", fmt.Sprintf(format, args...))

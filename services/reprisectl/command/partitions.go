@@ -28,7 +28,7 @@ func (r *runner) partitions() *cli.Command {
 					{Name: "show", Usage: "show who leads which partition", ArgsUsage: "[PARTITIONS]", Flags: []cli.Flag{jsonFlag()}, Action: r.with(r.leadershipShow)},
 					{
 						Name: "move", Usage: "let another worker that holds a partition lead it now", ArgsUsage: "PARTITIONS", Action: r.with(r.leadershipMove),
-						Flags: []cli.Flag{&cli.StringFlag{Name: "node", Usage: "`ID` of the worker; without it, any other that is up to date"}},
+						Flags: []cli.Flag{&cli.StringFlag{Name: "node", Usage: "`ID` of the worker; without it, any other that is up to date"}, jsonFlag()},
 					},
 				}, r.leadershipSteering()...),
 			},
@@ -143,14 +143,15 @@ func (r *runner) leadershipMove(c *cli.Context) error {
 			a, err = o.Lead(ctx, &clusterv1.LeadRequest{Partition: p, Node: node})
 			return err
 		})
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case a.Now.GetEpoch() == a.Was.GetEpoch():
-			r.printf("Partition %d is led by %s already\n", p, generational(a.Now.GetNode(), a.Now.GetGeneration()))
-		default:
-			r.printf("Partition %d is led by %s (e%d), was %s (e%d)\n", p,
-				generational(a.Now.GetNode(), a.Now.GetGeneration()), a.Now.GetEpoch(), generational(a.Was.GetNode(), a.Was.GetGeneration()), a.Was.GetEpoch())
+		}
+		was, now := generational(a.Was.GetNode(), a.Was.GetGeneration()), generational(a.Now.GetNode(), a.Now.GetGeneration())
+		object := map[string]any{"partition": p, "leader": now, "epoch": a.Now.GetEpoch(), "was_leader": was, "was_epoch": a.Was.GetEpoch()}
+		if a.Now.GetEpoch() == a.Was.GetEpoch() {
+			r.changed(object, "Partition %d is led by %s already", p, now)
+		} else {
+			r.changed(object, "Partition %d is led by %s (e%d), was %s (e%d)", p, now, a.Now.GetEpoch(), was, a.Was.GetEpoch())
 		}
 		return nil
 	})

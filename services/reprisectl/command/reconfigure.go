@@ -54,7 +54,6 @@ func (r *runner) reconfigure(c *cli.Context) error {
 		return err
 	}
 	var failed []error
-	rows := []map[string]any{}
 	for _, n := range ids {
 		req.Log = n
 		var a *clusterv1.ReconfigureLogResponse
@@ -66,23 +65,19 @@ func (r *runner) reconfigure(c *cli.Context) error {
 			failed = append(failed, fmt.Errorf("log %d: %w", n, err))
 			continue
 		}
-		was, now := a.Was.GetLoglet(), a.Now.GetLoglet()
-		if r.json {
-			rows = append(rows, map[string]any{
-				"log_id": n, "segment_index": a.Now.Index, "loglet_id": logletName(now.GetId()), "sequencer": generational(now.GetSequencerNode(), now.GetSequencerGeneration()),
-				"replication": now.GetReplication(), "nodeset": plains(now.GetNodeset()), "sealed_segment": a.Was.Index, "tail_lsn": a.Now.Base,
-			})
-			continue
-		}
-		r.printf("✅ Log reconfiguration (%d)\n └ Segment Index: %d\nSealed segment\n ├ Index: %d\n ├ Tail LSN: %d\n ├ Provider: %s\n ├ Loglet ID: %s\n ├ Sequencer: %s\n ├ Replication: %s\n └ Nodeset: %s\n",
-			n, a.Now.Index, a.Was.Index, a.Now.Base, provider, logletName(was.GetId()), generational(was.GetSequencerNode(), was.GetSequencerGeneration()), was.GetReplication(), cellText(plains(was.GetNodeset())))
-		r.printf("New segment\n ├ Index: %d\n ├ From LSN: %d\n ├ Loglet ID: %s\n ├ Sequencer: %s\n ├ Replication: %s\n └ Nodeset: %s\n",
-			a.Now.Index, a.Now.Base, logletName(now.GetId()), generational(now.GetSequencerNode(), now.GetSequencerGeneration()), now.GetReplication(), cellText(plains(now.GetNodeset())))
-	}
-	if r.json {
-		if err := r.printJSON(rows); err != nil {
-			return err
-		}
+		r.reconfigured(n, a)
 	}
 	return errors.Join(failed...)
+}
+
+func (r *runner) reconfigured(n uint32, a *clusterv1.ReconfigureLogResponse) {
+	was, now := a.Was.GetLoglet(), a.Now.GetLoglet()
+	wasSequencer, nowSequencer := generational(was.GetSequencerNode(), was.GetSequencerGeneration()), generational(now.GetSequencerNode(), now.GetSequencerGeneration())
+	r.changed(map[string]any{
+		"log_id": n, "segment_index": a.Now.Index, "loglet_id": logletName(now.GetId()), "sequencer": nowSequencer,
+		"replication": now.GetReplication(), "nodeset": plains(now.GetNodeset()), "sealed_segment": a.Was.Index, "tail_lsn": a.Now.Base,
+	}, "✅ Log reconfiguration (%d)\n └ Segment Index: %d\nSealed segment\n ├ Index: %d\n ├ Tail LSN: %d\n ├ Provider: %s\n ├ Loglet ID: %s\n ├ Sequencer: %s\n ├ Replication: %s\n └ Nodeset: %s\n"+
+		"New segment\n ├ Index: %d\n ├ From LSN: %d\n ├ Loglet ID: %s\n ├ Sequencer: %s\n ├ Replication: %s\n └ Nodeset: %s",
+		n, a.Now.Index, a.Was.Index, a.Now.Base, provider, logletName(was.GetId()), wasSequencer, was.GetReplication(), cellText(plains(was.GetNodeset())),
+		a.Now.Index, a.Now.Base, logletName(now.GetId()), nowSequencer, now.GetReplication(), cellText(plains(now.GetNodeset())))
 }

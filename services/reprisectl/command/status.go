@@ -43,20 +43,17 @@ func (r *runner) status() *cli.Command {
 func (v *view) overviewTable() *listing {
 	l := &listing{header: []string{"NODE-ID", "NAME", "UPTIME", "METADATA", "LEADER", "FOLLOWER", "NODESET-MEMBER", "SEQUENCER", "ROLES"}}
 	for i, n := range v.Nodes {
-		var up, member, leads, follows any = "offline", nil, nil, nil
+		var up, leads, follows any = "offline", nil, nil
 		if ident := v.idents[i]; ident != nil {
 			up = uptime(ident.UptimeMs)
 		} else if lives(v.OverviewResponse, n.Id) {
 			up = "alive" // it tells the metadata daemons so, but not us
 		}
-		if slices.Contains(n.Roles, metadataRole) {
-			member = "Member"
-		}
 		if a := attendant(v.OverviewResponse, n.Id); a != nil && slices.Contains(n.Roles, "worker") {
 			leads, follows = roleCount(a, leading), roleCount(a, following)
 		}
 		inNodesets, sequences := v.logCounts(n.Id)
-		l.add(generational(n.Id, n.Generation), n.Name, up, member, leads, follows, inNodesets, sequences, roles(slices.Sorted(slices.Values(n.Roles))))
+		l.add(generational(n.Id, n.Generation), n.Name, up, metadataState(n), leads, follows, inNodesets, sequences, roles(slices.Sorted(slices.Values(n.Roles))))
 	}
 	return l
 }

@@ -27,10 +27,11 @@ func (r *runner) placement() *cli.Command {
 				Flags: []cli.Flag{
 					&cli.StringSliceFlag{Name: "replicas", Usage: "`IDS` of workers, such as 1,2", Required: true},
 					&cli.StringFlag{Name: "freeze", Usage: "have it changed by operators only from now on; `REASON` is what others are shown"},
+					jsonFlag(),
 				},
 			},
-			{Name: "freeze", Usage: "have partitions moved by operators only", ArgsUsage: "PARTITIONS", Flags: []cli.Flag{reasonFlag()}, Action: r.with(r.placementFreeze)},
-			{Name: "unfreeze", Usage: "have partitions moved automatically again", ArgsUsage: "PARTITIONS", Action: r.with(r.placementUnfreeze)},
+			{Name: "freeze", Usage: "have partitions moved by operators only", ArgsUsage: "PARTITIONS", Flags: []cli.Flag{reasonFlag(), jsonFlag()}, Action: r.with(r.placementFreeze)},
+			{Name: "unfreeze", Usage: "have partitions moved automatically again", ArgsUsage: "PARTITIONS", Flags: []cli.Flag{jsonFlag()}, Action: r.with(r.placementUnfreeze)},
 		},
 	}
 }
@@ -40,11 +41,11 @@ func (r *runner) leadershipSteering() []*cli.Command {
 	return []*cli.Command{
 		{
 			Name: "pin", Usage: "let a worker lead partitions whenever it can", ArgsUsage: "PARTITIONS", Action: r.with(r.leadershipPin),
-			Flags: []cli.Flag{&cli.StringFlag{Name: "node", Usage: "`ID` of a worker that holds them", Required: true}},
+			Flags: []cli.Flag{&cli.StringFlag{Name: "node", Usage: "`ID` of a worker that holds them", Required: true}, jsonFlag()},
 		},
-		{Name: "unpin", Usage: "let any worker lead partitions", ArgsUsage: "PARTITIONS", Action: r.with(r.leadershipUnpin)},
-		{Name: "freeze", Usage: "let nobody else begin to lead partitions, not even after a death", ArgsUsage: "PARTITIONS", Flags: []cli.Flag{reasonFlag()}, Action: r.with(r.leadershipFreeze)},
-		{Name: "unfreeze", Usage: "let others lead partitions again", ArgsUsage: "PARTITIONS", Action: r.with(r.leadershipUnfreeze)},
+		{Name: "unpin", Usage: "let any worker lead partitions", ArgsUsage: "PARTITIONS", Flags: []cli.Flag{jsonFlag()}, Action: r.with(r.leadershipUnpin)},
+		{Name: "freeze", Usage: "let nobody else begin to lead partitions, not even after a death", ArgsUsage: "PARTITIONS", Flags: []cli.Flag{reasonFlag(), jsonFlag()}, Action: r.with(r.leadershipFreeze)},
+		{Name: "unfreeze", Usage: "let others lead partitions again", ArgsUsage: "PARTITIONS", Flags: []cli.Flag{jsonFlag()}, Action: r.with(r.leadershipUnfreeze)},
 	}
 }
 
@@ -98,24 +99,26 @@ func (r *runner) placementSet(c *cli.Context) error {
 		req.Freeze = proto.String(c.String("freeze"))
 	}
 	return r.place(c, req, func(p uint32, a *clusterv1.PlacePartitionResponse) {
-		if len(a.Epoch.GetNext()) > 0 {
-			r.printf("Partition %d moves from %s to %s\n", p, cellText(plains(a.Epoch.Replicas)), cellText(plains(a.Epoch.Next)))
+		current, next := plains(a.Epoch.GetReplicas()), plains(a.Epoch.GetNext())
+		object := map[string]any{"partition": p, "current": current, "next": next}
+		if len(next) > 0 {
+			r.changed(object, "Partition %d moves from %s to %s", p, cellText(current), cellText(next))
 			return
 		}
-		r.printf("Partition %d is held by %s\n", p, cellText(plains(a.Epoch.GetReplicas())))
+		r.changed(object, "Partition %d is held by %s", p, cellText(current))
 	})
 }
 
 func (r *runner) placementFreeze(c *cli.Context) error {
 	req := &clusterv1.PlacePartitionRequest{Freeze: proto.String(c.String("reason"))}
 	return r.place(c, req, func(p uint32, _ *clusterv1.PlacePartitionResponse) {
-		r.printf("Partition %d is moved by operators only\n", p)
+		r.result(p, "is moved by operators only")
 	})
 }
 
 func (r *runner) placementUnfreeze(c *cli.Context) error {
 	return r.place(c, &clusterv1.PlacePartitionRequest{Unfreeze: true}, func(p uint32, _ *clusterv1.PlacePartitionResponse) {
-		r.printf("Partition %d is moved automatically\n", p)
+		r.result(p, "is moved automatically")
 	})
 }
 
@@ -162,10 +165,15 @@ func (r *runner) steer(c *cli.Context, req *clusterv1.SteerLeaderRequest, now st
 			return err
 		})
 		if err == nil {
-			r.printf("Partition %d %s\n", p, now)
+			r.result(p, now)
 		}
 		return err
 	})
+}
+
+// result says what holds for a partition now.
+func (r *runner) result(p uint32, now string) {
+	r.changed(map[string]any{"partition": p, "result": now}, "Partition %d %s", p, now)
 }
 
 // eachPartition changes the partitions that the user names, one after the other; one that can not be changed does not keep

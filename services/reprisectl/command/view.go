@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -23,7 +24,8 @@ type view struct {
 func (r *runner) look(c *cli.Context) (*view, error) {
 	v := &view{}
 	err := r.ask(c, false, func(ctx context.Context, o clusterv1.OperatorServiceClient) (err error) {
-		if v.OverviewResponse, err = o.Overview(ctx, &clusterv1.OverviewRequest{}); err != nil {
+		v.OverviewResponse, err = o.Overview(ctx, &clusterv1.OverviewRequest{})
+		if err != nil || len(v.Nodes) == 0 {
 			return err
 		}
 		logs, err := o.Logs(ctx, &clusterv1.LogsRequest{})
@@ -36,9 +38,14 @@ func (r *runner) look(c *cli.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(v.Nodes) == 0 {
+		return nil, errNotProvisioned
+	}
 	v.idents, err = r.idents(c, v.Nodes)
 	return v, err
 }
+
+var errNotProvisioned = errors.New("the cluster is not provisioned: see 'reprisectl provision'")
 
 // silentMembers names the members of the metadata quorum that it waits for.
 func silentMembers(ctx context.Context, o clusterv1.OperatorServiceClient) string {

@@ -16,8 +16,9 @@ import (
 	workerwire "reprise/services/worker/wire"
 )
 
-// runMember builds all roles of one node of a cluster: metadata-server.initial-cluster names the others. What the roles
-// ask of each other goes over the fabric, since others may lead.
+// runMember builds all roles of one node of a cluster: metadata-server.initial-cluster names those it begins with, or
+// metadata-client.addresses some of one that it joins. What the roles ask of each other goes over the fabric, since others may
+// lead.
 func runMember(ctx context.Context, d daemon.Daemon) (err error) {
 	ports, err := listen(ctx, &d)
 	if err != nil {

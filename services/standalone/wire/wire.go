@@ -25,12 +25,13 @@ import (
 	workerwire "reprise/services/worker/wire"
 )
 
-// Run builds the roles and blocks until ctx ends or a part fails. Top to bottom is the start order.
+// Run builds the roles and blocks until ctx ends or a part fails. Top to bottom is the start order. Where the configuration names
+// other nodes, it is one of several.
 func Run(ctx context.Context, d daemon.Daemon) (err error) {
 	if len(rolesOf(&d.Config)) < len(allRoles) {
 		return runSome(ctx, d)
 	}
-	if len(d.Config.MetadataServer.InitialCluster) > 0 {
+	if c := &d.Config; len(c.MetadataServer.InitialCluster) > 0 || len(c.MetadataClient.Addresses) > 0 {
 		return runMember(ctx, d)
 	}
 	ports, err := listen(ctx, &d)

@@ -117,6 +117,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 		w.Node.SetInvokerLimits(int(c.Worker.Invoker.ConcurrentMax), int64(c.Worker.Invoker.MemoryBytes))
 		w.Node.SetPolicy(policy(c))
 	})
+	n.Status.AddDatabase(rpc.Database{Name: "partition-store", Compact: w.Node.Compact})
 	catalog, err := table.NewCatalog()
 	if err != nil {
 		return nil, errors.Join(err, w.Close())
