@@ -79,15 +79,15 @@ var invocationCommands = []cliCase{
 func TestInvocationCommands(t *testing.T) {
 	form := newForm(t, "standalone")
 	s := newSession(t, env.bins.Path("reprise"), form)
-	s.register(t)
+	s.register(t, form)
 	fillDesk(t, form, s.names)
 	s.play(t, invocationCommands)
 }
 
 // register registers the endpoints of a session and names their deployments.
-func (s *session) register(t *testing.T) {
+func (s *session) register(t *testing.T, form *harness.Form) {
 	t.Helper()
-	c := harness.NewClient(s.form)
+	c := harness.NewClient(form)
 	t.Cleanup(c.Close)
 	for _, name := range []string{"greeter", "desk"} {
 		ok(t, c.Register(t.Context(), s.names[name+"URL"]))
@@ -100,9 +100,9 @@ func TestSameAsRestateCLI(t *testing.T) {
 	program := needRestateCLI(t)
 	form := newForm(t, "standalone")
 	ours := newSession(t, env.bins.Path("reprise"), form)
-	ours.register(t)
+	ours.register(t, form)
 	fillDesk(t, form, ours.names)
-	theirs := &session{program: program, form: form, home: ours.home, names: ours.names}
+	theirs := &session{program: program, env: ours.env, home: ours.home, names: ours.names}
 	ours.play(t, []cliCase{
 		{line: `state patch -y Counter a --binary -p '[{"op":"add","path":"/o","value":"eyJiIjogMS41MCwgImEiOlsxZTMwXX0="}]'`},
 		{line: "state get Counter a -p", says: []string{`"o"`}, waits: true},

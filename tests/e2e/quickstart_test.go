@@ -2,10 +2,12 @@ package e2e
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -142,4 +144,100 @@ func startGreeter(t *testing.T, root, addr string) {
 	ok(t, p.Start())
 	t.Cleanup(func() { ok(t, p.Stop()) })
 	ok(t, p.WaitListening(t.Context()))
+}
+
+// The cluster of the README works as it is printed, but for ports, and for how often it is called: nodes in processes of their own, of
+// which one is killed and started again, and the counter misses nothing. When it is told to stop, all of them end.
+func TestThreeNodesOfTheReadme(t *testing.T) {
+	root, err := harness.Root()
+	ok(t, err)
+	greeter, err := env.ports.Take()
+	ok(t, err)
+	startGreeter(t, root, greeter)
+	dir := t.TempDir()
+	ingress, admin, fabric := spaced(t), spaced(t), spaced(t)
+	port := func(addr string) string { return addr[strings.LastIndexByte(addr, ':')+1:] }
+	nodes := harness.NewProcess(harness.Spec{
+		Name: "cluster", Path: env.bins.Path("reprise-standalone"), Args: []string{"--nodes", "3"}, Dir: dir,
+		Env: []string{
+			"RESTATE_INGRESS__BIND_ADDRESS=" + ingress, "RESTATE_ADMIN__BIND_ADDRESS=" + admin, "RESTATE_BIND_ADDRESS=" + fabric,
+			"RESTATE_METADATA_SERVER__PEER_PORT=" + port(spaced(t)), "RESTATE_METADATA_SERVER__CLIENT_PORT=" + port(spaced(t)),
+		},
+		Ready: []string{"http://" + admin + "/health", "http://" + ingress + "/restate/health"},
+	})
+	t.Cleanup(func() { ok(t, nodes.Stop()) })
+	n := newOperator(t, fabric)
+	replace := strings.NewReplacer(
+		"localhost:8080", ingress, "localhost:9080", greeter, "bin/reprise ", env.bins.Path("reprise")+" ",
+		"bin/reprisectl ", env.bins.Path("reprisectl")+" ", "while true; do ", "", "; echo; sleep 0.1; done", "",
+	)
+	calls, killed := 0, false
+	call := func(line string) {
+		t.Helper()
+		calls++
+		if out, err := shell(t.Context(), dir, line); err != nil || strings.TrimSpace(out) != strconv.Itoa(calls) {
+			t.Errorf("call %d: %s %v", calls, out, err)
+		}
+	}
+	again := ""
+	for _, c := range readCommands(t, filepath.Join(root, "README.md"), "Three nodes") {
+		line := replace.Replace(c.line)
+		switch {
+		case c.line == "make cluster":
+			ok(t, nodes.Restart(t.Context()))
+			n.waits("status", 0, ` node-1 +\d+s +Member `, ` node-2 +\d+s +Member `, ` node-3 +\d+s +Member `)
+		case strings.HasPrefix(c.line, "while true; do "):
+			again = line
+			call(again)
+		case strings.HasPrefix(c.line, "kill -9 "):
+			killed = true
+			fallthrough
+		default:
+			if out, err := shell(t.Context(), dir, line, "RESTATE_ADMIN_URL=http://"+admin, "RESTATECTL_ADDRESS="+fabric); err != nil {
+				t.Fatalf("%s: %v\n%s", line, err, out)
+			}
+		}
+	}
+	if !killed {
+		t.Fatal("it kills nothing")
+	}
+	for range 10 {
+		call(again)
+	}
+	n.waits("status", 0, ` N\d:2 +node-2 +\d+s +Member `)
+	call(again)
+	pids, err := filepath.Glob(filepath.Join(dir, "reprise-cluster", "*.pid"))
+	ok(t, err)
+	if len(pids) != 3 {
+		t.Errorf("pids are in %v", pids)
+	}
+	ok(t, nodes.Stop())
+	for _, file := range pids {
+		if out, err := shell(t.Context(), dir, "kill -0 $(cat "+file+")"); err == nil {
+			t.Errorf("the process of %s is still there: %s", file, out)
+		}
+	}
+}
+
+// spaced is an address whose port is free, and so are those that are 100 and 200 above it.
+func spaced(t *testing.T) string {
+	t.Helper()
+	for {
+		addr, err := env.ports.Take()
+		ok(t, err)
+		host, text, err := net.SplitHostPort(addr)
+		ok(t, err)
+		first, err := strconv.Atoi(text)
+		ok(t, err)
+		free := true
+		for _, more := range []int{100, 200} {
+			ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(first+more)))
+			if free = free && err == nil; err == nil {
+				ok(t, ln.Close())
+			}
+		}
+		if free {
+			return addr
+		}
+	}
 }

@@ -1,13 +1,9 @@
 package e2e
 
 import (
-	"context"
 	"fmt"
 	"path/filepath"
-	"regexp"
-	"strings"
 	"testing"
-	"time"
 
 	"reprise/tests/e2e/harness"
 	"reprise/tests/e2e/history"
@@ -36,18 +32,7 @@ func TestLostQuorum(t *testing.T) {
 		ok(t, err)
 		return p
 	}
-	says := func(line string, wants ...string) {
-		t.Helper()
-		ok(t, harness.Wait(t.Context(), time.Minute, line, func(context.Context) error {
-			out, _ := ctl(t, append([]string{"-s", fabricOf(process("metadata-1"))}, strings.Fields(line)...)...)
-			for _, want := range wants {
-				if !regexp.MustCompile(want).MatchString(out) {
-					return fmt.Errorf("no %q in %s", want, out)
-				}
-			}
-			return nil
-		}))
-	}
+	n := newOperator(t, fabricOf(process("metadata-1")))
 	const keys = 48 // so that each partition has some
 	write := func(what string, k int) error {
 		return c.Call(t.Context(), fmt.Sprintf("Account/quorum-%d/add", k), what, nil, "idempotency-key", fmt.Sprint(what, k))
@@ -59,19 +44,19 @@ func TestLostQuorum(t *testing.T) {
 	for _, name := range []string{"metadata-2", "metadata-3"} {
 		ok(t, process(name).Kill())
 	}
-	says("status", `it waits for metadata-[23], metadata-[23]`, ` worker-1 +\d+s `, ` log-server-3 +\d+s `)
-	says("nodes list", ` metadata-3 `, ` worker-3 `)
-	says("partitions list", `\n 23 +N\d+:1 +Leader +Active`)
-	says("metadata-server list", `metadata-2 +Unreachable`, `metadata-3 +Unreachable`, `metadata-1 +Member`)
-	says("--request-timeout 1000 logs list", `does not answer|Unavailable|deadline`)
-	says("-y --request-timeout 1000 nodes set-storage-state --nodes 4 --storage-state read-only", `does not answer|Unavailable|deadline`)
+	n.waits("status", 0, `it waits for metadata-[23], metadata-[23]`, ` worker-1 +\d+s `, ` log-server-3 +\d+s `)
+	n.waits("nodes list", 0, ` metadata-3 `, ` worker-3 `)
+	n.waits("partitions list", 0, `\n 23 +N\d+:1 +Leader +Active`)
+	n.waits("metadata-server list", 0, `metadata-2 +Unreachable`, `metadata-3 +Unreachable`, `metadata-1 +Member`)
+	n.waits("--request-timeout 1000 logs list", 1, `does not answer|Unavailable|deadline`)
+	n.waits("-y --request-timeout 1000 nodes set-storage-state --nodes 4 --storage-state read-only", 1, `does not answer|Unavailable|deadline`)
 	for k := range keys {
 		ok(t, write("without the metadata quorum", k))
 	}
 	for _, name := range []string{"metadata-2", "metadata-3"} {
 		ok(t, process(name).Restart(t.Context()))
 	}
-	says("logs list", `\n 23 +\d+ +\d+ +replicated`)
+	n.waits("logs list", 0, `\n 23 +\d+ +\d+ +replicated`)
 
 	for _, name := range []string{"log-server-2", "log-server-3"} {
 		ok(t, process(name).Kill())
@@ -80,15 +65,15 @@ func TestLostQuorum(t *testing.T) {
 	for k := range keys {
 		go func() { answered <- write("without log-servers", k) }()
 	}
-	says("logs find-tail 0", `too few log-servers answer`, `N\d+: `)
-	says("nodes list --extra", ` log-server-2 .* dead`, ` log-server-3 .* dead`)
+	n.waits("-S logs find-tail 0", 1, `too few log-servers answer`, `N\d+: `)
+	n.waits("nodes list --extra", 0, ` log-server-2 .* dead`, ` log-server-3 .* dead`)
 	for _, name := range []string{"log-server-2", "log-server-3"} {
 		ok(t, process(name).Restart(t.Context()))
 	}
 	for range keys {
 		ok(t, <-answered)
 	}
-	says("logs find-tail 0-23", `\n 23 +\d+ +OPEN`)
+	n.waits("logs find-tail 0-23", 0, `\n 23 +\d+ +OPEN`)
 	for k := range keys {
 		var a history.Account
 		ok(t, c.Call(t.Context(), fmt.Sprintf("Account/quorum-%d/read", k), nil, &a))

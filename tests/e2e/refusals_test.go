@@ -49,15 +49,8 @@ func TestRefusals(t *testing.T) {
 		ok(t, err)
 		return p
 	}
-	at := fabricOf(process("metadata"))
-	command := func(line string) string {
-		t.Helper()
-		out, success := ctl(t, append([]string{"-s", at}, strings.Fields(line)...)...)
-		if !success {
-			t.Fatalf("%s:\n%s", line, out)
-		}
-		return out
-	}
+	n := newOperator(t, fabricOf(process("metadata")))
+	command := func(line string) string { t.Helper(); return n.run(line, 0) }
 	nodes := func() string { t.Helper(); return command("nodes list") }
 
 	t.Run("two nodes with one name", func(t *testing.T) {

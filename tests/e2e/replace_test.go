@@ -2,9 +2,7 @@ package e2e
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,25 +92,23 @@ func TestReplaceWorker(t *testing.T) {
 			t.Logf("clients saw %v", w.errs)
 		}
 	})
-	n := &operator{t: t, at: fabricOf(f.Processes[0])}
+	n := newOperator(t, fabricOf(f.Processes[0]))
 
 	ok(t, w.progress(t.Context(), 500))
 	old := n.id("worker-2")
 	n.held("all partitions have two replicas", func(sets map[int][]string) error { return n.all(sets, 2, "") })
 	t.Logf("before: worst gap %s", w.gap())
-	if out := n.run(true, "nodes", "remove", "-y", "--nodes", old); !strings.Contains(out, "it runs") || !strings.Contains(out, "worker holds partitions") {
-		t.Errorf("removed: %s", out)
-	}
+	n.run("nodes remove -y --nodes "+old, 1, "it runs", "worker holds partitions")
 
 	begin := time.Now()
 	for _, copies := range []int{3, 2} {
-		n.run(false, "config", "set", "-y", "--partition-replication", strconv.Itoa(copies))
+		n.run("config set -y --partition-replication "+strconv.Itoa(copies), 0)
 		n.held(fmt.Sprintf("all partitions have %d replicas", copies), func(sets map[int][]string) error { return n.all(sets, copies, "") })
 	}
 	t.Logf("one replica more, and one less, after %s, worst gap %s", time.Since(begin).Round(time.Millisecond), w.gap())
 
 	begin = time.Now()
-	n.run(false, "nodes", "set-worker-state", "-y", "--nodes", old, "--worker-state", "draining")
+	n.run("nodes set-worker-state -y --nodes "+old+" --worker-state draining", 0)
 	n.await("it is disabled by itself", func() error {
 		if state := n.workerState(old); state != "disabled" {
 			return fmt.Errorf("it is %s: %v", state, n.sets())
@@ -124,12 +120,7 @@ func TestReplaceWorker(t *testing.T) {
 	process, err := f.Process("worker-2")
 	ok(t, err)
 	ok(t, process.Stop())
-	n.await("it is removed", func() error { // its lease ends a moment later
-		if out, done := ctl(t, "-s", n.at, "nodes", "remove", "-y", "--nodes", old); !done {
-			return fmt.Errorf("%s", out)
-		}
-		return nil
-	})
+	n.waits("nodes remove -y --nodes "+old, 0, "was removed") // its lease ends a moment later
 	ok(t, w.progress(t.Context(), 100))
 	t.Logf("stopped and removed, worst gap %s", w.gap())
 
@@ -156,87 +147,4 @@ func TestReplaceWorker(t *testing.T) {
 	for _, err := range w.errs {
 		t.Errorf("a client saw %v", err)
 	}
-}
-
-// operator looks at a cluster with reprisectl and changes it.
-type operator struct {
-	t  *testing.T
-	at string
-}
-
-func (n *operator) run(fails bool, args ...string) string {
-	n.t.Helper()
-	out, success := ctl(n.t, append([]string{"-s", n.at}, args...)...)
-	if success == fails {
-		n.t.Fatalf("%s: success %t\n%s", args, success, out)
-	}
-	return out
-}
-
-// await asks until f is content.
-func (n *operator) await(what string, f func() error) {
-	n.t.Helper()
-	ok(n.t, harness.Wait(n.t.Context(), time.Minute, what, func(context.Context) error { return f() }))
-}
-
-// id is the plain id of a node, "?" if there is none.
-func (n *operator) id(name string) string {
-	m := regexp.MustCompile(` N(\d+) +N\d+:\d+ +` + name + ` `).FindStringSubmatch(n.run(false, "nodes", "list"))
-	if m == nil {
-		return "?"
-	}
-	return m[1]
-}
-
-func (n *operator) workerState(node string) string {
-	var rows []struct {
-		Node        string
-		WorkerState string `json:"worker_state"`
-	}
-	ok(n.t, json.Unmarshal([]byte(n.run(false, "nodes", "list", "--json")), &rows))
-	for _, r := range rows {
-		if r.Node == "N"+node {
-			return r.WorkerState
-		}
-	}
-	return ""
-}
-
-// sets are who holds each partition; nil while one moves.
-func (n *operator) sets() map[int][]string {
-	n.t.Helper()
-	var rows []struct {
-		Partition     int
-		Current, Next []string
-	}
-	ok(n.t, json.Unmarshal([]byte(n.run(false, "partitions", "placement", "show", "--json")), &rows))
-	sets := map[int][]string{}
-	for _, r := range rows {
-		if len(r.Next) == 0 {
-			sets[r.Partition] = r.Current
-		}
-	}
-	return sets
-}
-
-func (n *operator) held(what string, f func(map[int][]string) error) {
-	n.t.Helper()
-	n.await(what, func() error { return f(n.sets()) })
-}
-
-// all is content if all 24 partitions rest on so many workers, not on a certain one ("": on any), each of which is up to date.
-func (n *operator) all(sets map[int][]string, copies int, not string) error {
-	if len(sets) != 24 {
-		return fmt.Errorf("%d of 24 partitions are at rest", len(sets))
-	}
-	for p, nodes := range sets {
-		if len(nodes) != copies || slices.Contains(nodes, "N"+not) {
-			return fmt.Errorf("partition %d is held by %v", p, nodes)
-		}
-	}
-	out := n.run(false, "partitions", "list")
-	if up := strings.Count(out, " Active "); up != 24*copies {
-		return fmt.Errorf("%d replicas are up to date: %s", up, out)
-	}
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,7 +31,8 @@ type cliCase struct {
 // session is a user with a command line and a server that answers it.
 type session struct {
 	program string
-	form    *harness.Form
+	first   []string // arguments that each call begins with
+	env     []string // where the server is
 	home    string
 	names   map[string]string
 }
@@ -46,9 +48,10 @@ func newSession(t *testing.T, program string, form *harness.Form) *session {
 	endpoint, err := harness.Serve(desk()...)
 	ok(t, err)
 	t.Cleanup(endpoint.Close)
-	return &session{program: program, form: form, home: t.TempDir(), names: map[string]string{
-		"admin": form.Admin, "ingress": form.Ingress, "greeterURL": "http://" + greeter, "deskURL": endpoint.URI,
-	}}
+	return &session{
+		program: program, env: []string{"RESTATE_ADMIN_URL=" + form.Admin, "RESTATE_INGRESS_URL=" + form.Ingress}, home: t.TempDir(),
+		names: map[string]string{"admin": form.Admin, "ingress": form.Ingress, "greeterURL": "http://" + greeter, "deskURL": endpoint.URI},
+	}
 }
 
 func (s *session) play(t *testing.T, cases []cliCase) {
@@ -76,11 +79,9 @@ func (s *session) play(t *testing.T, cases []cliCase) {
 
 // run runs the program.
 func (s *session) run(ctx context.Context, c cliCase) (stdout, stderr string, code int, err error) {
-	cmd := exec.CommandContext(ctx, s.program, s.words(c.line)...)
+	cmd := exec.CommandContext(ctx, s.program, append(slices.Clone(s.first), s.words(c.line)...)...)
 	cmd.Dir = s.home
-	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + s.home, "RESTATE_ADMIN_URL=" + s.form.Admin, "RESTATE_INGRESS_URL=" + s.form.Ingress,
-	}
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.home}, s.env...)
 	if c.edits != "" {
 		editor := filepath.Join(s.home, "editor")
 		if err := os.WriteFile(editor, []byte("#!/bin/sh\nexec sed -i '"+c.edits+"' \"$1\"\n"), 0o755); err != nil { //nolint:gosec // it is run
@@ -100,13 +101,24 @@ func (s *session) run(ctx context.Context, c cliCase) (stdout, stderr string, co
 
 // call runs the program once and compares what it says.
 func (s *session) call(ctx context.Context, c cliCase) error {
+	_, err := s.said(ctx, c)
+	return err
+}
+
+// said is call, and returns what the program said.
+func (s *session) said(ctx context.Context, c cliCase) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	stdout, stderr, code, err := s.run(ctx, c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	said := plainly(stdout + stderr)
+	return said, s.compare(c, stdout, said, code)
+}
+
+// compare compares what the program said with what it should say.
+func (s *session) compare(c cliCase, stdout, said string, code int) error {
 	if code != c.exit {
 		return fmt.Errorf("exit code %d, not %d:\n%s", code, c.exit, said)
 	}

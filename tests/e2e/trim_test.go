@@ -64,13 +64,10 @@ func TestSnapshotsAndTrims(t *testing.T) {
 	if after > poured/3 {
 		t.Errorf("log-servers hold %d of %d bytes", after, poured)
 	}
-	n := &operator{t: t, at: fabricOf(f.Processes[0])}
-	if out := n.run(false, "snapshots", "create", "0-1", "-t"); !strings.Contains(out, "Snapshot created for partition 1: snap_1") || !strings.Contains(out, "Log 1 is trimmed") {
-		t.Errorf("snapshots by hand: %s", out)
-	}
-	if out := n.run(true, "logs", "trim", "0", "-y", "-t", "1000000000"); !strings.Contains(out, "has applied") {
-		t.Errorf("a trim of what there is not: %s", out)
-	}
+	n := newOperator(t, fabricOf(f.Processes[0]))
+	n.run("snapshots create 0-1 -t", 0, "Snapshot created for partition 1: snap_1", "Log 1 is trimmed")
+	n.run("logs trim 0 -y -t 1000000000", 1, "has applied")
+	n.run("storage compact", 0, ` N\d+ +log-server +\d+ +\d+\n`, ` N\d+ +partition-store +\d+ +\d+\n`)
 
 	wiped, err := f.Process("worker-1")
 	ok(t, err)
@@ -84,7 +81,7 @@ func TestSnapshotsAndTrims(t *testing.T) {
 	ok(t, w.progress(t.Context(), 100))
 	ok(t, wiped.Restart(t.Context()))
 	n.await("it holds its share again, up to date", func() error {
-		out := n.run(false, "partitions", "list")
+		out := n.run("partitions list", 0)
 		if up := strings.Count(out, " Active "); up != 2*trimPartitions {
 			return fmt.Errorf("%d replicas are up to date: %s", up, out)
 		}
@@ -125,7 +122,7 @@ func pour(t *testing.T, f *harness.Form, calls int) {
 // allTrimmed waits until the logs begin where they ended when it was called.
 func allTrimmed(t *testing.T, f *harness.Form) {
 	t.Helper()
-	n := &operator{t: t, at: fabricOf(f.Processes[0])}
+	n := newOperator(t, fabricOf(f.Processes[0]))
 	goal := map[string]float64{}
 	for p, at := range positions(t, f, "reprise_processor_durable_lsn") {
 		goal[p] = at

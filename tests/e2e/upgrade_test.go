@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -64,16 +63,6 @@ func upgrade(t *testing.T, w *workload, random *rand.Rand) error {
 		}
 		t.Logf("%s is upgraded, and %d calls are answered, after %s", p.Name, withoutAnswers, time.Since(begin).Round(time.Millisecond))
 	}
-	at := fabricOf(w.form.Processes[0])
-	err := harness.Wait(t.Context(), time.Minute, "version of partitions", func(context.Context) error {
-		out, success := ctl(t, "-s", at, "metadata", "get", "-k", "cluster")
-		if !success || !strings.Contains(out, `"partition_version": 1`) {
-			return errors.New(out)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
+	newOperator(t, fabricOf(w.form.Processes[0])).waits("metadata get -k cluster", 0, `"partition_version": 1`)
 	return w.progress(t.Context(), withoutAnswers)
 }

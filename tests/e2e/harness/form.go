@@ -101,12 +101,27 @@ func newDaemons(b *Binaries, ports *Ports, dir, form string, names []string, pla
 	return f, nil
 }
 
-// Add makes one more process of a form of daemons, such as worker-4, on loopback; it is not started.
+// Add makes one more process of a form of daemons, such as worker-4, on loopback; it is not started. A node or a metadata daemon
+// knows those that were there before, and may not make a cluster.
 func (f *Form) Add(b *Binaries, name string) (*Process, error) {
-	if err := f.members.add(b, name, Place{IP: "127.0.0.1"}); err != nil {
+	m := f.members
+	known := slices.Clone(m.metadata)
+	if err := m.add(b, name, Place{IP: "127.0.0.1"}); err != nil {
 		return nil, err
 	}
-	return f.members.process(f.members.specs[len(f.members.specs)-1]), nil
+	s := m.specs[len(m.specs)-1]
+	if len(m.metadata) == len(known) {
+		return m.process(s), nil
+	}
+	s.Env = append(s.Env, addresses(known), "RESTATE_AUTO_PROVISION=false")
+	p := NewProcess(s)
+	f.Processes = append(f.Processes, p)
+	return p, nil
+}
+
+// addresses is the setting that names metadata daemons.
+func addresses(urls []string) string {
+	return fmt.Sprintf(`RESTATE_METADATA_CLIENT__ADDRESSES=["%s"]`, strings.Join(urls, `","`))
 }
 
 // members are the daemons of a form in the making.
@@ -122,7 +137,7 @@ type members struct {
 func (m *members) process(s Spec) *Process {
 	node, member := strings.HasPrefix(s.Name, "node"), strings.HasPrefix(s.Name, "metadata")
 	if !node {
-		s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_CLIENT__ADDRESSES=["%s"]`, strings.Join(m.metadata, `","`)))
+		s.Env = append(s.Env, addresses(m.metadata))
 	}
 	if len(m.peers) > 1 && (node || member) {
 		s.Env = append(s.Env, fmt.Sprintf(`RESTATE_METADATA_SERVER__INITIAL_CLUSTER=["%s"]`, strings.Join(m.peers, `","`)))
