@@ -89,3 +89,34 @@ func Adopt(h host.Host, stage, dir string, atLeast lsn.LSN) (lsn.LSN, error) {
 	}
 	return applied, syncDir(h.FS, h.FS.PathDir(dir))
 }
+
+// AppliedIn reads what the store in dir has applied, which is not open.
+func AppliedIn(h host.Host, dir string) (lsn.LSN, error) {
+	meta, err := readDatabase(h, DatabaseIn(h, dir))
+	if err != nil {
+		return 0, fmt.Errorf("read partition store %s: %w", dir, err)
+	}
+	return lsn.LSN(meta.Applied), nil
+}
+
+// RemovedFrom is where Remove puts a store first.
+func RemovedFrom(dir string) string { return dir + ".removed" }
+
+// Remove removes the store in dir, if there is one; it is not open. A crash leaves it whole, or not there.
+func Remove(h host.Host, dir string) error {
+	gone := RemovedFrom(dir)
+	if err := h.FS.RemoveAll(gone); err != nil {
+		return err
+	}
+	err := h.FS.Rename(dir, gone)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := syncDir(h.FS, h.FS.PathDir(dir)); err != nil {
+		return err
+	}
+	return h.FS.RemoveAll(gone)
+}

@@ -1,9 +1,13 @@
 package partitionstore_test
 
 import (
+	"errors"
+	iofs "io/fs"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"pgregory.net/rapid"
 
 	"reprise/pkg/command"
@@ -150,5 +154,49 @@ func TestIncarnation(t *testing.T) {
 	}
 	if again := incarnation(); again == 0 {
 		t.Error("there is none")
+	}
+}
+
+// Whenever the machine dies, a store that is removed is whole or not there, and the next Remove leaves nothing.
+func TestRemove(t *testing.T) {
+	shared := newShared(t)
+	for calls, removed := 0, false; !removed; calls++ {
+		mem := vfs.NewCrashableMem()
+		s := open(t, smallConfig(), mem, shared)
+		if err := s.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		left := calls
+		fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+				if left--; left < 0 {
+					return errorfs.ErrInjected
+				}
+			}
+			return nil
+		}))
+		err := partitionstore.Remove(hostOn(fs), dir)
+		removed = err == nil
+		after := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(1, uint64(calls)))})
+		there, xerr := partitionstore.Exists(hostOn(after), dir)
+		if xerr != nil || removed && there {
+			t.Fatalf("call %d: there is %v, %v", calls, there, xerr)
+		}
+		if there {
+			if err := open(t, smallConfig(), after, shared).Close(); err != nil {
+				t.Fatalf("call %d: %v", calls, err)
+			}
+		}
+		if err := partitionstore.Remove(hostOn(after), dir); err != nil {
+			t.Fatal(err)
+		}
+		for _, left := range []string{dir, partitionstore.RemovedFrom(dir)} {
+			if _, err := after.Stat(left); !errors.Is(err, iofs.ErrNotExist) {
+				t.Fatalf("call %d: %s is there, or %v", calls, left, err)
+			}
+		}
 	}
 }
