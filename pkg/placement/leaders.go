@@ -21,11 +21,13 @@ const (
 
 // Status is how a partition stands at a worker.
 type Status struct {
-	Role    Role
-	Epoch   lsn.Epoch // while it leads
-	Applied lsn.LSN
-	Durable lsn.LSN // all up to it survives a crash without the log
-	Works   bool    // while it leads: there are records that are not applied yet
+	Role     Role
+	Epoch    lsn.Epoch // while it leads
+	Applied  lsn.LSN
+	Durable  lsn.LSN // all up to it survives a crash without the log
+	Works    bool    // while it leads: there are records that are not applied yet
+	Archived lsn.LSN // while it leads: what the oldest snapshot holds that is kept; 0: none is known
+	Broken   string  // why it is parked, in a word; "": a command could not be applied
 }
 
 // Holding is who holds a partition, who led it last, and what operators have decided about it.

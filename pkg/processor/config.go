@@ -63,8 +63,8 @@ type Config struct {
 	// SnapshotsMax is how many are made at a time (default 4).
 	SnapshotsMax int
 	// Durability says where the state must be before records are taken off a log; "" chooses by the number of workers.
-	// TrimDelay is how much longer they stay (default 10 m). Logs are looked at every TrimInterval (30 s), first after
-	// TrimFirst (1 m).
+	// TrimDelay is how much longer they stay (default 10 m), and stores of partitions that are held elsewhere. All are looked
+	// at every TrimInterval (30 s), logs first after TrimFirst (1 m).
 	Durability              placement.Durability
 	TrimDelay               time.Duration
 	TrimInterval, TrimFirst time.Duration

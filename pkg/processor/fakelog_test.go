@@ -3,6 +3,7 @@ package processor_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	storedv1 "reprise/api/stored/v1"
@@ -157,6 +158,27 @@ func (f *fakeLog) fail(p id.Partition, found int) {
 	}
 	f.mu.Unlock()
 	last.notify.Failed(last.id, errs.Newf(errs.Unavailable, "sealed by a test"))
+}
+
+// lose takes away the groups of the newest loglet of p that begin at a position or behind it, and seals it. Its base must be
+// that of the log.
+func (f *fakeLog) lose(p id.Partition, from lsn.LSN) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last := f.newestLocked(p)
+	k := slices.IndexFunc(last.recs, func(r staged) bool { return r.first >= from.In(lsn.First) })
+	if k < 0 {
+		panic("there is nothing to lose")
+	}
+	at := last.recs[k].first
+	last.recs, last.sealed, last.told, last.next = last.recs[:k], true, at, at
+}
+
+// tail is where the newest loglet of p ends, if its base is that of the log.
+func (f *fakeLog) tail(p id.Partition) lsn.LSN {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.newestLocked(p).told.At(lsn.First)
 }
 
 // waiting is how many records of p are appended and not committed.

@@ -41,7 +41,18 @@ func (n *Node) Status() []placement.Status {
 			all[i].Role = placement.Follows
 		}
 		all[i].Durable = s.KnownDurable()
-		all[i].Works = all[i].Role == placement.Leads && p.works()
+		switch all[i].Role {
+		case placement.Leads:
+			all[i].Works = p.works()
+			if l := p.latest.Load(); l != nil {
+				all[i].Archived = l.Archived()
+			}
+		case placement.Parked:
+			if p.ahead.Load() {
+				all[i].Broken = aheadOfLog
+			}
+		default:
+		}
 	}
 	return all
 }
@@ -100,11 +111,6 @@ func (p *part) poke() {
 	}
 }
 
-// awaitRole blocks until this node has a role in p; false if ctx ended.
-func (n *Node) awaitRole(ctx context.Context, p *part) bool {
-	return n.await(ctx, p, func() bool { return n.role(p) != none })
-}
-
 // await blocks until cond holds, which depends on the view and on calls; false if ctx ended.
 func (n *Node) await(ctx context.Context, p *part, cond func() bool) bool {
 	for ctx.Err() == nil {
@@ -152,6 +158,9 @@ func (n *Node) followEpoch(ctx context.Context, p *part) error {
 	lineage, err := n.meta.Lineage(ctx, p.id)
 	if err != nil {
 		return n.unless(ctx, errs.With(errs.Unavailable, fmt.Errorf("read lineage: %w", err)))
+	}
+	if err := checkHistory(p, lineage); err != nil {
+		return err
 	}
 	segments := lineage.Chain.GetSegments()
 	if len(segments) == 0 {

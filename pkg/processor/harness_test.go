@@ -77,6 +77,7 @@ type world struct {
 	nodesets   processor.Nodesets
 	snapshots  processor.Snapshots
 	nodes      atomic.Pointer[[]*worker]
+	asked      atomic.Int64                        // how often it was asked how partitions stand
 	takeOver   func(processor.Meta) processor.Meta // what nodes see of the metadata store, if set
 }
 
@@ -104,6 +105,7 @@ func newWorld(t *testing.T, partitions uint32, loops int) *world {
 type standing struct{ w *world }
 
 func (s standing) Standing(context.Context) (alive []placement.Attendant, err error) {
+	s.w.asked.Add(1)
 	for _, n := range s.w.running() {
 		select {
 		case <-n.ended:

@@ -41,6 +41,9 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 	if n.roleOf(p, was.Epoch) != leads { // a leader must not be disturbed by a view that is late
 		return won{}, errs.Newf(errs.Unavailable, "the partition is another node's to lead")
 	}
+	if err := checkHistory(p, was); err != nil {
+		return won{}, err
+	}
 	chain := was.Chain
 	if chain == nil {
 		chain = &storedv1.Chain{}
@@ -53,6 +56,9 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 			return won{}, errs.With(errs.Unavailable, fmt.Errorf("seal loglet %d: %w", last.Index, err))
 		}
 		tail, index = end.At(lsn.LSN(last.Base)), last.Index+1
+	}
+	if err := checkTail(p, tail); err != nil { // another one may lead
+		return won{}, err
 	}
 	loglet, err := n.log.NewLoglet(p.id, index)
 	if err != nil {
@@ -88,10 +94,10 @@ const smallReplay = 1000
 // catchUp applies the committed records that the store lacks, up to tail. Effects are dropped: what
 // is pending is rebuilt from rows.
 func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail lsn.LSN) error {
-	from := lsn.LSN(p.store.Meta().GetApplied()) + 1
-	if from > tail {
-		return errs.Newf(errs.Corrupt, "the store has applied %d, the log ends before %d: the log lost records", from-1, tail)
+	if err := checkTail(p, tail); err != nil {
+		return err
 	}
+	from := lsn.LSN(p.store.Meta().GetApplied()) + 1
 	if from == tail {
 		return nil
 	}
@@ -159,6 +165,7 @@ func (l *Loop) adopt(p *part, w won, lost func(led bool, cause error)) {
 func (l *Loop) lead(p *part) {
 	t := p.tenure
 	t.leading = true
+	p.latest.Store(nil) // others may have made snapshots since
 	p.state.Store(uint64(t.epoch)<<2 | uint64(placement.Leads))
 	p.leads.Store(&leading{epoch: t.epoch, loglet: t.described})
 	l.mail.openInbox(p)

@@ -69,7 +69,7 @@ func newMetrics(r *prometheus.Registry) *metrics {
 			Name: "restate_partition_store_snapshots_download_duration_seconds", Help: "How long it took to restore partition stores.",
 		}),
 		blocked: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "restate_partition_blocked_flare", Help: "1: the partition cannot run here. snapshot-unavailable: the log does not reach back to its store, and no snapshot can be restored.",
+			Name: "restate_partition_blocked_flare", Help: "1: the partition cannot run here. snapshot-unavailable: the log does not reach back to its store, and no snapshot can be restored. ahead-of-log: its store holds what the log lost, and is not used.",
 		}, []string{"partition", "reason"}),
 		durable:  positions("durable", "Up to where a partition that is led here is on the disk of this node."),
 		archived: positions("archived", "Up to where a partition that is led here is in the oldest snapshot that is kept. If it stands still, look whether snapshots are made."),

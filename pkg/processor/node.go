@@ -223,6 +223,10 @@ func joinClose(err error, parts []*part) error {
 // keepAssigned holds each partition that the cluster assigns to this node.
 func (n *Node) keepAssigned(ctx context.Context, group *lifecycle.Group, parts []*part) error {
 	running := make([]bool, len(parts))
+	found, err := n.found(len(parts))
+	if err != nil {
+		return err
+	}
 	for {
 		changed := n.view.Changed()
 		wanted, nobodys := int64(0), false
@@ -235,7 +239,7 @@ func (n *Node) keepAssigned(ctx context.Context, group *lifecycle.Group, parts [
 			if role == leads {
 				wanted++
 			}
-			if role != none && !running[i] {
+			if (role != none || found[i]) && !running[i] {
 				running[i] = true
 				p := parts[i]
 				group.Go("partition "+strconv.Itoa(i), func(ctx context.Context) error { return n.hold(ctx, p) })
@@ -264,7 +268,10 @@ const (
 // why this process must end.
 func (n *Node) hold(ctx context.Context, p *part) error {
 	pause := campaignPauseMin
-	for n.awaitRole(ctx, p) {
+	for {
+		if is, err := n.awaitRole(ctx, p); !is {
+			return err
+		}
 		led, err := n.holdOnce(ctx, p)
 		if ctx.Err() != nil || errors.Is(err, errParked) {
 			return nil
@@ -306,7 +313,6 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 		}
 		pause = min(2*pause, campaignPauseMax)
 	}
-	return nil
 }
 
 // openError: a store that may not be opened, or is newer than this binary, is no better at the next try, and

@@ -1,10 +1,12 @@
 package processor
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +38,7 @@ type part struct {
 	inbox    inbox                                // guarded by loop.mail.mu
 
 	latest atomic.Pointer[snapshot.Latest] // the newest snapshot that is known, while p is led here
+	ahead  atomic.Bool                     // it is parked because the store is ahead of the log; for Status
 
 	missing lsn.LSN // the log is trimmed through it, and the store had less; of the goroutine that holds p
 
@@ -54,7 +57,7 @@ type part struct {
 	awaits   bool  // it is in the loop's backlog, or starved
 	lags     bool  // it is in the loop's list of those whose store has rows to commit
 	commitAt int64 // when it is their turn, Unix milliseconds
-	parked   error // a command could not be applied: nothing is taken any more
+	parked   error // a command could not be applied, or the store is ahead of the log: nothing is taken any more
 	tenure   *tenure
 	effects  []partition.Effect // reused
 }
@@ -479,12 +482,18 @@ func (l *Loop) park(p *part, err error) {
 		return
 	}
 	p.parked = err
+	attrs := []slog.Attr{slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err)}
+	if errors.Is(err, errAhead) {
+		p.ahead.Store(true)
+		l.node.metrics.blocked.WithLabelValues(strconv.Itoa(int(p.id)), aheadOfLog).Set(1)
+		l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "partition is parked: its store is ahead of its log; see docs/operations.md for how to begin anew here", attrs...)
+	} else {
+		l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "partition is parked: its commands cannot be applied; its requests are refused until this node restarts", attrs...)
+	}
 	p.state.Store(uint64(placement.Parked))
 	if p.store != nil {
 		p.store.Fail(err) // it may hold half of a command
 	}
-	l.node.host.Log.LogAttrs(l.ctx, slog.LevelError, "partition is parked: its commands cannot be applied; its requests are refused until this node restarts",
-		slog.Int(logkey.Partition, int(p.id)), slog.Any(logkey.Err, err))
 	l.node.parked()
 	l.depose(p, err)
 }

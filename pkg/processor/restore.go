@@ -35,8 +35,10 @@ func (n *Node) forgo(p *part, err error) error {
 // openStoreOf opens the store of p, which is restored first if there is none, or the log does not reach back to it.
 func (n *Node) openStoreOf(ctx context.Context, p *part) error {
 	dir := n.dirOf(p)
-	if err := n.host.FS.RemoveAll(checkpointOf(dir)); err != nil { // of a process that was killed
-		return openError{err}
+	for _, left := range []string{checkpointOf(dir), partitionstore.RemovedFrom(dir)} { // of a process that was killed
+		if err := n.host.FS.RemoveAll(left); err != nil {
+			return openError{err}
+		}
 	}
 	blocked := n.metrics.blocked.WithLabelValues(strconv.Itoa(int(p.id)), blockedBySnapshot)
 	if err := n.restore(ctx, p, dir); err != nil {

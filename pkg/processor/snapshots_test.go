@@ -61,6 +61,9 @@ func TestLostDiskBehindATrimmedLog(t *testing.T) {
 	if got, err := r.Latest(t.Context(), 0); err != nil || got.Ref != l.Ref {
 		t.Fatalf("the newest is %+v, %v", got, err)
 	}
+	if at := a.Status()[0].Archived; at != l.Archived() {
+		t.Errorf("the status says that %d is archived, %d is", at, l.Archived())
+	}
 	if names, err := w.fs.List("a"); err != nil || len(names) != 1 {
 		t.Fatalf("beside the store there is %v, %v", names, err)
 	}

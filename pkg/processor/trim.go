@@ -82,7 +82,6 @@ func (n *Node) trimAll(ctx context.Context, parts []*part, all []trimming, mode 
 		}
 		if all[i].epoch != epoch {
 			all[i] = trimming{epoch: epoch}
-			p.latest.Store(nil) // others may have made snapshots since
 		}
 		tctx, cancel := context.WithTimeout(ctx, trimTimeout)
 		err := n.trimIfDue(tctx, p, &all[i], mode, alive)

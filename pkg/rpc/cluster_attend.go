@@ -99,11 +99,16 @@ func (s *ControlServer) Attend(stream clusterv1.ControlService_AttendServer) err
 func beatOf(r *clusterv1.AttendRequest) controller.Beat {
 	b := controller.Beat{Leaving: r.Leaving, SentAtMillis: r.SentAtMs, Statuses: make([]placement.Status, len(r.Statuses))}
 	for i, s := range r.Statuses {
-		b.Statuses[i] = placement.Status{
-			Role: placement.Role(s.Role), Epoch: lsn.Epoch(s.Epoch), Applied: lsn.LSN(s.Applied), Durable: lsn.LSN(s.Durable), Works: s.Works,
-		}
+		b.Statuses[i] = statusOf(s)
 	}
 	return b
+}
+
+func statusOf(s *clusterv1.PartitionStatus) placement.Status {
+	return placement.Status{
+		Role: placement.Role(s.Role), Epoch: lsn.Epoch(s.Epoch), Applied: lsn.LSN(s.Applied), Durable: lsn.LSN(s.Durable), Works: s.Works,
+		Archived: lsn.LSN(s.Archived), Broken: s.Broken,
+	}
 }
 
 // ControlClient attends at metadata daemons.

@@ -114,7 +114,7 @@ func TestAttend(t *testing.T) {
 	d := startMetadata(t)
 	me := id.GenerationalNode{Node: 3, Generation: 2}
 	m, _ := d.attend(attendCluster, me)
-	statuses := []placement.Status{{Role: placement.Leads, Epoch: 7, Applied: 90, Durable: 80, Works: true}, {}, {Role: placement.Follows, Applied: 5}, {Role: placement.Parked}}
+	statuses := []placement.Status{{Role: placement.Leads, Epoch: 7, Applied: 90, Durable: 80, Works: true, Archived: 70}, {}, {Role: placement.Follows, Applied: 5}, {Role: placement.Parked, Broken: "ahead-of-log"}}
 	tell(t, m, true, statuses...)
 	d.await("the first beat", func(all []placement.Attendant) bool {
 		return len(all) == 1 && all[0].ID == me && all[0].Leaving && slices.Equal(all[0].Statuses, statuses)

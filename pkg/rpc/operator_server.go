@@ -82,6 +82,7 @@ func (s *OperatorServer) Overview(context.Context, *clusterv1.OverviewRequest) (
 func statusMessage(s placement.Status) *clusterv1.PartitionStatus {
 	return &clusterv1.PartitionStatus{
 		Role: clusterv1.PartitionRole(s.Role), Epoch: uint64(s.Epoch), Applied: uint64(s.Applied), Durable: uint64(s.Durable), Works: s.Works,
+		Archived: uint64(s.Archived), Broken: s.Broken,
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
-	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
 	"reprise/pkg/placement"
 	"reprise/pkg/processor"
@@ -57,9 +56,7 @@ func (c *StandingClient) ask(ctx context.Context, n id.Node) ([]placement.Attend
 	for i, a := range r.Attendants {
 		alive[i] = placement.Attendant{ID: id.GenerationalNode{Node: id.Node(a.Node), Generation: a.Generation}, Leaving: a.Leaving}
 		for _, s := range a.Statuses {
-			alive[i].Statuses = append(alive[i].Statuses, placement.Status{
-				Role: placement.Role(s.Role), Epoch: lsn.Epoch(s.Epoch), Applied: lsn.LSN(s.Applied), Durable: lsn.LSN(s.Durable),
-			})
+			alive[i].Statuses = append(alive[i].Statuses, statusOf(s))
 		}
 	}
 	return alive, nil

@@ -613,10 +613,12 @@ func (x *AttendRequest) GetSentAtMs() int64 {
 type PartitionStatus struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Role          PartitionRole          `protobuf:"varint,1,opt,name=role,proto3,enum=cluster.v1.PartitionRole" json:"role,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`     // while it leads
-	Applied       uint64                 `protobuf:"varint,3,opt,name=applied,proto3" json:"applied,omitempty"` // LSN
-	Durable       uint64                 `protobuf:"varint,4,opt,name=durable,proto3" json:"durable,omitempty"` // LSN: all up to it survives a crash without the log
-	Works         bool                   `protobuf:"varint,60,opt,name=works,proto3" json:"works,omitempty"`    // while it leads: there are records that are not applied yet
+	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`        // while it leads
+	Applied       uint64                 `protobuf:"varint,3,opt,name=applied,proto3" json:"applied,omitempty"`    // LSN
+	Durable       uint64                 `protobuf:"varint,4,opt,name=durable,proto3" json:"durable,omitempty"`    // LSN: all up to it survives a crash without the log
+	Works         bool                   `protobuf:"varint,60,opt,name=works,proto3" json:"works,omitempty"`       // while it leads: there are records that are not applied yet
+	Archived      uint64                 `protobuf:"varint,61,opt,name=archived,proto3" json:"archived,omitempty"` // LSN, while it leads: what the oldest snapshot holds that is kept; 0: none is known
+	Broken        string                 `protobuf:"bytes,62,opt,name=broken,proto3" json:"broken,omitempty"`      // why it is parked, in a word; empty: a command could not be applied
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -684,6 +686,20 @@ func (x *PartitionStatus) GetWorks() bool {
 		return x.Works
 	}
 	return false
+}
+
+func (x *PartitionStatus) GetArchived() uint64 {
+	if x != nil {
+		return x.Archived
+	}
+	return 0
+}
+
+func (x *PartitionStatus) GetBroken() string {
+	if x != nil {
+		return x.Broken
+	}
+	return ""
 }
 
 // AttendResponse asks a worker to end an epoch of a partition and lead the next one.
@@ -783,13 +799,15 @@ const file_cluster_v1_cluster_proto_rawDesc = "" +
 	"\aleaving\x18\x04 \x01(\bR\aleaving\x127\n" +
 	"\bstatuses\x18\x05 \x03(\v2\x1b.cluster.v1.PartitionStatusR\bstatuses\x12\x1c\n" +
 	"\n" +
-	"sent_at_ms\x18< \x01(\x03R\bsentAtMs\"\xa0\x01\n" +
+	"sent_at_ms\x18< \x01(\x03R\bsentAtMs\"\xd4\x01\n" +
 	"\x0fPartitionStatus\x12-\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x19.cluster.v1.PartitionRoleR\x04role\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\aapplied\x18\x03 \x01(\x04R\aapplied\x12\x18\n" +
 	"\adurable\x18\x04 \x01(\x04R\adurable\x12\x14\n" +
-	"\x05works\x18< \x01(\bR\x05works\"B\n" +
+	"\x05works\x18< \x01(\bR\x05works\x12\x1a\n" +
+	"\barchived\x18= \x01(\x04R\barchived\x12\x16\n" +
+	"\x06broken\x18> \x01(\tR\x06broken\"B\n" +
 	"\x0eAttendResponse\x12\x1c\n" +
 	"\tpartition\x18\x01 \x01(\rR\tpartition\x12\x12\n" +
 	"\x04over\x18\x02 \x01(\x04R\x04over*t\n" +

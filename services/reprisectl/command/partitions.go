@@ -66,8 +66,12 @@ func (v *view) partitionsTable() *listing {
 				if mode == leading {
 					epoch = fmt.Sprintf("e%d", s.Epoch)
 				}
+				var archived any // as long as the leader knows of no snapshot, and of those who follow
+				if s.Archived > 0 {
+					archived = s.Archived
+				}
 				name, state, lag := described(s, leader)
-				l.add(p, generational(a.Node, a.Generation), name, state, epoch, s.Applied, s.Durable, nil, lag)
+				l.add(p, generational(a.Node, a.Generation), name, state, epoch, s.Applied, s.Durable, archived, lag)
 			}
 		}
 	}
@@ -94,6 +98,8 @@ func described(s, leader *clusterv1.PartitionStatus) (mode, state string, lag an
 		return "Leader", "Superseded", lag
 	case s.Role == leading:
 		return "Leader", "Active", lag
+	case s.Role == parked && s.Broken != "":
+		return "Follower", fmt.Sprintf("Broken (%s)", s.Broken), lag
 	case s.Role == parked:
 		return "Follower", "Parked", lag
 	case leader != nil && s.Applied+lagMax < leader.Applied:
