@@ -20,10 +20,10 @@ import (
 // Memory returns an empty object store that ends with the process.
 func Memory() *Bucket {
 	var mu sync.Mutex
-	return &Bucket{blob: memblob.OpenBucket(nil), versions: locked{lock: func(string) (io.Closer, error) {
+	return &Bucket{&cdk{blob: folder{Bucket: memblob.OpenBucket(nil)}, versions: locked{lock: func(string) (io.Closer, error) {
 		mu.Lock()
 		return unlock{&mu}, nil
-	}}}
+	}}}}
 }
 
 type unlock struct{ mu *sync.Mutex }
@@ -40,8 +40,8 @@ func File(dir string) (*Bucket, error) {
 	if err != nil {
 		return nil, errs.With(errs.Invalid, err)
 	}
-	return &Bucket{
-		blob:   b,
+	return &Bucket{&cdk{
+		blob:   folder{Bucket: b},
 		synced: func(key string) error { return syncFile(dir, key) },
 		versions: locked{
 			lock: func(key string) (io.Closer, error) {
@@ -55,7 +55,7 @@ func File(dir string) (*Bucket, error) {
 				return replaceFile(filepath.Join(dir, filepath.FromSlash(key)), value)
 			},
 		},
-	}, nil
+	}}, nil
 }
 
 // replaceFile leaves the old file or the new one, whatever happens: it is on the disk before it gets the name.
@@ -110,7 +110,7 @@ func (locked) of(_ *blob.Reader, value []byte) (string, error) {
 	return string(sum[:]), nil
 }
 
-func (l locked) swap(ctx context.Context, b *blob.Bucket, key string, value []byte, version string) (err error) {
+func (l locked) swap(ctx context.Context, b folder, key string, value []byte, version string) (err error) {
 	held, err := l.lock(key)
 	if err != nil {
 		return errs.With(errs.Unavailable, err)
@@ -124,7 +124,7 @@ func (l locked) swap(ctx context.Context, b *blob.Bucket, key string, value []by
 		return errs.Newf(errs.Conflict, "%s was replaced meanwhile", key)
 	}
 	if l.replace == nil {
-		return write(ctx, b, key, bytes.NewReader(value), &blob.WriterOptions{})
+		return b.write(ctx, key, bytes.NewReader(value), &blob.WriterOptions{})
 	}
 	return coded(l.replace(key, value))
 }

@@ -15,7 +15,8 @@ import (
 type Config struct {
 	// Destination is s3://bucket/prefix, gs://bucket/prefix, az://container/prefix or file:///folder.
 	Destination string
-	// AWS is for s3. What is empty comes from the environment and files of the AWS tools.
+	// AWS is for s3. What is empty comes from the environment and files of the AWS tools. For gs and az all comes from the
+	// environment and files of the tools of Google and Azure; docs/operations.md lists them.
 	AWS AWS
 }
 
@@ -52,17 +53,34 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	if u.Host == "" {
 		return nil, errs.Newf(errs.Invalid, "worker.snapshots.destination: it names no bucket")
 	}
-	b, err := open(ctx, u.Host, c)
+	prefix := strings.Trim(u.Path, "/")
+	if prefix != "" {
+		prefix += "/"
+	}
+	b, err := open(ctx, place{bucket: u.Host, prefix: prefix}, c)
 	if err != nil {
 		return nil, errs.With(errs.Invalid, err)
 	}
-	if prefix := strings.Trim(u.Path, "/"); prefix != "" {
-		b.blob = blob.PrefixedBucket(b.blob, prefix+"/")
+	return &Bucket{b}, nil
+}
+
+// place is a folder of a service.
+type place struct {
+	bucket string
+	prefix string // of keys: empty, or it ends in a slash
+}
+
+// in is the folder of an opened bucket.
+func (p place) in(b *blob.Bucket) *blob.Bucket {
+	if p.prefix == "" {
+		return b
 	}
-	return b, nil
+	return blob.PrefixedBucket(b, p.prefix)
 }
 
 // drivers by scheme.
-var drivers = map[string]func(ctx context.Context, bucket string, c Config) (*Bucket, error){
+var drivers = map[string]func(ctx context.Context, at place, c Config) (store, error){
 	"s3": openS3,
+	"gs": openGCS,
+	"az": openAzure,
 }

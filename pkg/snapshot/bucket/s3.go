@@ -17,7 +17,7 @@ import (
 	"reprise/pkg/errs"
 )
 
-func openS3(ctx context.Context, name string, c Config) (*Bucket, error) {
+func openS3(ctx context.Context, at place, c Config) (store, error) {
 	cfg, err := awsConfig(ctx, c.AWS)
 	if err != nil {
 		return nil, err
@@ -27,11 +27,11 @@ func openS3(ctx context.Context, name string, c Config) (*Bucket, error) {
 			o.BaseEndpoint, o.UsePathStyle = aws.String(c.AWS.EndpointURL), true
 		}
 	})
-	b, err := s3blob.OpenBucket(ctx, client, name, &s3blob.Options{RequestChecksumCalculation: cfg.RequestChecksumCalculation})
+	b, err := s3blob.OpenBucket(ctx, client, at.bucket, &s3blob.Options{RequestChecksumCalculation: cfg.RequestChecksumCalculation})
 	if err != nil {
 		return nil, err
 	}
-	return &Bucket{blob: b, versions: condition{
+	return &cdk{blob: folder{Bucket: at.in(b)}, versions: condition{
 		read: func(r *blob.Reader) (string, bool) {
 			var out s3.GetObjectOutput
 			ok := r.As(&out)
