@@ -43,6 +43,10 @@ type shared struct {
 }
 
 func TestMain(m *testing.M) {
+	if where := os.Getenv(fakeS3Env); where != "" {
+		fmt.Fprintln(os.Stderr, serveFakeS3(where))
+		os.Exit(1)
+	}
 	flag.Parse()
 	code, err := run(m)
 	if err != nil {

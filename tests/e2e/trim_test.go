@@ -192,14 +192,20 @@ func held(t *testing.T, f *harness.Form) (bytes int64) {
 	folders, err := filepath.Glob(filepath.Join(f.Dir, "log-server-*"))
 	ok(t, err)
 	for _, dir := range folders {
-		_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // files come and go
-			if err == nil && !d.IsDir() {
-				if info, err := d.Info(); err == nil {
-					bytes += info.Size()
-				}
-			}
-			return nil
-		})
+		bytes += sizeOf(dir)
 	}
+	return bytes
+}
+
+// sizeOf is how many bytes the files in a folder have.
+func sizeOf(dir string) (bytes int64) {
+	_ = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error { // files come and go
+		if err == nil && !d.IsDir() {
+			if info, err := d.Info(); err == nil {
+				bytes += info.Size()
+			}
+		}
+		return nil
+	})
 	return bytes
 }
