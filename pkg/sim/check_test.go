@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,6 +32,7 @@ type checks struct {
 	loglets  map[id.Loglet]*watched
 	chains   map[id.Partition]*storedv1.Chain
 	epochs   map[id.Partition]*storedv1.Epoch
+	since    map[id.Partition]time.Time      // when the epoch began
 	last     map[id.Partition]lsn.LSN        // the highest that was acknowledged
 	down     map[id.Node]map[id.Loglet]*copy // what log-servers had synced when they crashed, even if the disk was lost then
 	lived    map[id.Node]*logserver.Server
@@ -70,7 +72,7 @@ type copy struct {
 
 func newChecks(w *world) *checks {
 	return &checks{
-		w: w, loglets: map[id.Loglet]*watched{}, chains: map[id.Partition]*storedv1.Chain{}, epochs: map[id.Partition]*storedv1.Epoch{},
+		w: w, loglets: map[id.Loglet]*watched{}, chains: map[id.Partition]*storedv1.Chain{}, epochs: map[id.Partition]*storedv1.Epoch{}, since: map[id.Partition]time.Time{},
 		last: map[id.Partition]lsn.LSN{}, down: map[id.Node]map[id.Loglet]*copy{}, lived: map[id.Node]*logserver.Server{}, seals: map[at]bool{}, under: map[*logproto.Group]under{},
 	}
 }
@@ -364,6 +366,9 @@ func (c *checks) metadata() {
 func (c *checks) epochLocked(p id.Partition, now *storedv1.Epoch, chain *storedv1.Chain, changed bool) {
 	was := c.epochs[p]
 	c.epochs[p] = now
+	if was.GetEpoch() != now.GetEpoch() {
+		c.since[p] = time.Now()
+	}
 	if was.GetEpoch() > now.GetEpoch() {
 		c.w.violate("C1", "epoch of partition %d falls from %d to %d", p, was.GetEpoch(), now.GetEpoch())
 	}
@@ -481,8 +486,26 @@ func (c *checks) look() {
 	}
 }
 
-// attempt checks that who runs handlers leads, or led a moment ago.
-func (c *checks) attempt(*process, string) {}
+// loseMax is how long a leader may act after another epoch has begun: it notices by the metadata or, cut off from that,
+// because nothing commits any more.
+const loseMax = 10 * time.Second
+
+// attempt checks that who runs a handler leads, or led a moment ago.
+func (c *checks) attempt(p *process, invocation string) {
+	i, err := id.ParseInvocation(invocation)
+	if err != nil {
+		c.w.violate("harness", "an attempt of %s: %v", invocation, err)
+		return
+	}
+	partition := id.PartitionOf(i.PartitionKey(), c.w.setup.partitions)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.epochs[partition]
+	mine := id.Node(e.GetNode()) == p.self.Node && e.GetGeneration() == p.self.Generation
+	if began := time.Since(c.since[partition]); p.alive() && !mine && began > loseMax {
+		c.w.violate("P10", "%s runs %s, although epoch %d of another began %s ago", p.name, invocation, e.GetEpoch(), began)
+	}
+}
 
 // end checks why a process ended by itself.
 func (c *checks) end(p *process, err error) {
