@@ -27,8 +27,11 @@ func ensureFormat(fs vfs.FS, dir string) error {
 	if err := fs.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := syncDir(fs, fs.PathDir(dir)); err != nil { // or a crash takes the folder away with what was synced in it
-		return err
+	// Or a crash takes the folder away with what was synced in it, or that of all stores, which the first of them made.
+	for _, parent := range []string{fs.PathDir(dir), fs.PathDir(fs.PathDir(dir))} {
+		if err := syncDir(fs, parent); err != nil {
+			return err
+		}
 	}
 	path := fs.PathJoin(dir, formatFile)
 	f, err := fs.Open(path)

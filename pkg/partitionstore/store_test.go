@@ -166,6 +166,39 @@ func TestAgreesWithMemory(t *testing.T) {
 	})
 }
 
+// The first store of a node is made with the folder of all of them: that outlives a power failure as well.
+func TestFirstStoreSurvivesACrash(t *testing.T) {
+	shared := newShared(t)
+	fs := vfs.NewCrashableMem()
+	s, err := partitionstore.Open(smallConfig(), hostOn(fs), "partitions/0", shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := partitiontest.NewRandom(partitiontest.New(), func(int) int { return 0 }).Next()
+	apply(t, s, raw)
+	commit(t, s)
+	if err := s.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	durable, err := s.DurableLSN()
+	if err != nil || durable == 0 {
+		t.Fatalf("durable is %d, %v", durable, err)
+	}
+	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = partitionstore.Open(smallConfig(), hostOn(crashed), "partitions/0", shared); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.AppliedLSN(); got != durable {
+		t.Errorf("%d was durable, the crash left %d", durable, got)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // compareReplay compares what an attempt of an invocation is sent, whether its rows are committed or not.
 func compareReplay(t *rapid.T, s *partitionstore.Store, memory *partitiontest.State, i id.Invocation) {
 	inv, err := s.Invocation(i)
