@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -38,8 +39,12 @@ type checks struct {
 	lived    map[id.Node]*logserver.Server
 	seals    map[at]bool
 	under    map[*logproto.Group]under // way at a log-server
+	deleted  map[at]lsn.Offset         // what log-servers said to have trimmed
 	acks     int
 	replayed int // stores that were compared with the log
+	restored int // snapshots likewise
+	trims    int
+	gaps     int // that readers were told of
 }
 
 // under is a group that is under way at a log-server.
@@ -58,7 +63,8 @@ type at struct {
 type watched struct {
 	stored  *storedv1.Loglet
 	base    lsn.LSN
-	content []uint64  // hash of what its sequencer appended, by offset - 1
+	records [][]byte  // what its sequencer appended, by offset - 1
+	content []uint64  // its hashes
 	after   []lsn.LSN // the highest that was acknowledged in the log when it was appended
 	acked   lsn.Offset
 	final   lsn.Offset // tail that the chain says; 0: it is open
@@ -74,6 +80,7 @@ func newChecks(w *world) *checks {
 	return &checks{
 		w: w, loglets: map[id.Loglet]*watched{}, chains: map[id.Partition]*storedv1.Chain{}, epochs: map[id.Partition]*storedv1.Epoch{}, since: map[id.Partition]time.Time{},
 		last: map[id.Partition]lsn.LSN{}, down: map[id.Node]map[id.Loglet]*copy{}, lived: map[id.Node]*logserver.Server{}, seals: map[at]bool{}, under: map[*logproto.Group]under{},
+		deleted: map[at]lsn.Offset{},
 	}
 }
 
@@ -120,9 +127,14 @@ func (c *checks) appended(l id.Loglet, first lsn.Offset, records []byte) {
 		c.w.violate("L1", "loglet %s: append at %d after %d", l, first, len(x.content))
 		return
 	}
-	for _, h := range hashes(records) {
-		x.content = append(x.content, h)
-		x.after = append(x.after, c.last[l.Log()])
+	for rest := bytes.Clone(records); len(rest) > 0; {
+		rec, more, err := command.Next(rest)
+		if err != nil {
+			c.w.violate("harness", "what is appended to %s: %v", l, err)
+			return
+		}
+		x.records, x.content, x.after = append(x.records, rec), append(x.content, hashOf(rec)), append(x.after, c.last[l.Log()])
+		rest = more
 	}
 }
 
@@ -211,7 +223,7 @@ func (c *checks) read(n id.Node, s *logserver.Server, l id.Loglet, from, to lsn.
 		return k
 	}
 	to = min(to, k.info.Tail)
-	for at := from; at < to; {
+	for at := max(from, k.info.Trimmed+1); at < to; {
 		a, err := s.Records(context.Background(), logproto.RecordsRequest{Ref: ref, From: at, To: to, BytesMax: 1 << 20})
 		if err != nil {
 			c.w.violate("L2", "%s cannot read loglet %s: %v", n, l, err)
@@ -355,10 +367,12 @@ func (c *checks) metadata() {
 			}
 			return
 		}
-		was := c.chains[p].GetSegments()
+		before := c.chains[p]
+		was := before.GetSegments()
 		c.chainLocked(p, l.Chain)
 		changed := len(l.Chain.Segments) != len(was) || len(was) > 0 && !proto.Equal(was[len(was)-1], l.Chain.Segments[len(was)-1])
 		c.epochLocked(p, l.Epoch, l.Chain, changed)
+		c.trimmedLocked(p, before, l.Chain, l.Epoch)
 	}
 }
 
@@ -394,6 +408,9 @@ func (c *checks) chainLocked(p id.Partition, now *storedv1.Chain) {
 		if i+1 < len(next) {
 			c.finalLocked(id.Loglet(s.Loglet.Id), lsn.LSN(next[i+1].Base))
 		}
+	}
+	if len(was) > 0 && len(next) > 0 {
+		was = was[c.cutLocked(p, was, now):]
 	}
 	c.appendOnlyLocked(p, was, next)
 }
@@ -481,6 +498,7 @@ func (c *checks) look() {
 			}
 			if info, err := s.Info(context.Background(), logproto.RefOf(x.stored)); err == nil && info.Status == logproto.Ok {
 				c.knownLocked(n, l, info.Known)
+				c.gapLocked(n.String()+" trimmed", l, info.Trimmed)
 			}
 		}
 	}
@@ -502,7 +520,7 @@ func (c *checks) attempt(p *process, invocation string) {
 	defer c.mu.Unlock()
 	e := c.epochs[partition]
 	mine := id.Node(e.GetNode()) == p.self.Node && e.GetGeneration() == p.self.Generation
-	if began := time.Since(c.since[partition]); p.alive() && !mine && began > loseMax {
+	if began := min(time.Since(c.since[partition]), time.Since(p.halted.last())); p.alive() && !mine && began > loseMax {
 		c.w.violate("P10", "%s runs %s, although epoch %d of another began %s ago", p.name, invocation, e.GetEpoch(), began)
 	}
 }

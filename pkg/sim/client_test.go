@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,6 +23,7 @@ type history struct {
 	asked   map[string]int            // additions to each object that a client asked for
 	answers map[string]map[int]string // by object, the sum: who got it
 	highest map[string]int            // sum that was answered
+	known   []answered
 	done    int
 	retries int
 }
@@ -40,12 +42,19 @@ type target struct{ service, handler, key string }
 // retention keeps results for longer than a run.
 const retention = 3_600_000
 
-func (x target) request(name, input string) command.Request {
+func (x target) invocation(name string) id.Invocation {
+	return id.IdempotentInvocation(x.service, x.key, x.service == object, x.handler, name)
+}
+
+func (w *world) request(x target, name, input string) command.Request {
 	t := &storedv1.Target{Service: x.service, Handler: x.handler, Key: x.key, ServiceType: storedv1.ServiceType_SERVICE_TYPE_SERVICE}
 	if x.service == object {
 		t.ServiceType, t.HandlerType = storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE
+		if w.mistakes.shared {
+			t.HandlerType = storedv1.HandlerType_HANDLER_TYPE_SHARED
+		}
 	}
-	i := id.IdempotentInvocation(x.service, x.key, x.service == object, x.handler, name)
+	i := x.invocation(name)
 	rec, err := command.Append(nil, command.Header{Kind: command.Invoke, Frames: 1, ID: i}, &storedv1.InvokeFacts{
 		Target: t, IdempotencyKey: &name, CompletionRetentionMs: retention, JournalRetentionMs: retention,
 	}, partitiontest.Input(input))
@@ -64,7 +73,11 @@ func (c *client) run(ctx context.Context, requests int, keys []string) {
 		}
 		name := fmt.Sprintf("%s-%d", c.name, i)
 		key := keys[c.rnd.IntN(len(keys))]
-		switch c.rnd.IntN(8) {
+		switch c.rnd.IntN(10) {
+		case 3:
+			c.again(ctx, name, key)
+		case 4:
+			c.look(ctx)
 		case 0:
 			many := []string{}
 			for range 1 + c.rnd.IntN(4) {
@@ -85,7 +98,9 @@ func (c *client) run(ctx context.Context, requests int, keys []string) {
 		default:
 			h.ask(key)
 			before := h.sum(key)
-			c.added(key, name, before, c.call(ctx, target{object, "add", key}, name, ""))
+			got := c.call(ctx, target{object, "add", key}, name, "")
+			c.added(key, name, before, got)
+			h.know(target{object, "add", key}, name, got)
 		}
 		if ctx.Err() != nil {
 			return
@@ -137,41 +152,108 @@ func (c *client) added(key, name string, before int, got string) {
 	h.highest[key] = max(h.highest[key], n)
 }
 
-// call asks one worker after the other until there is a result.
+// answered is an invocation that somebody has the result of.
+type answered struct {
+	target target
+	name   string
+	value  string
+}
+
+func (h *history) know(x target, name, value string) {
+	if value == "" {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.known = append(h.known, answered{x, name, value})
+}
+
+// look reads the result of an invocation that somebody was answered before: whoever tells it is not behind that.
+func (c *client) look(ctx context.Context) {
+	h := &c.w.history
+	h.mu.Lock()
+	var a answered
+	if k := len(h.known); k > 0 {
+		a = h.known[max(0, k-1-c.rnd.IntN(4))] // mostly one that is new
+	}
+	h.mu.Unlock()
+	if a.name == "" {
+		return
+	}
+	i := a.target.invocation(a.name)
+	rec, err := command.Append(nil, command.Header{Kind: command.Read, ID: i}, nil)
+	if err != nil {
+		panic(err)
+	}
+	o := c.ask(ctx, "look "+a.name, command.Request{ID: i, Record: rec, Want: command.WantNow})
+	if o != nil && (o.Status != command.OutcomeCompleted || string(o.Result.GetValue()) != a.value) {
+		c.w.violate("G2", "%s was answered %s, and after that is %+v", a.name, a.value, o)
+	}
+}
+
+// again has one id live twice: its first life ends without the answer of whom it called, is forgotten, and the second waits for
+// what it calls.
+func (c *client) again(ctx context.Context, name, key string) {
+	x := target{plain, "via", ""}
+	c.call(ctx, x, name, "leave "+key)
+	i := x.invocation(name)
+	rec, err := command.Append(nil, command.Header{Kind: command.Purge, ID: i}, nil)
+	if err != nil {
+		panic(err)
+	}
+	c.ask(ctx, "purge "+name, command.Request{ID: i, Record: rec, Want: command.WantAccepted})
+	got := c.call(ctx, x, name, "stay "+key)
+	if got != "stay" && got != "left" && ctx.Err() == nil { // left: a request for the first life came late
+		c.w.violate("P4", "the second life of %s is answered %q", name, got)
+	}
+}
+
+// call has a handler run and returns its result.
 func (c *client) call(ctx context.Context, x target, name, input string) string {
+	o := c.ask(ctx, "call "+name, c.w.request(x, name, input))
+	switch {
+	case o == nil:
+		return ""
+	case o.Status != command.OutcomeCompleted:
+		c.w.violate("P2", "%s was answered %+v", name, o)
+		return ""
+	}
+	if f := o.Result.GetFailure(); f != nil {
+		c.w.violate("P2", "%s failed: %d %s", name, f.Code, f.Message)
+		return ""
+	}
+	return string(o.Result.GetValue())
+}
+
+// ask asks one worker after the other until there is an answer; nil if ctx ended.
+func (c *client) ask(ctx context.Context, what string, r command.Request) *command.Outcome {
 	for ctx.Err() == nil {
 		m := c.w.workers[c.rnd.IntN(len(c.w.workers))]
 		tctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-		r := x.request(name, input)
-		o, err := call(tctx, c.w, c.p, m.name, "call "+name, func(ctx context.Context, p *process) (*command.Outcome, error) {
+		o, err := call(tctx, c.w, c.p, m.name, what, func(ctx context.Context, p *process) (*command.Outcome, error) {
 			n := p.node()
 			if n == nil {
 				return nil, errRefused
 			}
+			r := r // its record is stamped
+			r.Record = slices.Clone(r.Record)
 			return n.Do(ctx, r)
 		})
 		cancel()
 		switch {
-		case err == nil && o.Status == command.OutcomeCompleted:
-			if f := o.Result.GetFailure(); f != nil {
-				c.w.violate("P2", "%s failed: %d %s", name, f.Code, f.Message)
-				return ""
-			}
-			return string(o.Result.GetValue())
 		case err == nil:
-			c.w.violate("P2", "%s was answered %+v", name, o)
-			return ""
+			return o
 		case errs.Is(err, errs.NotLeader), errs.Is(err, errs.Unavailable), errs.Is(err, errs.Uncertain):
 		default:
-			c.w.violate("P2", "%s was answered %v", name, err)
-			return ""
+			c.w.violate("P2", "%s was answered %v", what, err)
+			return nil
 		}
 		c.w.history.mu.Lock()
 		c.w.history.retries++
 		c.w.history.mu.Unlock()
 		c.pause(ctx, 20*time.Millisecond)
 	}
-	return ""
+	return nil
 }
 
 func (c *client) pause(ctx context.Context, d time.Duration) {

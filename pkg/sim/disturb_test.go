@@ -22,13 +22,28 @@ func (w *world) disturb() {
 			m.kill(power)
 			m.back = time.Now().Add(w.between(20*time.Millisecond, 10*time.Second))
 			w.kills++
-			if w.chance(w.faults.wipe) {
+			if w.chance(w.wipeOf(m)) {
 				w.wipe(m)
 			}
 		}
 	}
+	if w.chance(w.faults.halt) {
+		if m := w.machines[w.rnd.IntN(len(w.machines))]; m.now != nil && !m.now.halted.on() {
+			d := w.between(50*time.Millisecond, stopMost)
+			w.say("%s is stopped for %s", m.name, d)
+			w.stops++
+			m.halt(d)
+		}
+	}
+	if w.chance(w.faults.out) {
+		w.endpoint.out(w.between(100*time.Millisecond, outMost))
+	}
 	if w.chance(w.faults.cut) {
 		w.cut()
+	}
+	if w.chance(w.faults.slow) {
+		w.bucket.slow = time.Now().Add(w.between(100*time.Millisecond, 10*time.Second))
+		w.say("the object store is slow until %s", w.bucket.slow)
 	}
 	if w.chance(w.faults.jump) {
 		w.jump(w.machines[w.rnd.IntN(len(w.machines))])
@@ -45,6 +60,8 @@ func (w *world) cut() {
 		b = etcd
 	case x < 0.3:
 		b = ""
+	case x < 0.4:
+		b = objectStore
 	}
 	until := time.Now().Add(w.between(20*time.Millisecond, 8*time.Second))
 	w.say("cut %s %s until %s", a, b, until)
@@ -52,6 +69,14 @@ func (w *world) cut() {
 	if w.chance(0.7) {
 		w.net.cut[[2]string{b, a}] = until
 	}
+}
+
+// wipeOf is how often a machine that crashes loses its disk.
+func (w *world) wipeOf(m *machine) float64 {
+	if m.role == metastore.RoleWorker {
+		return w.keep.wipeWorker
+	}
+	return w.faults.wipe
 }
 
 // wipe takes the disk of a machine away. A log-server may lose it once, if the others of the nodesets
@@ -69,6 +94,7 @@ func (w *world) wipe(m *machine) {
 	}
 	w.say("the disk of %s is lost", m.name)
 	w.wipes++
+	m.lost = true
 	m.disk = newDisk(w, m.name, vfs.NewCrashableMem())
 }
 
@@ -87,7 +113,7 @@ func (w *world) jump(m *machine) {
 	}
 	m.skew = time.Duration(w.rnd.Int64N(int64(2*w.faults.skew))) - w.faults.skew
 	if m.now != nil {
-		m.now.clock.by.Store(int64(m.skew))
+		m.now.clock.by.Store(int64(m.offset()))
 	}
 }
 
@@ -119,10 +145,15 @@ func (w *world) restart() {
 
 // calm ends all that goes wrong.
 func (w *world) calm() {
-	w.faults.loss, w.faults.twice, w.faults.late = 0, 0, 0
+	w.faults.loss, w.faults.twice, w.faults.late, w.faults.objects = 0, 0, 0, 0
+	w.bucket.slow = time.Time{}
+	w.endpoint.out(0)
 	clear(w.net.cut)
 	for _, m := range w.machines {
 		m.back = time.Time{}
+		if m.now != nil {
+			m.now.resume()
+		}
 	}
 	w.restart()
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -21,12 +22,13 @@ import (
 	"reprise/pkg/serviceproto"
 )
 
-// endpoint has the handlers that clients call. It never fails; its connections end with the worker that made them.
+// endpoint has the handlers that clients call. It may be out of order; its connections end with the worker that made them.
 type endpoint struct {
 	w      *world
 	conns  chan net.Conn
 	closed chan struct{}
 	once   sync.Once
+	until  atomic.Int64 // Unix milliseconds; it answers nothing before
 	server *http.Server
 
 	mu       sync.Mutex
@@ -104,11 +106,11 @@ const (
 
 func (e *endpoint) deployment() *storedv1.Deployment {
 	s := &storedv1.Service{Name: plain, Type: storedv1.ServiceType_SERVICE_TYPE_SERVICE, Revision: 1}
-	for _, h := range []string{"relay", "tell", "sleep"} {
+	for _, h := range []string{"relay", "tell", "sleep", "via"} {
 		s.Handlers = append(s.Handlers, &storedv1.Handler{Name: h})
 	}
 	o := &storedv1.Service{Name: object, Type: storedv1.ServiceType_SERVICE_TYPE_VIRTUAL_OBJECT, Revision: 1}
-	for _, h := range []string{"add", "get"} {
+	for _, h := range []string{"add", "get", "parrot"} {
 		o.Handlers = append(o.Handlers, &storedv1.Handler{Name: h, Type: storedv1.HandlerType_HANDLER_TYPE_EXCLUSIVE})
 	}
 	return &storedv1.Deployment{
@@ -124,6 +126,10 @@ func (e *endpoint) serve(p *invokertest.Peer) {
 	from := p.Request.Context().Value(owner{}).(*process) //nolint:forcetypeassert // set for all
 	name := p.Start.GetDebugId()
 	e.w.check.attempt(from, name)
+	if time.Now().UnixMilli() < e.until.Load() {
+		p.Writer.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	if service == object {
 		end := e.hold(from, p, name)
 		defer end()
@@ -131,6 +137,12 @@ func (e *endpoint) serve(p *invokertest.Peer) {
 	e.think(from, path+" "+name)
 	e.handle(handler, p)
 }
+
+// outMost is how long the endpoint may be out of order.
+const outMost = 15 * time.Second
+
+// out has the endpoint refuse all for a while.
+func (e *endpoint) out(d time.Duration) { e.until.Store(time.Now().Add(d).UnixMilli()) }
 
 // hold notes that an attempt works on an object: two of one worker never do at a time.
 func (e *endpoint) hold(from *process, p *invokertest.Peer, name string) (end func()) {
@@ -185,6 +197,27 @@ func (e *endpoint) handle(handler string, p *invokertest.Peer) {
 			ServiceName: object, HandlerName: "add", Key: p.Input(), InvocationIdNotificationIdx: 1, ResultCompletionId: 2,
 		}))
 		p.Send(partitiontest.Suspension([]uint32{2}, nil))
+	case "via": // calls the object of its input, and leaves, or waits for what that answers
+		how, key, _ := strings.Cut(p.Input(), " ")
+		call := partitiontest.Frame(serviceproto.TypeCall, &servicev1.CallCommand{
+			ServiceName: object, HandlerName: "parrot", Key: key, Parameter: []byte(how), InvocationIdNotificationIdx: 1, ResultCompletionId: 2,
+		})
+		if how == "leave" {
+			rest(p, call, partitiontest.Output("left"))
+			return
+		}
+		if done, ok := p.Find(serviceproto.TypeCallCompletion); ok {
+			r, err := serviceproto.CompletionResult(done)
+			if err != nil {
+				return
+			}
+			finish(p, string(r.GetValue()))
+			return
+		}
+		once(p, serviceproto.TypeCall, call)
+		p.Send(partitiontest.Suspension([]uint32{2}, nil))
+	case "parrot":
+		rest(p, partitiontest.Output(p.Input()))
 	case "tell": // adds once to each of many objects and does not wait
 		frames := [][]byte{}
 		for i, key := range strings.Fields(p.Input()) {

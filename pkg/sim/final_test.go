@@ -14,13 +14,11 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	storedv1 "reprise/api/stored/v1"
-	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/loglet"
 	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
-	"reprise/pkg/partition"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/placement"
 )
@@ -40,6 +38,7 @@ func (w *world) finish(ctx context.Context, keys []string) {
 			return
 		}
 		w.until(ctx, "G1", "the log cannot be read", func(ctx context.Context) error { return w.replicas(ctx, p) })
+		w.until(ctx, "P6", "the snapshots cannot be restored", func(ctx context.Context) error { return w.restorable(ctx, p) })
 	}
 }
 
@@ -98,7 +97,7 @@ func (w *world) replicas(ctx context.Context, p id.Partition) error {
 		if s == nil {
 			continue
 		}
-		replayed, err := w.replay(ctx, m, p, l.Chain, tail)
+		replayed, err := w.replay(ctx, m, p, tail)
 		if err != nil {
 			return fmt.Errorf("%s reads the log: %w", m.name, err)
 		}
@@ -147,7 +146,7 @@ func (w *world) dump(m *machine, p id.Partition) (*storeOf, lsn.LSN, error) {
 		return nil, 0, nil
 	}
 	left := m.disk.mem.CrashClone(vfs.CrashCloneCfg{})
-	s, err := rowsOf(left, left.PathJoin("partitions", strconv.Itoa(int(p)), "db"))
+	s, err := rowsOf(left, left.PathJoin(stores, strconv.Itoa(int(p)), "db"))
 	if err != nil || s.applied == 0 {
 		return nil, 0, err
 	}
@@ -192,37 +191,21 @@ func (quiet) Infof(string, ...any)      {}
 func (quiet) Errorf(string, ...any)     {}
 func (quiet) Fatalf(f string, a ...any) { panic(fmt.Sprintf(f, a...)) }
 
-// replay applies the log up to through to an empty store, as a worker reads it.
-func (w *world) replay(ctx context.Context, m *machine, p id.Partition, chain *storedv1.Chain, through lsn.LSN) (s *storeOf, err error) {
+// replay applies the log up to through to an empty store, as a worker reads it; what is trimmed comes from the archive of the
+// checks.
+func (w *world) replay(ctx context.Context, m *machine, p id.Partition, through lsn.LSN) (s *storeOf, err error) {
 	shared := partitionstore.NewShared(1 << 20)
 	defer errs.CloseInto(&err, shared)
 	h := m.now.host
 	mem := vfs.NewMem()
 	h.FS = mem
-	cfg := partitionstore.Default()
-	cfg.MemTableBytes = 256 << 10
-	store, err := partitionstore.Open(cfg, h, "replayed", shared)
+	store, err := partitionstore.Open(storeConfig(), h, "replayed", shared)
 	if err != nil {
 		return nil, err
 	}
-	logCfg := loglet.Default()
-	logCfg.Self = m.node
-	var effects []partition.Effect
-	err = loglet.NewClient(logCfg, logs{m.now}, h).Read(ctx, chain, lsn.First, through+1, func(first lsn.LSN, _ int, records []byte) error {
-		w.check.reads(p, first, records)
-		for len(records) > 0 {
-			raw, rest, err := command.Next(records)
-			if err != nil {
-				return err
-			}
-			rec, err := command.Parse(raw)
-			if err != nil {
-				return err
-			}
-			if effects, err = partition.Apply(store.View(), rec, effects[:0]); err != nil {
-				return err
-			}
-			records = rest
+	err = w.readAll(ctx, m, p, through, func(records []byte) error {
+		if err := applyTo(store, records); err != nil {
+			return err
 		}
 		return store.Commit()
 	})
@@ -230,4 +213,34 @@ func (w *world) replay(ctx context.Context, m *machine, p id.Partition, chain *s
 		return nil, err
 	}
 	return rowsOf(mem, mem.PathJoin("replayed", "db"))
+}
+
+// readAll reads the log up to through from its first record on. Whoever reads from there finds the gap, and nothing but the gap.
+func (w *world) readAll(ctx context.Context, m *machine, p id.Partition, through lsn.LSN, f func(records []byte) error) error {
+	cfg := loglet.Default()
+	cfg.Self = m.node
+	log := readLog{loglet.NewClient(cfg, logs{m.now}, m.now.host), m.now}
+	all := w.check.archive(p)
+	for from := lsn.First; ; { // leaders trim yet
+		l, err := w.meta.Lineage(ctx, p)
+		if err != nil {
+			return err
+		}
+		err = log.Read(ctx, l.Chain, from, through+1, func(first lsn.LSN, count int, records []byte) error {
+			from = first + lsn.LSN(count)
+			return f(records)
+		})
+		var gap *loglet.TrimmedError
+		if !errors.As(err, &gap) {
+			return err
+		}
+		for ; from <= min(gap.Through, through); from++ {
+			if all[from] == nil {
+				return fmt.Errorf("LSN %d was trimmed, and never committed", from)
+			}
+			if err := f(all[from]); err != nil {
+				return err
+			}
+		}
+	}
 }

@@ -107,12 +107,24 @@ func (r remote) Seal(ctx context.Context, ref logproto.Ref) (logproto.Info, erro
 }
 
 func (r remote) Info(ctx context.Context, ref logproto.Ref) (logproto.Info, error) {
-	return ask(ctx, r, fmt.Sprintf("info %s", ref.Loglet), func(ctx context.Context, s *logserver.Server) (logproto.Info, error) { return s.Info(ctx, ref) })
+	return ask(ctx, r, fmt.Sprintf("info %s", ref.Loglet), func(ctx context.Context, s *logserver.Server) (logproto.Info, error) {
+		before := r.p.w.check.deletedAt(r.node, ref.Loglet)
+		i, err := s.Info(ctx, ref)
+		if err == nil {
+			r.p.w.check.shows(r.node, ref.Loglet, before, i.Status, i.Trimmed)
+		}
+		return i, err
+	})
 }
 
 func (r remote) Records(ctx context.Context, q logproto.RecordsRequest) (logproto.RecordsAnswer, error) {
 	return ask(ctx, r, fmt.Sprintf("records %s %d-%d", q.Loglet, q.From, q.To), func(ctx context.Context, s *logserver.Server) (logproto.RecordsAnswer, error) {
-		return s.Records(ctx, q)
+		before := r.p.w.check.deletedAt(r.node, q.Loglet)
+		a, err := s.Records(ctx, q)
+		if err == nil && before >= q.From {
+			r.p.w.check.shows(r.node, q.Loglet, before, a.Status, a.Trimmed)
+		}
+		return a, err
 	})
 }
 
@@ -139,7 +151,12 @@ func (r remote) Repair(ctx context.Context, g logproto.Group) (logproto.Answer, 
 
 func (r remote) Trim(ctx context.Context, ref logproto.Ref, through lsn.Offset) (logproto.Info, error) {
 	return ask(ctx, r, fmt.Sprintf("trim %s %d", ref.Loglet, through), func(ctx context.Context, s *logserver.Server) (logproto.Info, error) {
-		return s.Trim(ctx, ref, through)
+		r.p.w.check.trimAt(ref.Loglet, through)
+		i, err := s.Trim(ctx, ref, through)
+		if err == nil && i.Status == logproto.Ok {
+			r.p.w.check.trimmedAt(r.node, ref.Loglet, min(through, i.Trimmed))
+		}
+		return i, err
 	})
 }
 

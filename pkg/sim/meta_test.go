@@ -82,6 +82,7 @@ func (k kv) Hold(ctx context.Context, key string, value []byte, ttl time.Duratio
 		return err
 	}
 	hctx, cancel := context.WithCancel(k.w.ctx)
+	k.p.get(func() { k.p.leases = append(k.p.leases, lease{ttl, cancel}) })
 	ended := make(chan error, 1)
 	k.w.group.Go("hold", func(context.Context) error {
 		defer cancel()
@@ -96,14 +97,7 @@ func (k kv) Hold(ctx context.Context, key string, value []byte, ttl time.Duratio
 			cancel()
 			return nil
 		}
-		k.w.group.Go("lease", func(context.Context) error {
-			defer cancel()
-			select {
-			case <-time.After(ttl):
-			case <-k.w.ctx.Done():
-			}
-			return nil
-		})
+		k.w.net.post(&message{from: etcd, to: etcd, what: "end of the lease of " + k.p.name, certain: true, delay: func() time.Duration { return ttl }, arrive: cancel})
 		return nil
 	}
 }

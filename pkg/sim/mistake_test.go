@@ -17,6 +17,7 @@ import (
 	"reprise/pkg/logproto"
 	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
+	"reprise/pkg/placement"
 	"reprise/pkg/processor"
 	"reprise/pkg/quorum"
 )
@@ -37,6 +38,17 @@ type mistakes struct {
 	lostSeals  bool
 	early      bool // a log-server shows in a digest what is not synced
 	claims     bool // a log-server says that it stored a repair, and did not
+
+	keep          *keeping         // in place of the seed's
+	unflushed     bool             // a snapshot is of files that do not hold all that it says
+	collide       bool             // database files are named as their stores name them
+	unconditional bool             // the pointer is put whatever stands there
+	greedy        bool             // logs are trimmed through what is committed
+	silent        bool             // a reader passes over what is trimmed
+	shared        bool             // exclusive handlers are taken for shared ones
+	hasty         bool             // the clocks of workers are ahead of all others
+	record        func(rec []byte) // what becomes of a record on its way into the log
+	stubborn      bool             // who leads does not hear of another epoch, nor that its log is sealed
 }
 
 // takeOver is a transaction with a mistake in it.
@@ -183,6 +195,78 @@ func (r resumer) TakeOver(ctx context.Context, p id.Partition, was metastore.Lin
 	return r.Meta.TakeOver(ctx, p, was, next, chain, me)
 }
 
+// stubborn is the view of who leads once, and leads for ever.
+type stubborn struct {
+	*metastore.View
+	self id.GenerationalNode
+
+	mu  sync.Mutex
+	led map[int]*storedv1.Epoch
+}
+
+// Current implements processor.View.
+func (s *stubborn) Current() *metastore.Snapshot {
+	now := *s.View.Current()
+	now.Epochs = slices.Clone(now.Epochs)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, e := range now.Epochs {
+		if s.led[i] == nil && e.GetNode() == uint32(s.self.Node) && e.GetGeneration() == s.self.Generation {
+			s.led[i] = e
+		}
+		if s.led[i] != nil {
+			now.Epochs[i] = s.led[i]
+		}
+	}
+	return &now
+}
+
+// change has a mistake made of each record, in place: they are what is applied.
+func (m *mistakes) change(records []byte) {
+	for len(records) > 0 {
+		rec, rest, err := command.Next(records)
+		if err != nil {
+			return
+		}
+		r, err := command.Parse(rec)
+		if err != nil {
+			return
+		}
+		m.record(rec)
+		command.Stamp(rec, r.Loglet, r.LSN, r.Epoch, r.Seq, r.Time)
+		records = rest
+	}
+}
+
+// Where a record has its kind and the life that it is about: see docs/formats/record.md.
+const (
+	kindAt = 9
+	lifeAt = 56
+)
+
+// anyLife has responses come to whatever life an invocation is in.
+func anyLife(rec []byte) {
+	if command.Kind(rec[kindAt]) == command.Respond {
+		clear(rec[lifeAt : lifeAt+8])
+	}
+}
+
+// lostTimers has timers do nothing when they are due.
+func lostTimers(rec []byte) {
+	if command.Kind(rec[kindAt]) == command.Fire {
+		rec[kindAt] = byte(command.Read)
+	}
+}
+
+// ownTail takes the tail of the log-server that answers first for that of the loglet.
+func ownTail(s *sealer, ctx context.Context, l *storedv1.Loglet) (lsn.Offset, error) {
+	all, err := s.infos(ctx, l)
+	if err != nil {
+		return 0, err
+	}
+	return all[0].Tail, nil
+}
+
 // reversed is the records of a group in the reverse order, each at its new place.
 func reversed(records []byte) []byte {
 	var all [][]byte
@@ -206,6 +290,12 @@ func reversed(records []byte) []byte {
 	return bytes.Join(all, nil)
 }
 
+// balanced has snapshots made, and logs trimmed where they are kept; forgetful has many disks lost.
+var (
+	balanced  = keeping{store: true, retained: 2, records: 10, mode: placement.DurableBalanced, trimEvery: 300 * time.Millisecond, wipeWorker: 0.3}
+	forgetful = keeping{store: true, retained: 1, records: 10, mode: placement.DurableBalanced, trimEvery: 300 * time.Millisecond, wipeWorker: 1}
+)
+
 // seedsMax is after how many histories a mistake must be found.
 const seedsMax = 300
 
@@ -215,9 +305,10 @@ func TestMistakes(t *testing.T) {
 		t.Skip("it takes too long with the race detector, and finds the same")
 	}
 	for _, c := range []struct {
-		name string
-		from uint64 // a seed that has found it: others are tried after it
-		m    mistakes
+		name  string
+		from  uint64 // a seed that has found it: others are tried after it
+		setup int    // not 0: all histories have this set-up
+		m     mistakes
 	}{
 		{name: "ack before sync", m: mistakes{lies: true}},
 		{name: "store after seal", from: 40, m: mistakes{frame: func(gs []logproto.Group) {
@@ -227,6 +318,7 @@ func TestMistakes(t *testing.T) {
 		}}},
 		{name: "lost seal", m: mistakes{lostSeals: true}},
 		{name: "lowest tail", m: mistakes{seal: lowestTail}},
+		{name: "tail of one log-server", m: mistakes{seal: ownTail}},
 		{name: "skip repair", from: 13, m: mistakes{seal: noRepair}},
 		{name: "no compare and set", from: 28, m: mistakes{noCompare: true}},
 		{name: "take-over in two writes", m: mistakes{twoWrites: true}},
@@ -247,19 +339,34 @@ func TestMistakes(t *testing.T) {
 		{name: "digest before sync", from: 25, m: mistakes{early: true}},
 		{name: "repair claims what it did not copy", from: 19, m: mistakes{claims: true}},
 		{name: "append out of order", from: 27, m: mistakes{backwards: true}},
+		{name: "sequencer without generation", m: mistakes{nameless: true}},
+		{name: "trimmed through what is committed", m: mistakes{greedy: true, keep: &balanced}},
+		{name: "a hole in place of a gap", m: mistakes{silent: true, keep: &forgetful}},
+		{name: "checkpoint without flush", m: mistakes{unflushed: true, keep: &balanced}},
+		{name: "file names that collide", m: mistakes{collide: true, keep: &balanced}},
+		{name: "pointer without condition", m: mistakes{unconditional: true, keep: &balanced}},
+		{name: "an id living twice", setup: 1, m: mistakes{record: anyLife}},
+		{name: "exclusive handlers run like shared ones", m: mistakes{shared: true}},
+		{name: "timers of a fast clock", m: mistakes{hasty: true}},
+		{name: "timers are lost", m: mistakes{record: lostTimers}},
+		{name: "a deposed leader does not notice", m: mistakes{stubborn: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now()
 			for seed := c.from; seed < c.from+seedsMax; seed++ {
 				f := faultsOf(seed)
-				w, err := play(t, seed, setups[seed%uint64(len(setups))], f, c.m, nil)
+				s := setups[seed%uint64(len(setups))]
+				if c.setup > 0 {
+					s = setups[c.setup]
+				}
+				w, err := play(t, seed, s, f, c.m, nil)
 				if err == nil {
 					continue
 				}
-				if _, broken := play(t, seed, setups[seed%uint64(len(setups))], f, mistakes{}, nil); broken != nil {
+				if _, broken := play(t, seed, s, f, mistakes{keep: c.m.keep}, nil); broken != nil {
 					t.Errorf("seed %d fails without the mistake: %v", seed, broken)
 				}
-				t.Logf("%s, seed %d (%s), %s: %v", c.name, seed, w.setup.name, time.Since(start).Round(time.Millisecond), err)
+				t.Logf("%s, seed %d (%s), history %d, %d steps, %s: %v", c.name, seed, w.setup.name, seed-c.from+1, w.net.steps, time.Since(start).Round(time.Millisecond), err)
 				return
 			}
 			t.Errorf("not found in %d histories", seedsMax)

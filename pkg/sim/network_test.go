@@ -79,6 +79,10 @@ func (n *network) collect() {
 		return cmp.Or(a.sent.Compare(b.sent), cmp.Compare(a.from, b.from), cmp.Compare(a.to, b.to), cmp.Compare(a.what, b.what))
 	})
 	for _, m := range sent {
+		if h := n.haltedAt(m.from); h != nil {
+			h.out = append(h.out, m)
+			continue
+		}
 		n.judge(m)
 	}
 }
@@ -98,7 +102,7 @@ func (n *network) judge(m *message) {
 		n.note("lost", m)
 		if m.lose != nil && (m.order != nil || w.chance(0.5)) { // else nobody ever hears of it
 			again := *m
-			again.arrive, again.order = m.lose, nil
+			again.from, again.to, again.arrive, again.order = m.to, m.from, m.lose, nil // the sender hears of it
 			n.push(&again, delay)
 		}
 		return
@@ -166,6 +170,11 @@ func (n *network) next(limit time.Time) {
 	}
 	m := heap.Pop(&n.queue).(*message)
 	n.steps++
+	if h := n.haltedAt(m.to); h != nil {
+		n.note("held", m)
+		h.in = append(h.in, m)
+		return
+	}
 	n.note("", m)
 	m.arrive()
 }

@@ -37,7 +37,8 @@ type machine struct {
 	skew    time.Duration
 	back    time.Time // when it starts again
 	retired bool      // a person must act: it never comes back
-	wiped   bool      // its disk was lost
+	wiped   bool      // its disk was lost, and it is a log-server
+	lost    bool      // its disk was lost
 }
 
 // process is one process of a machine, of its start to its end.
@@ -52,6 +53,7 @@ type process struct {
 	group  *lifecycle.Group
 	host   host.Host
 	clock  *skewed
+	halted halt // while it is stopped
 	store  *metastore.Store
 	view   *metastore.View
 
@@ -61,6 +63,7 @@ type process struct {
 	worker   *processor.Node
 	roster   *controller.Roster
 	meetings []*meeting
+	leases   []lease
 }
 
 func (p *process) alive() bool { return !p.dead.Load() }
@@ -77,7 +80,8 @@ func (p *process) node() (n *processor.Node)        { p.get(func() { n = p.worke
 // skewed is a clock that is off.
 type skewed struct {
 	host.Clock
-	by atomic.Int64
+	by     atomic.Int64
+	halted *halt
 }
 
 func (c *skewed) Now() time.Time { return c.Clock.Now().Add(time.Duration(c.by.Load())) }
@@ -102,8 +106,8 @@ func (m *machine) start() {
 	if w.log != nil {
 		h.Log = slog.New(w.log).With(slog.String("at", m.name))
 	}
-	clock := &skewed{Clock: h.Clock}
-	clock.by.Store(int64(m.skew))
+	clock := &skewed{Clock: h.Clock, halted: &p.halted}
+	clock.by.Store(int64(m.offset()))
 	h.Clock, p.clock = clock, clock
 	p.host = h
 	p.store = metastore.New(kv{w, p}, "sim", h)
@@ -122,7 +126,7 @@ func (m *machine) start() {
 
 func defaults() schema.Defaults {
 	d := schema.Default()
-	d.Retry.Initial = 20 * time.Millisecond
+	d.Retry.Initial, d.Retry.Max = 20*time.Millisecond, 2*time.Second
 	d.Retry.MaxAttempts = 0
 	return d
 }
@@ -147,6 +151,14 @@ func (p *process) run() error {
 	}
 }
 
+// offset is how much the clock of the machine is off.
+func (m *machine) offset() time.Duration {
+	if m.w.mistakes.hasty && m.role == metastore.RoleWorker {
+		return m.skew + 3*time.Second
+	}
+	return m.skew
+}
+
 // kill ends the process as a crash does. With power, what was not synced is lost as well.
 func (m *machine) kill(power bool) {
 	p := m.now
@@ -155,6 +167,7 @@ func (m *machine) kill(power bool) {
 	}
 	m.w.check.crashed(m.node)
 	p.dead.Store(true)
+	p.resume() // what it waits for must not wait
 	m.disk = m.disk.crash(power)
 	m.now = nil
 	m.w.processes[m.name] = nil

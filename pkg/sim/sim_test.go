@@ -47,6 +47,7 @@ func faultsOf(seed uint64) faults {
 	return faults{
 		loss: some(0.05), twice: some(0.05), late: r.Float64(), kill: some(0.08), cut: some(0.03), wipe: some(0.1),
 		jump: some(0.02), skew: time.Duration(some(float64(400 * time.Millisecond))),
+		objects: some(0.2), slow: some(0.03), halt: some(0.02), out: some(0.004),
 	}
 }
 
@@ -112,7 +113,8 @@ func TestSimulation(t *testing.T) {
 
 // tally is what happened in all histories.
 type tally struct {
-	seeds, steps, lost, twice, kills, wipes, acks, answers, retries, repairs, segments, attempts, replayed int
+	seeds, steps, lost, twice, kills, stops, wipes, acks, answers, retries, repairs, segments, attempts, replayed int
+	puts, trims, gaps, restored                                                                                   int
 
 	failed int
 }
@@ -123,6 +125,7 @@ func (x *tally) add(w *world) {
 	x.lost += w.net.lost
 	x.twice += w.net.twice
 	x.kills += w.kills
+	x.stops += w.stops
 	x.wipes += w.wipes
 	x.acks += w.check.acks
 	x.answers += w.history.done
@@ -131,4 +134,8 @@ func (x *tally) add(w *world) {
 	x.segments += len(w.check.loglets)
 	x.attempts += w.endpoint.attempts
 	x.replayed += w.check.replayed
+	x.puts += w.bucket.puts
+	x.trims += w.check.trims
+	x.gaps += w.check.gaps
+	x.restored += w.check.restored
 }

@@ -30,18 +30,30 @@ func (p *process) runWorker() (err error) {
 	writer := sequencer.NewWriter(sequencer.Default(), sequences, logs{p}, p.host)
 	log := w.logOf(p)
 	cfg := processor.Default(1)
-	cfg.Dir, cfg.Loops = "partitions", 1
+	cfg.Dir, cfg.Loops = stores, 1
 	cfg.Store.MemTableBytes = 256 << 10
 	cfg.ReplayBudget = w.setup.replayBudget
 	calls := invoker.Default()
 	calls.Connect = w.endpoint.connect(p)
+	w.keep.apply(&cfg)
 	meta := processor.Meta(p.store)
-	if w.mistakes.resumes {
+	switch {
+	case w.mistakes.resumes:
 		meta = resumer{meta, p}
+	case w.mistakes.greedy:
+		meta = greedy{meta, p}
+	}
+	view := processor.View(p.view)
+	if w.mistakes.stubborn {
+		view = &stubborn{View: p.view, self: p.self, led: map[int]*storedv1.Epoch{}}
+	}
+	snapshots, err := p.snapshots()
+	if err != nil {
+		return err
 	}
 	n, err := processor.New(cfg, processor.Parts{
-		Self: p.self, Writer: logWriter{p, writer}, Log: log, Meta: meta, View: p.view, Peers: newPeers(p), Invoker: calls, Shared: shared,
-		Nodesets: improver{p},
+		Self: p.self, Writer: logWriter{p, writer}, Log: log, Meta: meta, View: view, Peers: newPeers(p), Invoker: calls, Shared: shared,
+		Nodesets: improver{p}, Snapshots: snapshots, Workers: standing{p},
 	}, p.host)
 	if err != nil {
 		return err
@@ -108,6 +120,9 @@ func (a appender) Append(first lsn.Offset, count uint32, records []byte) {
 	if a.p.w.mistakes.backwards {
 		records = reversed(records)
 	}
+	if a.p.w.mistakes.record != nil {
+		a.p.w.mistakes.change(records)
+	}
 	if a.p.alive() {
 		a.p.w.check.appended(a.ID(), first, records)
 	}
@@ -127,6 +142,13 @@ func (c committed) Committed(l id.Loglet, tail lsn.Offset) {
 	}
 	c.p.w.check.committed(l, tail)
 	c.Notify.Committed(l, tail)
+}
+
+// Failed implements processor.Notify.
+func (c committed) Failed(l id.Loglet, err error) {
+	if !c.p.w.mistakes.stubborn {
+		c.Notify.Failed(l, err)
+	}
 }
 
 // Refusing implements sequencer.Refuser.

@@ -45,6 +45,10 @@ type faults struct {
 	cut               float64
 	wipe              float64
 	jump              float64
+	halt              float64       // per round, that a process is stopped
+	out               float64       // per round, that the endpoint refuses all for a while
+	objects           float64       // of requests to the object store, that it fails
+	slow              float64       // per round, that the object store becomes slow
 	skew              time.Duration // at most
 }
 
@@ -54,6 +58,7 @@ type world struct {
 	rnd       *rand.Rand // the driver's
 	setup     setup
 	faults    faults
+	keep      keeping
 	mistakes  mistakes
 	verbose   func(string)
 	log       slog.Handler
@@ -67,9 +72,11 @@ type world struct {
 	workers   []*machine
 	processes map[string]*process
 	endpoint  *endpoint
+	bucket    *bucket
 	check     *checks
 	history   history
 	kills     int
+	stops     int
 	wipes     int
 	wiped     bool   // a log-server lost its disk
 	trace     uint64 // of all that happened, before the end
@@ -125,8 +132,11 @@ func play(t *testing.T, seed uint64, s setup, f faults, m mistakes, show func(*w
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w = &world{
-			seed: seed, rnd: rand.New(rand.NewPCG(seed, 0)), setup: s, faults: f, mistakes: m, processes: map[string]*process{},
+			seed: seed, rnd: rand.New(rand.NewPCG(seed, 0)), setup: s, faults: f, keep: keepingOf(seed), mistakes: m, processes: map[string]*process{},
 			fake: metatest.NewFake(),
+		}
+		if m.keep != nil {
+			w.keep = *m.keep
 		}
 		if show != nil {
 			show(w)
@@ -136,6 +146,7 @@ func play(t *testing.T, seed uint64, s setup, f faults, m mistakes, show func(*w
 		w.group = lifecycle.NewGroup(context.Background())
 		w.net = newNetwork(w)
 		w.check = newChecks(w)
+		w.bucket = newBucket(w)
 		w.build(t)
 		w.drive()
 		w.trace = w.net.trace
@@ -171,6 +182,7 @@ func (w *world) build(t *testing.T) {
 	})
 	must(err)
 	w.processes[etcd] = w.bare(etcd)
+	w.processes[objectStore] = w.bare(objectStore)
 	node := id.Node(0)
 	next := func() id.Node { node++; return node }
 	for i := range w.setup.daemons {
@@ -263,6 +275,7 @@ func (w *world) stop() {
 	for _, m := range w.machines {
 		if m.now != nil {
 			m.now.dead.Store(true)
+			m.now.resume()
 			m.disk.over.Store(true)
 		}
 	}
