@@ -1,6 +1,7 @@
 package sim_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -221,7 +222,9 @@ func (k *link) Send(f *logproto.Frame) {
 
 // Release implements logproto.Conn.
 func (k *link) Release(gs []logproto.Group) {
-	k.send(fmt.Sprintf("release %s %d", gs[0].Loglet, gs[0].Known), copyOf(gs), nil)
+	gs = copyOf(gs)
+	slices.SortFunc(gs, func(a, b logproto.Group) int { return cmp.Compare(a.Loglet, b.Loglet) }) // they come in the order of a map
+	k.send(fmt.Sprintf("release %s %d", gs[0].Loglet, gs[0].Known), gs, nil)
 }
 
 func copyOf(groups []logproto.Group) []logproto.Group {

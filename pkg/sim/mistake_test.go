@@ -55,7 +55,7 @@ type mistakes struct {
 func (m *mistakes) takeOver(ctx context.Context, k kv, conds []metastore.Cond, writes []metastore.Write) (bool, int64, error) {
 	chain := slices.IndexFunc(writes, func(w metastore.Write) bool { return strings.Contains(w.Key, "/chains/") })
 	switch {
-	case chain < 0 || !m.noCompare && !m.twoWrites:
+	case chain < 0 || len(conds) < 3 || !m.noCompare && !m.twoWrites: // a trim has two conditions
 		return k.txn(ctx, conds, writes)
 	case m.noCompare:
 		return k.txn(ctx, conds[2:], writes) // the generation alone

@@ -87,6 +87,14 @@ func plainName(key string) string {
 	return ""
 }
 
+// shown is a key without the checksum of its file: Pebble writes a manifest in the order of a map.
+func shown(key string) string {
+	if name := plainName(key); name != "" {
+		return path.Join(path.Dir(key), name)
+	}
+	return key
+}
+
 func (b *bucket) remove(key string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -259,7 +267,7 @@ func (w *world) verdict() verdict {
 
 // Open implements snapshot.Objects.
 func (o objects) Open(ctx context.Context, key string) (io.ReadCloser, error) {
-	v, err := request(ctx, o, "open "+key, func() ([]byte, error) { return o.b.open(key) })
+	v, err := request(ctx, o, "open "+shown(key), func() ([]byte, error) { return o.b.open(key) })
 	if err != nil {
 		return nil, err
 	}
@@ -272,13 +280,13 @@ func (o objects) Put(ctx context.Context, key string, r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	_, err = request(ctx, o, "put "+key, func() (struct{}, error) { o.b.put(key, v); return struct{}{}, nil })
+	_, err = request(ctx, o, "put "+shown(key), func() (struct{}, error) { o.b.put(key, v); return struct{}{}, nil })
 	return err
 }
 
 // Delete implements snapshot.Objects.
 func (o objects) Delete(ctx context.Context, key string) error {
-	_, err := request(ctx, o, "delete "+key, func() (struct{}, error) { o.b.remove(key); return struct{}{}, nil })
+	_, err := request(ctx, o, "delete "+shown(key), func() (struct{}, error) { o.b.remove(key); return struct{}{}, nil })
 	return err
 }
 
