@@ -291,7 +291,7 @@ func (c eagerClock) NewTimer(d time.Duration) host.Timer {
 func patiently(t *testing.T, parts *fakePartitions, method, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	rc := registry.Default()
-	store := registrytest.New(rc.Defaults)
+	store := registrytest.New(schema.Default())
 	h := hosttest.New(hosttest.NewClock(), 1)
 	reg, err := registry.New(rc, store, store, h)
 	if err != nil {

@@ -56,7 +56,8 @@ func runSome(ctx context.Context, d daemon.Daemon) (err error) {
 		open = member.Open
 	}
 	n, err := node.Join(ctx, d, open, func(x *storedv1.Node) {
-		x.Roles, x.EtcdClientUrls = s.roles, member.URLs()
+		x.Roles = s.roles
+		member.Describe(x)
 		if ports.ingress != nil {
 			x.IngressUrl = d.Config.IngressEndpoint().URL(ports.ingress.Addr())
 		}
@@ -67,6 +68,7 @@ func runSome(ctx context.Context, d daemon.Daemon) (err error) {
 	defer errs.CloseInto(&err, n)
 	s.node = n
 	s.early = append(member.Parts(), n.Parts()...)
+	s.early = append(s.early, member.Joins(n)...)
 	if s.others, err = n.Workers(); err != nil {
 		return err
 	}
