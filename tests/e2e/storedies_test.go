@@ -66,7 +66,7 @@ func storeDies(t *testing.T, s *objectStore, uploads int) {
 	t.Cleanup(control.Close)
 	ok(t, control.Register(t.Context(), endpoint.URI))
 
-	c := &faulty{operator: &operator{t: t, at: fabricOf(f.Processes[0])}, form: f, store: s, callers: &callers{form: f}}
+	c := &faulty{operator: newOperator(t, fabricOf(f.Processes[0])), form: f, store: s, callers: &callers{form: f}}
 	stop := c.callers.start(t.Context(), 8)
 	t.Cleanup(stop)
 	c.fill(100)
@@ -230,7 +230,7 @@ func (c *faulty) dieInRestore(worker *harness.Process) {
 func (c *faulty) allActive() {
 	c.t.Helper()
 	c.await("all replicas are up to date", func() error {
-		out := c.run(false, "partitions", "list")
+		out := c.run("partitions list", 0)
 		if n := strings.Count(out, " Active "); n != 2*trimPartitions {
 			return fmt.Errorf("%d are: %s", n, out)
 		}
@@ -247,7 +247,7 @@ func (c *faulty) quiet() {
 			Mode    string
 			Applied uint64
 		}
-		ok(c.t, json.Unmarshal([]byte(c.run(false, "partitions", "list", "--json")), &rows))
+		ok(c.t, json.Unmarshal([]byte(c.run("partitions list --json", 0)), &rows))
 		now, err := c.store.pointers(trimPartitions)
 		if err != nil {
 			return err
@@ -321,7 +321,7 @@ func (c *faulty) damage(worker *harness.Process) {
 // lookAtAll has a worker lead that was restored, and reads all that was ever written.
 func (c *faulty) lookAtAll(worker *harness.Process) {
 	c.t.Helper()
-	c.run(false, "partitions", "leadership", "pin", fmt.Sprintf("0-%d", trimPartitions-1), "--node", c.id(worker.Name))
+	c.run(fmt.Sprintf("partitions leadership pin 0-%d --node %s", trimPartitions-1, c.id(worker.Name)), 0)
 	c.await("it leads all", func() error {
 		if n := sum(metric(c.t, worker, "reprise_processor_led_partitions")); n != trimPartitions {
 			return fmt.Errorf("it leads %v", n)
@@ -372,7 +372,7 @@ func TestCatchUp(t *testing.T) {
 	control := harness.NewClient(f)
 	t.Cleanup(control.Close)
 	ok(t, control.Register(t.Context(), endpoint.URI))
-	c := &faulty{operator: &operator{t: t, at: fabricOf(f.Processes[0])}, form: f}
+	c := &faulty{operator: newOperator(t, fabricOf(f.Processes[0])), form: f}
 
 	begin := time.Now()
 	boxes := *catchUp << 20 / payloadBytes
@@ -380,7 +380,7 @@ func TestCatchUp(t *testing.T) {
 	c.fill(boxes - rest)
 	t.Logf("%d MiB were written in %s", *catchUp, time.Since(begin).Round(time.Millisecond))
 	begin = time.Now()
-	c.run(false, "snapshots", "create", "-t")
+	c.run("snapshots create -t", 0)
 	t.Logf("snapshots were made in %s", time.Since(begin).Round(time.Millisecond))
 	c.fill(rest)
 	worker, err := f.Process("worker-2")
@@ -391,7 +391,7 @@ func TestCatchUp(t *testing.T) {
 	ok(t, worker.Restart(t.Context()))
 	ready := time.Since(begin)
 	ok(t, harness.Wait(t.Context(), 10*time.Minute, "all replicas are up to date", func(context.Context) error {
-		out := c.run(false, "partitions", "list")
+		out := c.run("partitions list", 0)
 		if n := strings.Count(out, " Active "); n != 2*trimPartitions {
 			return fmt.Errorf("%d are: %s", n, out)
 		}
