@@ -19,7 +19,7 @@ func TestLimitsAreLive(t *testing.T) {
 		bytes, requests int64
 		content         string
 		status          int
-	}{{10, 0, "12345678901", 413}, {11, 0, "12345678901", 404}, {100, 1, "1", 429}, {100, 2, "1", 404}, {100, 0, "1", 404}} {
+	}{{10, 0, "12345678901", 413}, {11, 0, "12345678901", 400}, {100, 1, "1", 429}, {100, 2, "1", 400}, {100, 0, "1", 400}} {
 		core.SetLimits(row.bytes, row.requests)
 		if got := status(row.content); got != row.status {
 			t.Errorf("with at most %d bytes and %d requests: %d, want %d", row.bytes, row.requests, got, row.status)
