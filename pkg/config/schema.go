@@ -26,13 +26,13 @@ func Schema() ([]byte, error) {
 		at := root
 		path := strings.Split(k.Name, ".")
 		for _, section := range path[:len(path)-1] {
-			properties := at["properties"].(map[string]any) //nolint:errcheck,forcetypeassert // made below
+			properties := at["properties"].(map[string]any)
 			if properties[section] == nil {
 				properties[section] = map[string]any{"type": "object", "properties": map[string]any{}}
 			}
-			at = properties[section].(map[string]any) //nolint:errcheck,forcetypeassert // made above
+			at = properties[section].(map[string]any)
 		}
-		at["properties"].(map[string]any)[path[len(path)-1]] = k.schema(leaves[i]) //nolint:errcheck,forcetypeassert // made above
+		at["properties"].(map[string]any)[path[len(path)-1]] = k.schema(leaves[i])
 	}
 	text, err := json.MarshalIndent(root, "", "  ")
 	if err != nil {

@@ -75,14 +75,14 @@ type Logging struct {
 	LogDisableANSI bool   `toml:"log-disable-ansi-codes"`                // no colours, not even on a terminal
 }
 
-// Tracing says where spans go: of requests, invocations and attempts, which services are told of (traceparent), and of the engine. All daemons read it.
+// Tracing says where spans go. Ingresses and workers have some.
 type Tracing struct {
-	Endpoint         string            `toml:"tracing-endpoint"`                          // OTLP URL for spans: http://host:4317, or otlp+http://host:4318/v1/traces
-	RuntimeEndpoint  string            `toml:"tracing-runtime-endpoint"`                  // OTLP URL for spans of the engine
-	ServicesEndpoint string            `toml:"tracing-services-endpoint"`                 // OTLP URL for spans of invocations
-	Filter           string            `toml:"tracing-filter"`                            // off: no spans of the engine
-	SamplingRatio    float64           `toml:"tracing-sampling-ratio" ours:"y" ratio:"y"` // share of the traces that begin here that is sent; of others the header of the client decides
-	Headers          map[string]string `toml:"tracing-headers" secret:"y"`                // headers for the exporter
+	Endpoint         string            `toml:"tracing-endpoint" else:"none"`                      // OTLP URL for spans: http://host:4317 (gRPC), or otlp+http://host:4318/v1/traces
+	RuntimeEndpoint  string            `toml:"tracing-runtime-endpoint" else:"tracing-endpoint"`  // OTLP URL for spans of the engine
+	ServicesEndpoint string            `toml:"tracing-services-endpoint" else:"tracing-endpoint"` // OTLP URL for spans of invocations
+	Filter           string            `toml:"tracing-filter"`                                    // off: no spans of the engine
+	SamplingRatio    float64           `toml:"tracing-sampling-ratio" ours:"y" min:"0" max:"1"`   // of traces that begin here; the headers of clients decide on others
+	Headers          map[string]string `toml:"tracing-headers" secret:"y"`                        // headers for the exporter
 }
 
 // Database is about the files of Pebble, in the words of the contract. What is absent in a section is that of the root; what is

@@ -144,10 +144,20 @@ func (t *Tracing) check(string) []error {
 		}
 		u, err := url.Parse(e.url)
 		if err != nil || u.Host == "" || !slices.Contains([]string{"http", "https", "otlp+http", "otlp+https"}, u.Scheme) {
-			faults = append(faults, fmt.Errorf("%s is %q: write http://host:4317 for gRPC, or otlp+http://host:4318/v1/traces", e.key, e.url))
+			faults = append(faults, fmt.Errorf("%s is %q: write http://host:4317 for gRPC, or otlp+http://host:4318/v1/traces", e.key, redacted(e.url)))
 		}
 	}
 	return faults
+}
+
+// redacted is a URL without the password that may be in it.
+func redacted(u string) string {
+	i := strings.LastIndex(u, "@")
+	if i < 0 {
+		return u
+	}
+	scheme, _, _ := strings.Cut(u[:i], "//")
+	return scheme + "//***" + u[i:]
 }
 
 func (p *Postgres) check(prefix string) []error {

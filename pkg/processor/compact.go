@@ -29,6 +29,9 @@ func (n *Node) Compact(ctx context.Context) (before, after uint64, err error) {
 				return nil // it is the caller's
 			}
 		}
+		if stop.Err() != nil { // stores that were closed meanwhile had nothing to compact
+			err = errStopping
+		}
 		return nil
 	})
 	<-done

@@ -180,17 +180,17 @@ func (d *Daemon) sayStart() {
 	d.Host.Log.Info("configuration: what is not the default", slog.String(logkey.Settings, strings.Join(d.Config.Differences(), "; ")))
 }
 
-// beside runs a role, and until it ends what looks after its memory, its configuration file and signals, and sends its spans.
+// beside runs a role, and until it ends what looks after its memory, its configuration file and signals, and what sends its spans.
 func (d *Daemon) beside(ctx context.Context, mem memoryBounds, tracing *telemetry.Tracing, run func() error) error {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // until the role has ended
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // spans are sent until the role has ended
 	signals := make(chan os.Signal, signalsMax)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
 	g := lifecycle.NewGroup(ctx)
-	g.Go("give memory back", func(ctx context.Context) error { return giveMemoryBack(ctx, d.Host.Clock) })
 	if tracing != nil {
 		g.Go("tracing", tracing.Run)
 	}
+	g.Go("give memory back", func(ctx context.Context) error { return giveMemoryBack(ctx, d.Host.Clock) })
 	w := newWatcher(d.Live, d.Host)
 	g.Go("configuration and signals", func(ctx context.Context) error {
 		return w.run(ctx, signals, func(s os.Signal) { d.dump(os.Stderr, s, mem) })

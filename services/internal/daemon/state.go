@@ -37,7 +37,7 @@ func (d *Daemon) dump(w io.Writer, s os.Signal, mem memoryBounds) {
 }
 
 // state writes a TOML document: settings, and comments.
-func (d *Daemon) state(w io.Writer, mem memoryBounds) error {
+func (d *Daemon) state(w *bytes.Buffer, mem memoryBounds) error {
 	cfg := d.Live.Current()
 	fmt.Fprintf(w, "# reprise-%s %s, node %s: effective configuration\n", d.Role, Version, cfg.NodeName)
 	if err := cfg.Dump(w); err != nil {
@@ -71,7 +71,7 @@ func (d *Daemon) state(w io.Writer, mem memoryBounds) error {
 	return err
 }
 
-func writeHeap(w io.Writer) {
+func writeHeap(w *bytes.Buffer) {
 	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
 	metrics.Read(samples)
 	size := func(i int) config.Bytes { return config.Bytes(samples[i].Value.Uint64()) }
@@ -82,7 +82,7 @@ func writeHeap(w io.Writer) {
 	fmt.Fprintf(w, "# Go heap: limit %s, objects %s, of the system %s\n", limit, size(1), size(0)-size(2))
 }
 
-func writeGauge(w io.Writer, f *dto.MetricFamily) {
+func writeGauge(w *bytes.Buffer, f *dto.MetricFamily) {
 	for _, m := range f.GetMetric() {
 		labels := make([]string, len(m.GetLabel()))
 		for i, l := range m.GetLabel() {
