@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"reprise/pkg/access"
+	"reprise/pkg/certs"
 	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/registry"
@@ -23,7 +25,8 @@ type Config struct {
 	ConcurrentRequestsMax int            // more are refused with 429; 0 (default) means no limit
 	Query                 http.Handler   // answers POST /query; nil: no SQL here
 	Health                ClusterHealth  // nil: nobody knows
-	Tokens                *access.Tokens // say who may do what; nil: everybody everything
+	Tokens                *access.Tokens // say who may do what, and are followed; nil: everybody everything
+	Certs                 *certs.Certs   // likewise; nil: no TLS
 	DisableWebUI          bool           // answer 404 at /ui
 	DrainTimeout          time.Duration  // how long requests may go on after a stop; default 5 s
 }
@@ -124,6 +127,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Unlock()
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	srv := &http.Server{
 		Handler:           s.handler,
@@ -134,6 +138,13 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    headerBytesMax,
 	}
 	g := lifecycle.NewGroup(ctx)
+	if c := s.cfg.Certs; c != nil {
+		ln = tls.NewListener(ln, c.Server())
+		g.Go("certificate", c.Run)
+	}
+	if t := s.cfg.Tokens; t != nil {
+		g.Go("tokens", t.Run)
+	}
 	g.Go("serve admin API", func(context.Context) error {
 		close(s.ready)
 		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {

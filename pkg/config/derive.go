@@ -35,6 +35,7 @@ type Endpoint struct {
 	// what others are told
 	host string
 	url  string
+	tls  bool
 }
 
 // Fabric is the listener for other daemons.
@@ -42,7 +43,9 @@ func (c *Config) Fabric() Endpoint { return endpoint("", c.Listen, c.Listen, "")
 
 // AdminEndpoint is the listener of the admin API.
 func (c *Config) AdminEndpoint() Endpoint {
-	return endpoint("admin.", c.Admin.Listen, c.Listen, c.Admin.AdvertisedEndpoint)
+	e := endpoint("admin.", c.Admin.Listen, c.Listen, c.Admin.AdvertisedEndpoint)
+	e.tls = c.Admin.TLS.On()
+	return e
 }
 
 // PostgresEndpoint is the listener for SQL over the protocol of Postgres; false: there is none.
@@ -53,7 +56,9 @@ func (c *Config) PostgresEndpoint() (Endpoint, bool) {
 
 // IngressEndpoint is the listener for invocations.
 func (c *Config) IngressEndpoint() Endpoint {
-	return endpoint("ingress.", c.Ingress.Listen, c.Listen, c.Ingress.AdvertisedEndpoint)
+	e := endpoint("ingress.", c.Ingress.Listen, c.Listen, c.Ingress.AdvertisedEndpoint)
+	e.tls = c.Ingress.TLS.On()
+	return e
 }
 
 func endpoint(key string, l, root Listen, oldURL string) Endpoint {
@@ -94,14 +99,22 @@ func (e Endpoint) URL(at net.Addr) string {
 	}
 	host, port, err := net.SplitHostPort(at.String())
 	if err != nil {
-		return "http://" + at.String()
+		return e.Scheme() + at.String()
 	}
 	if e.host != "" {
 		host = e.host
 	} else if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		host = routableHost()
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return e.Scheme() + net.JoinHostPort(host, port)
+}
+
+// Scheme is how URLs of the endpoint begin.
+func (e Endpoint) Scheme() string {
+	if e.tls {
+		return "https://"
+	}
+	return "http://"
 }
 
 // Host is the host in URL, for other listeners of this process.

@@ -219,6 +219,8 @@ type Admin struct {
 	DisableWebUI       bool        `toml:"disable-web-ui"`                         // answer 404 at /ui
 	RoutingHeaders     []string    `toml:"deployment-routing-headers"`             // headers that tell deployments of one URI apart
 	HeartbeatInterval  Duration    `toml:"heartbeat-interval"`                     // how often the state of the cluster is asked for
+	TLS                TLS         `toml:"tls"`
+	TokensFile         string      `toml:"tokens-file" ours:"y" else:"everybody may do everything"` // tokens of those who may do something, one a line: SHA-256 of the token, role (viewer, operator, admin), name; followed while it changes
 	QueryEngine        QueryEngine `toml:"query-engine"`
 	Postgres           Postgres    `toml:"postgres"`
 }
@@ -243,8 +245,21 @@ type Ingress struct {
 	AdvertisedEndpoint string    `toml:"advertised-ingress-endpoint"`                                                // old name of advertised-address
 	RequestsMax        Limit     `toml:"concurrent-api-requests-limit" live:"y"`                                     // requests at a time, those that wait included; 429 above
 	RequestSizeLimit   *Bytes    `toml:"request-size-limit" live:"y" min:"1 B" else:"networking.message-size-limit"` // largest body; 413 above. Never above networking.message-size-limit
+	TLS                TLS       `toml:"tls"`
+	TokensFile         string    `toml:"tokens-file" ours:"y" else:"everybody may call"` // tokens of those who may call, one a line: SHA-256 of the token, the role caller, name; followed while it changes
 	Ingestion          Ingestion `toml:"ingestion"`
 }
+
+// TLS is about the certificate of a listener. With one, it speaks HTTPS alone. The files are followed while they change.
+type TLS struct {
+	Cert       string `toml:"cert" ours:"y" else:"no TLS"`                                    // file in PEM: the certificate, and what it was signed with
+	Key        string `toml:"key" ours:"y"`                                                   // file in PEM: its private key
+	CA         string `toml:"ca" ours:"y" else:"those of the system"`                         // file in PEM: what certificates of clients are signed with
+	ClientAuth string `toml:"client-auth" ours:"y" enum:"none,optional,required" else:"none"` // whether clients show a certificate
+}
+
+// On tells whether there is TLS.
+func (t *TLS) On() bool { return *t != TLS{} }
 
 // Ingestion is about batches from other sources than HTTP. Ingresses read it.
 type Ingestion struct {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"reprise/pkg/access"
+	"reprise/pkg/certs"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
@@ -28,8 +29,10 @@ type Parts struct {
 	// Schema returns the newest registry; it never blocks.
 	Schema func() *schema.Registry
 	Routes Routes
-	// Tokens are those of callers; nil: everybody may call.
+	// Tokens are those of callers, which the server follows; nil: everybody may call.
 	Tokens *access.Tokens
+	// Certs are those of the server, likewise; nil: no TLS.
+	Certs *certs.Certs
 }
 
 // Routes tells where partitions are led. It never blocks.

@@ -3,6 +3,7 @@ package ingress
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -37,8 +38,13 @@ type Server struct {
 
 // NewServer returns a server that closes the listeners when it ends.
 func NewServer(core *Ingress, listeners []net.Listener, h host.Host) *Server {
-	s := &Server{core: core, listeners: listeners, host: h, ready: make(chan struct{}), plain: newPlainFront(core, h)}
+	s := &Server{core: core, listeners: slices.Clone(listeners), host: h, ready: make(chan struct{}), plain: newPlainFront(core, h)}
 	s.exchanges.New = func() any { return &httpExchange{} }
+	if c := core.parts.Certs; c != nil {
+		for i, ln := range listeners {
+			s.listeners[i] = tls.NewListener(ln, c.Server())
+		}
+	}
 	return s
 }
 
@@ -51,6 +57,12 @@ func (s *Server) Run(ctx context.Context) error {
 	defer end(ErrDraining)
 	server := s.httpServer(base)
 	group := lifecycle.NewGroup(ctx)
+	if c := s.core.parts.Certs; c != nil {
+		group.Go("certificate", c.Run)
+	}
+	if t := s.core.parts.Tokens; t != nil {
+		group.Go("tokens", t.Run)
+	}
 	group.Go("serve with net/http", func(context.Context) error {
 		if err := server.Serve(s.plain.other); !errors.Is(err, http.ErrServerClosed) {
 			return err

@@ -42,7 +42,7 @@ type Etcd struct {
 	// silent and opens are how long the member that a watch runs at may say nothing, and take to begin it: one that hangs would
 	// tell of no change for as long as it does, such as of who leads instead of it.
 	silent, opens limit
-	own    uint64 // member in this process, which the client asks directly; 0: none
+	own           uint64 // member in this process, which the client asks directly; 0: none
 }
 
 var _ KV = (*Etcd)(nil)

@@ -9,7 +9,7 @@ func TestSeedsReplay(t *testing.T) {
 	}
 	for seed := range uint64(4) {
 		history := func() (lines []string) {
-			over := false // the end is not sorted
+			over := false                                                                                    // the end is not sorted
 			_, _ = play(t, seed, setups[int(seed)%len(setups)], faultsOf(seed), mistakes{}, func(w *world) { // what does not hold shows elsewhere
 				w.verbose = func(line string) {
 					if over = over || w.ctx.Err() != nil; !over {

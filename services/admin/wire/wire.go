@@ -26,6 +26,7 @@ import (
 	"reprise/pkg/registry"
 	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
+	"reprise/services/internal/door"
 	"reprise/services/internal/node"
 	"reprise/services/internal/outbound"
 )
@@ -148,6 +149,9 @@ func New(n *node.Node, ln net.Listener, partitions admin.Partitions, sql http.Ha
 	}
 	a := admin.Default()
 	a.Listener = ln
+	if a.Certs, a.Tokens, err = door.Open("admin.", cfg.Admin.TLS, cfg.Admin.TokensFile, n.Host); err != nil {
+		return nil, err
+	}
 	a.IngressEndpoint = func() string { return ingressURL(n) }
 	a.Query = sql
 	a.ConcurrentRequestsMax = int(cfg.Admin.RequestsMax)

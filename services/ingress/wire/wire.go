@@ -12,6 +12,7 @@ import (
 	"reprise/pkg/metastore"
 	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
+	"reprise/services/internal/door"
 	"reprise/services/internal/node"
 )
 
@@ -46,7 +47,13 @@ func New(n *node.Node, ln net.Listener, partitions ingress.Partitions) (*ingress
 	c := ingress.Default()
 	c.RequestBytesMax = int64(n.Config.IngressRequestSizeLimit())
 	c.RequestsMax = int64(n.Config.Ingress.RequestsMax)
-	core, err := ingress.New(c, ingress.Parts{Partitions: partitions, Schema: n.View.Registry, Routes: rpc.NewRoutes(n.View)}, n.Host)
+	certs, tokens, err := door.Open("ingress.", n.Config.Ingress.TLS, n.Config.Ingress.TokensFile, n.Host)
+	if err != nil {
+		return nil, err
+	}
+	core, err := ingress.New(c, ingress.Parts{
+		Partitions: partitions, Schema: n.View.Registry, Routes: rpc.NewRoutes(n.View), Certs: certs, Tokens: tokens,
+	}, n.Host)
 	if err != nil {
 		return nil, err
 	}

@@ -141,7 +141,7 @@ func (gate) Run(ctx context.Context) error {
 // banner is the last part: all others are ready when it says so.
 func banner(n *node.Node, ingress net.Addr, api *admin.Server) lifecycle.Part {
 	return lifecycle.Func(func(ctx context.Context) error {
-		ingressURL, adminURL := local(ingress), local(api.Addr())
+		ingressURL, adminURL := n.Config.IngressEndpoint().Scheme()+local(ingress), n.Config.AdminEndpoint().Scheme()+local(api.Addr())
 		flag := ""
 		if adminURL != "http://localhost:9070" {
 			flag = "RESTATE_ADMIN_URL=" + adminURL + " "
@@ -164,7 +164,7 @@ Next, in another terminal:
 func local(at net.Addr) string {
 	tcp, ok := at.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsUnspecified() && !tcp.IP.IsLoopback() {
-		return "http://" + at.String()
+		return at.String()
 	}
-	return fmt.Sprintf("http://localhost:%d", tcp.Port)
+	return fmt.Sprintf("localhost:%d", tcp.Port)
 }
