@@ -14,7 +14,7 @@ func TestLimitsAreLive(t *testing.T) {
 	var first ingress.Response
 	done := inBackground(t, func() { first = ask(core, "POST", "/Greeter/block", "1", withJSON()...) })
 	<-c.waiting
-	status := func(content string) int { return int(ask(core, "POST", "/nowhere", content).Status) }
+	status := func(content string) int { return ask(core, "POST", "/nowhere", content).Status }
 	for _, row := range []struct {
 		bytes, requests int64
 		content         string

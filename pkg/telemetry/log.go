@@ -96,7 +96,7 @@ func (f *filter) place(pc uintptr) (pkg string, ours bool) {
 		return "", true
 	}
 	if known, ok := f.places.Load(pc); ok { // of which there are as many as log calls in the program
-		pkg, ours = strings.CutPrefix(known.(string), ourModule) //nolint:errcheck,forcetypeassert // only texts are put in
+		pkg, ours = strings.CutPrefix(known.(string), ourModule)
 		return pkg, ours
 	}
 	frame, _ := runtime.CallersFrames([]uintptr{pc}).Next()

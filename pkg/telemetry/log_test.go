@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
@@ -35,9 +34,9 @@ func TestFilterOfLibraries(t *testing.T) {
 		t.Fatal(err)
 	}
 	slog.NewLogLogger(h, slog.LevelInfo).Print("ours, by way of log")
-	server := &http.Server{ErrorLog: slog.NewLogLogger(h, slog.LevelInfo), ReadHeaderTimeout: time.Second}
-	server.ErrorLog.Print("ours, too")
-	logOfALibrary(server.ErrorLog)
+	logger := slog.NewLogLogger(h, slog.LevelInfo)
+	logger.Print("ours, too")
+	logOfALibrary(logger)
 	if got := b.String(); strings.Count(got, "ours") != 2 || strings.Contains(got, "superfluous") {
 		t.Errorf("%s", got)
 	}
