@@ -22,6 +22,7 @@ const configLimit = 20 * time.Second
 // SIGUSR1 shows what is in effect, and a start and a stop are told in the log.
 func TestConfigurationFileIsFollowed(t *testing.T) {
 	dir := filepath.Join(env.dir, t.Name())
+	ok(t, os.MkdirAll(dir, 0o755))
 	f, err := harness.NewStandalone(env.bins, env.ports, dir)
 	ok(t, err)
 	p := f.Processes[0]
@@ -86,6 +87,7 @@ func TestConfigurationFileIsFollowed(t *testing.T) {
 // The all-in-one program runs those roles that it is told to: two processes with some each are one cluster.
 func TestRolesOfTheAllInOneProgram(t *testing.T) {
 	dir := filepath.Join(env.dir, t.Name())
+	ok(t, os.MkdirAll(dir, 0o755))
 	take := func() string {
 		addr, err := env.ports.Take()
 		ok(t, err)
