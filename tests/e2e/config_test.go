@@ -21,8 +21,8 @@ const configLimit = 20 * time.Second
 // The configuration file of a server that runs is followed: what is live acts on the next request, a bad file changes nothing,
 // SIGUSR1 shows what is in effect, and a start and a stop are told in the log.
 func TestConfigurationFileIsFollowed(t *testing.T) {
-	dir := filepath.Join(env.dir, t.Name())
-	ok(t, os.MkdirAll(dir, 0o755))
+	dir, err := os.MkdirTemp(env.dir, t.Name())
+	ok(t, err)
 	f, err := harness.NewStandalone(env.bins, env.ports, dir)
 	ok(t, err)
 	p := f.Processes[0]
@@ -86,8 +86,8 @@ func TestConfigurationFileIsFollowed(t *testing.T) {
 
 // The all-in-one program runs those roles that it is told to: two processes with some each are one cluster.
 func TestRolesOfTheAllInOneProgram(t *testing.T) {
-	dir := filepath.Join(env.dir, t.Name())
-	ok(t, os.MkdirAll(dir, 0o755))
+	dir, err := os.MkdirTemp(env.dir, t.Name())
+	ok(t, err)
 	take := func() string {
 		addr, err := env.ports.Take()
 		ok(t, err)
