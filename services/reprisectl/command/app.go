@@ -118,7 +118,33 @@ func prepare(commands []*cli.Command) {
 		if len(c.Subcommands) > 0 {
 			c.Action = orHelp(cli.ShowSubcommandHelp)
 		}
+		require(c)
 		prepare(c.Subcommands)
+	}
+}
+
+// require has a command without a flag that it needs be a wrong command line, which to the library is an error like any other.
+func require(c *cli.Command) {
+	var names []string
+	for _, f := range c.Flags {
+		switch f := f.(type) {
+		case *cli.StringFlag:
+			if f.Required {
+				names, f.Required = append(names, f.Name), false
+			}
+		case *cli.StringSliceFlag:
+			if f.Required {
+				names, f.Required = append(names, f.Name), false
+			}
+		}
+	}
+	c.Before = func(ctx *cli.Context) error {
+		for _, name := range names {
+			if !ctx.IsSet(name) {
+				return argv.Usagef("the following required arguments were not provided:\n  --%s", name)
+			}
+		}
+		return nil
 	}
 }
 
