@@ -67,7 +67,7 @@ func (n *Node) awaitRole(ctx context.Context, p *part) (is bool, err error) {
 // leave closes the store of a partition that is held elsewhere since a time, and removes it the next time. It tells whether
 // there is nothing left. The error is one of the disk.
 func (n *Node) leave(ctx context.Context, p *part, since time.Time) (left bool, err error) {
-	if n.workers == nil || n.host.Clock.Now().Sub(since) < max(n.cfg.TrimDelay, keptMin) {
+	if n.workers == nil || n.host.Clock.Now().Sub(since) < max(n.policy().TrimDelay, keptMin) {
 		return false, nil
 	}
 	if p.store != nil { // others are told that there is none before there is none
