@@ -350,8 +350,7 @@ func (c *faulty) lookAtAll(worker *harness.Process) {
 	}
 }
 
-// catchUp is how much a fresh worker catches up with, in MiB.
-var catchUp = flag.Int("catch-up", 0, "MiB of state that a fresh worker catches up with; 0: that test is skipped")
+var catchUp = flag.Int("catch-up", 0, "MiB of values that are written for a fresh worker to catch up with, which make twice that in its stores; 0: that test is skipped")
 
 // A worker with an empty disk comes back with all that it held: from snapshots in a folder, and the rest of the logs. The time is shown.
 func TestCatchUp(t *testing.T) {
