@@ -1,8 +1,10 @@
 package bucket_test
 
 import (
+	"flag"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -14,7 +16,13 @@ import (
 	"reprise/pkg/snapshot/bucket"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *minioFlag+*gcsFlag+*azuriteFlag != "" { // they keep connections of libraries that do not close them
+		os.Exit(m.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()

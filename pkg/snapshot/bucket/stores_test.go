@@ -48,7 +48,7 @@ func stores(t *testing.T, f func(t *testing.T, b *bucket.Bucket)) {
 
 // servers runs a test with the servers that there are.
 func servers(t *testing.T, f func(t *testing.T, b *bucket.Bucket)) {
-	folder := func(t *testing.T) string { return "b/" + strings.ReplaceAll(t.Name(), "/", "-") }
+	folder := func(t *testing.T) string { return "objects/" + strings.ReplaceAll(t.Name(), "/", "-") }
 	if *minioFlag != "" {
 		t.Run("minio", func(t *testing.T) {
 			client := s3.New(s3.Options{
@@ -56,7 +56,7 @@ func servers(t *testing.T, f func(t *testing.T, b *bucket.Bucket)) {
 				Credentials: credentials.NewStaticCredentialsProvider("minioadmin", "minioadmin", ""),
 			})
 			var there *types.BucketAlreadyOwnedByYou
-			if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("b")}); err != nil && !errors.As(err, &there) {
+			if _, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("objects")}); err != nil && !errors.As(err, &there) {
 				t.Fatal(err)
 			}
 			f(t, open(t, bucket.Config{Destination: "s3://" + folder(t), AWS: bucket.AWS{
@@ -67,7 +67,7 @@ func servers(t *testing.T, f func(t *testing.T, b *bucket.Bucket)) {
 	if *gcsFlag != "" {
 		t.Run("fake-gcs-server", func(t *testing.T) {
 			t.Setenv("STORAGE_EMULATOR_HOST", *gcsFlag)
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, *gcsFlag+"/storage/v1/b", bytes.NewBufferString(`{"name":"b"}`))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, *gcsFlag+"/storage/v1/b", bytes.NewBufferString(`{"name":"objects"}`))
 			must(t, err)
 			req.Header.Set("Content-Type", "application/json")
 			res, err := http.DefaultClient.Do(req)
@@ -87,7 +87,7 @@ func servers(t *testing.T, f func(t *testing.T, b *bucket.Bucket)) {
 			t.Setenv("AZURE_STORAGE_KEY", "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==")
 			url, err := azureblob.NewServiceURL(azureblob.NewDefaultServiceURLOptions())
 			must(t, err)
-			c, err := azureblob.NewDefaultClient(url, "b")
+			c, err := azureblob.NewDefaultClient(url, "objects")
 			must(t, err)
 			if _, err := c.Create(t.Context(), nil); err != nil && !bloberror.HasCode(err, bloberror.ContainerAlreadyExists) {
 				t.Fatal(err)
