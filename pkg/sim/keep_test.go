@@ -222,6 +222,8 @@ type reader struct {
 	p  id.Partition
 	to lsn.LSN
 	at lsn.LSN
+
+	refused error // by whoever reads
 }
 
 func (r *reader) given(first lsn.LSN, count int, records []byte) {
@@ -243,6 +245,7 @@ func (r *reader) ended(err error) {
 			r.c.w.violate("L8", "a reader of partition %d at %d finds a gap through %d, the chain says %d", r.p, r.at, gap.Through, point)
 		}
 		r.c.gaps++
+	case r.refused != nil:
 	case err == nil && r.at < r.to:
 		r.c.w.violate("L8", "a reader of partition %d ends at %d without an error, it wanted all below %d", r.p, r.at, r.to)
 	case errs.Is(err, errs.Corrupt):
@@ -260,7 +263,8 @@ func (l readLog) Read(ctx context.Context, chain *storedv1.Chain, from, to lsn.L
 		if l.p.alive() {
 			r.given(first, count, records)
 		}
-		return f(first, count, records)
+		r.refused = f(first, count, records)
+		return r.refused
 	}
 	err := l.Client.Read(ctx, chain, from, to, given)
 	if l.p.w.mistakes.silent {

@@ -35,10 +35,10 @@ type bucket struct {
 	// mu guards what follows. It is a leaf.
 	mu       sync.Mutex
 	objects  map[string][]byte
-	versions map[string]int              // of pointers
-	newest   map[id.Partition]lsn.LSN    // of the pointers
-	archived map[id.Partition]lsn.LSN    // what the oldest snapshot holds that a pointer retains
-	needed   map[id.Partition]neededSums // what the pointers need
+	versions map[string]int                // of pointers
+	newest   map[id.Partition]snapshot.Ref // of the pointers
+	archived map[id.Partition]lsn.LSN      // what the oldest snapshot holds that a pointer retains
+	needed   map[id.Partition]neededSums   // what the pointers need
 	puts     int
 }
 
@@ -47,7 +47,7 @@ type neededSums map[string]string
 
 func newBucket(w *world) *bucket {
 	return &bucket{
-		w: w, objects: map[string][]byte{}, versions: map[string]int{}, newest: map[id.Partition]lsn.LSN{}, archived: map[id.Partition]lsn.LSN{},
+		w: w, objects: map[string][]byte{}, versions: map[string]int{}, newest: map[id.Partition]snapshot.Ref{}, archived: map[id.Partition]lsn.LSN{},
 		needed: map[id.Partition]neededSums{},
 	}
 }
@@ -147,10 +147,10 @@ func (b *bucket) pointedLocked(p id.Partition, value []byte) {
 		b.w.violate("P6", "the pointer of partition %d: %v", p, err)
 		return
 	}
-	if l.MinAppliedLSN <= b.newest[p] {
-		b.w.violate("P6", "the newest snapshot of partition %d goes back from %d to %d", p, b.newest[p], l.MinAppliedLSN)
+	if l.MinAppliedLSN < b.newest[p].MinAppliedLSN || l.MinAppliedLSN == b.newest[p].MinAppliedLSN && l.SnapshotID != b.newest[p].SnapshotID {
+		b.w.violate("P6", "the newest snapshot of partition %d goes back from %d to %d", p, b.newest[p].MinAppliedLSN, l.MinAppliedLSN)
 	}
-	b.newest[p], b.archived[p] = l.MinAppliedLSN, l.Archived()
+	b.newest[p], b.archived[p] = l.Ref, l.Archived()
 	need := neededSums{}
 	for _, ref := range l.Retained {
 		key := fmt.Sprintf("%d/%s/metadata.json", p, ref.Path)
