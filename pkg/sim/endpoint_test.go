@@ -90,6 +90,9 @@ func (e *endpoint) connect(p *process) h2.Connect {
 		here, there := net.Pipe()
 		select {
 		case e.conns <- conn{there, p}:
+			if e.w.mistakes.deaf {
+				return &deaf{Conn: here}, nil
+			}
 			return here, nil
 		case <-e.closed:
 			return nil, errRefused
@@ -125,6 +128,12 @@ func (e *endpoint) serve(p *invokertest.Peer) {
 	service, handler, _ := strings.Cut(path, "/")
 	from := p.Request.Context().Value(owner{}).(*process) //nolint:forcetypeassert // set for all
 	name := p.Start.GetDebugId()
+	if e.w.mistakes.queue {
+		e.wait(from, "queue "+name, e.w.queueing)
+		if p.Request.Context().Err() != nil {
+			return
+		}
+	}
 	e.w.check.attempt(from, name)
 	if time.Now().UnixMilli() < e.until.Load() {
 		p.Writer.WriteHeader(http.StatusServiceUnavailable)
@@ -134,7 +143,7 @@ func (e *endpoint) serve(p *invokertest.Peer) {
 		end := e.hold(from, p, name)
 		defer end()
 	}
-	e.think(from, path+" "+name)
+	e.wait(from, path+" "+name, e.w.thinking)
 	e.handle(handler, p)
 }
 
@@ -164,10 +173,10 @@ func (e *endpoint) hold(from *process, p *invokertest.Peer, name string) (end fu
 	}
 }
 
-// think takes the time that a handler takes.
-func (e *endpoint) think(from *process, what string) {
+// wait takes the time that a handler takes, or a request until it has its turn.
+func (e *endpoint) wait(from *process, what string, delay func() time.Duration) {
 	done := make(chan struct{}, 1)
-	e.w.net.post(&message{from: "endpoint", to: from.name, what: what, certain: true, delay: e.w.thinking, arrive: func() { done <- struct{}{} }})
+	e.w.net.post(&message{from: "endpoint", to: from.name, what: what, certain: true, delay: delay, arrive: func() { done <- struct{}{} }})
 	select {
 	case <-done:
 	case <-e.w.ctx.Done():

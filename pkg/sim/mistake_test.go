@@ -3,6 +3,7 @@ package sim_test
 import (
 	"bytes"
 	"context"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -48,7 +49,8 @@ type mistakes struct {
 	shared        bool             // exclusive handlers are taken for shared ones
 	hasty         bool             // the clocks of workers are ahead of all others
 	record        func(rec []byte) // what becomes of a record on its way into the log
-	stubborn      bool             // who leads does not hear of another epoch, nor that its log is sealed
+	queue         bool             // requests wait at the endpoint
+	deaf          bool             // an attempt that is ended goes on at the endpoint
 }
 
 // takeOver is a transaction with a mistake in it.
@@ -195,30 +197,39 @@ func (r resumer) TakeOver(ctx context.Context, p id.Partition, was metastore.Lin
 	return r.Meta.TakeOver(ctx, p, was, next, chain, me)
 }
 
-// stubborn is the view of who leads once, and leads for ever.
-type stubborn struct {
-	*metastore.View
-	self id.GenerationalNode
-
-	mu  sync.Mutex
-	led map[int]*storedv1.Epoch
+// deaf is a connection to the endpoint that does not carry the end of an attempt: RST_STREAM of HTTP/2.
+type deaf struct {
+	net.Conn
+	preface int    // bytes of it that were sent
+	rest    []byte // of a frame that is not whole yet
 }
 
-// Current implements processor.View.
-func (s *stubborn) Current() *metastore.Snapshot {
-	now := *s.View.Current()
-	now.Epochs = slices.Clone(now.Epochs)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, e := range now.Epochs {
-		if s.led[i] == nil && e.GetNode() == uint32(s.self.Node) && e.GetGeneration() == s.self.Generation {
-			s.led[i] = e
+const (
+	prefaceBytes = 24
+	frameHead    = 9
+	rstStream    = 3
+)
+
+// Write implements net.Conn.
+func (d *deaf) Write(b []byte) (int, error) {
+	n := min(len(b), prefaceBytes-d.preface)
+	d.preface += n
+	pass := bytes.Clone(b[:n])
+	d.rest = append(d.rest, b[n:]...)
+	for len(d.rest) >= frameHead {
+		size := frameHead + int(d.rest[0])<<16 + int(d.rest[1])<<8 + int(d.rest[2])
+		if len(d.rest) < size {
+			break
 		}
-		if s.led[i] != nil {
-			now.Epochs[i] = s.led[i]
+		if d.rest[3] != rstStream {
+			pass = append(pass, d.rest[:size]...)
 		}
+		d.rest = d.rest[size:]
 	}
-	return &now
+	if _, err := d.Conn.Write(pass); err != nil {
+		return 0, err
+	}
+	return len(b), nil
 }
 
 // change has a mistake made of each record, in place: they are what is applied.
@@ -321,7 +332,7 @@ func TestMistakes(t *testing.T) {
 		{name: "lowest tail", m: mistakes{seal: lowestTail}},
 		{name: "tail of one log-server", m: mistakes{seal: ownTail}},
 		{name: "skip repair", from: 15, m: mistakes{seal: noRepair}},
-		{name: "no compare and set", from: 28, m: mistakes{noCompare: true}},
+		{name: "no compare and set", from: 61, m: mistakes{noCompare: true}},
 		{name: "take-over in two writes", m: mistakes{twoWrites: true}},
 		{name: "resume old loglet", m: mistakes{resumes: true}},
 		{name: "a loglet name used twice", m: mistakes{sameName: true}},
@@ -350,7 +361,7 @@ func TestMistakes(t *testing.T) {
 		{name: "exclusive handlers run like shared ones", by: "P5", m: mistakes{shared: true}},
 		{name: "timers of a fast clock", by: "P8", m: mistakes{hasty: true}},
 		{name: "timers are lost", m: mistakes{record: lostTimers}},
-		{name: "a deposed leader does not notice", m: mistakes{stubborn: true}},
+		{name: "attempts outlive their leader", by: "P10", m: mistakes{queue: true, deaf: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			start := time.Now()
@@ -364,7 +375,7 @@ func TestMistakes(t *testing.T) {
 				if err == nil || !strings.HasPrefix(err.Error(), c.by) {
 					continue
 				}
-				if _, broken := play(t, seed, s, f, mistakes{keep: c.m.keep}, nil); broken != nil {
+				if _, broken := play(t, seed, s, f, mistakes{keep: c.m.keep, queue: c.m.queue}, nil); broken != nil {
 					t.Errorf("seed %d fails without the mistake: %v", seed, broken)
 				}
 				t.Logf("%s, seed %d (%s), history %d, %d steps, %s: %v", c.name, seed, w.setup.name, seed-c.from+1, w.net.steps, time.Since(start).Round(time.Millisecond), err)

@@ -43,16 +43,12 @@ func (p *process) runWorker() (err error) {
 	case w.mistakes.greedy:
 		meta = greedy{meta, p}
 	}
-	view := processor.View(p.view)
-	if w.mistakes.stubborn {
-		view = &stubborn{View: p.view, self: p.self, led: map[int]*storedv1.Epoch{}}
-	}
 	snapshots, err := p.snapshots()
 	if err != nil {
 		return err
 	}
 	n, err := processor.New(cfg, processor.Parts{
-		Self: p.self, Writer: logWriter{p, writer}, Log: log, Meta: meta, View: view, Peers: newPeers(p), Invoker: calls, Shared: shared,
+		Self: p.self, Writer: logWriter{p, writer}, Log: log, Meta: meta, View: p.view, Peers: newPeers(p), Invoker: calls, Shared: shared,
 		Nodesets: improver{p}, Snapshots: snapshots, Workers: standing{p},
 	}, p.host)
 	if err != nil {
@@ -142,13 +138,6 @@ func (c committed) Committed(l id.Loglet, tail lsn.Offset) {
 	}
 	c.p.w.check.committed(l, tail)
 	c.Notify.Committed(l, tail)
-}
-
-// Failed implements processor.Notify.
-func (c committed) Failed(l id.Loglet, err error) {
-	if !c.p.w.mistakes.stubborn {
-		c.Notify.Failed(l, err)
-	}
 }
 
 // Refusing implements sequencer.Refuser.

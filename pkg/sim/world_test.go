@@ -125,6 +125,7 @@ func (w *world) syncTime() time.Duration {
 	return w.between(100*time.Microsecond, 15*time.Millisecond)
 }
 
+func (w *world) queueing() time.Duration { return w.between(0, 20*time.Second) }
 func (w *world) thinking() time.Duration { return w.between(100*time.Microsecond, 50*time.Millisecond) }
 
 // play runs one history in a bubble and returns what does not hold.
