@@ -147,6 +147,7 @@ func (w *world) restart() {
 func (w *world) calm() {
 	w.faults.loss, w.faults.twice, w.faults.late, w.faults.objects = 0, 0, 0, 0
 	w.bucket.slow = time.Time{}
+	w.calmed = true
 	w.endpoint.out(0)
 	clear(w.net.cut)
 	for _, m := range w.machines {

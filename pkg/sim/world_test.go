@@ -78,6 +78,7 @@ type world struct {
 	kills     int
 	stops     int
 	wipes     int
+	calmed    bool   // nothing goes wrong any more
 	wiped     bool   // a log-server lost its disk
 	trace     uint64 // of all that happened, before the end
 
@@ -125,7 +126,14 @@ func (w *world) syncTime() time.Duration {
 	return w.between(100*time.Microsecond, 15*time.Millisecond)
 }
 
-func (w *world) queueing() time.Duration { return w.between(0, 20*time.Second) }
+// queueing is how long a request waits at the endpoint while all goes wrong.
+func (w *world) queueing() time.Duration {
+	if w.calmed {
+		return w.thinking()
+	}
+	return w.between(0, 20*time.Second)
+}
+
 func (w *world) thinking() time.Duration { return w.between(100*time.Microsecond, 50*time.Millisecond) }
 
 // play runs one history in a bubble and returns what does not hold.
