@@ -221,7 +221,8 @@ func request[A any](ctx context.Context, o objects, what string, f func() (A, er
 		return f()
 	}
 	w := o.p.w
-	ctx, cancel := context.WithTimeout(ctx, objectTimeout)
+	// No two end at one moment: which of them is tried again when would depend on the order of goroutines.
+	ctx, cancel := context.WithTimeout(ctx, objectTimeout+time.Duration(hashOf([]byte(what))%1000)*time.Millisecond)
 	defer cancel()
 	a, err = call(ctx, w, o.p, objectStore, what, func(ctx context.Context, _ *process) (none A, err error) {
 		verdicts := make(chan verdict, 1)

@@ -27,6 +27,12 @@ type halt struct {
 	ended  time.Time
 }
 
+func (h *halt) begin() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.halted = true
+}
+
 func (h *halt) on() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -44,9 +50,7 @@ func (h *halt) last() time.Time {
 func (m *machine) halt(d time.Duration) {
 	p := m.now
 	h := &p.halted
-	h.mu.Lock()
-	h.halted = true
-	h.mu.Unlock()
+	h.begin()
 	m.w.net.post(&message{from: "", to: "", what: "go on " + m.name, certain: true, delay: func() time.Duration { return d }, arrive: p.resume})
 	var leases []lease
 	p.get(func() { leases = slices.Clone(p.leases) })
@@ -207,7 +211,7 @@ func TestTimersOfStoppedProcess(t *testing.T) {
 		if !fired(a) || fired(a) || b.Reset(time.Second) != true || fired(b) {
 			t.Error("a timer fires once, and what it has not told is taken back when it is set")
 		}
-		p.halted.halted = true
+		p.halted.begin()
 		a.Reset(time.Second)
 		pass(time.Minute)
 		if fired(a) || fired(b) || b.Reset(time.Hour) != true {
