@@ -10,7 +10,7 @@ import (
 
 // Register makes a collector known, or takes the one that is known under its name: parts of which a
 // process has several share their metrics.
-func Register[C prometheus.Collector](reg *prometheus.Registry, c C) C {
+func Register[C prometheus.Collector](reg prometheus.Registerer, c C) C {
 	err := reg.Register(c)
 	if err == nil {
 		return c

@@ -9,10 +9,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"reprise/pkg/config"
+	"reprise/pkg/host/hosttest"
 	"reprise/pkg/telemetry"
 )
 
@@ -55,9 +57,13 @@ func TestMetricsCarryClusterAndNode(t *testing.T) {
 	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "x_total", Help: "x"}, []string{"kind"})
 	h.Metrics.MustRegister(c)
 	c.WithLabelValues("a").Inc()
+	clock := hosttest.NewClock()
+	h.Clock = clock
+	handler := telemetry.MetricsHandler(&cfg, h)
 	for range 2 { // labels must not pile up
+		clock.Advance(time.Second)
 		w := httptest.NewRecorder()
-		telemetry.MetricsHandler(&cfg, h).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 		if want := `x_total{cluster_name="localcluster",kind="a",node_name="n1"} 1`; !strings.Contains(w.Body.String(), want) {
 			t.Errorf("no %s in %s", want, w.Body)
 		}
