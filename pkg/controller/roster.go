@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"reprise/pkg/host"
@@ -38,6 +39,7 @@ type Roster struct {
 	host      host.Host
 	probe     Probe
 	deadAfter time.Duration
+	beats     atomic.Uint64
 
 	// mu guards what follows. It is a leaf.
 	mu      sync.Mutex
@@ -53,6 +55,7 @@ type Visit struct {
 	calls func(placement.Call)
 	heard time.Time
 	dead  bool
+	gone  bool // its connection ended
 	beat  Beat
 	skew  skew
 }
@@ -88,6 +91,8 @@ func (v *Visit) Beat(b Beat) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	v.heard = r.host.Clock.Now()
+	r.beats.Add(1)
+	v.gone = false
 	news := v.dead || v.beat.Leaving != b.Leaving
 	v.dead, v.beat = false, b
 	v.skew.beat(b.SentAtMillis, v.heard)
@@ -101,6 +106,7 @@ func (v *Visit) Leave() {
 	r := v.r
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	v.gone = true
 	if r.group == nil || r.visits[v.id.Node] != v || v.dead {
 		return
 	}
@@ -174,6 +180,26 @@ func (r *Roster) Alive() []placement.Attendant {
 	r.judgeClocksLocked(alive)
 	return alive
 }
+
+// Standing is how a process stands.
+type Standing struct {
+	Node                 id.Node
+	Dead, Suspect, Leave bool // none: it lives
+}
+
+// Standings are those of all nodes that were ever heard of, in no order.
+func (r *Roster) Standings() []Standing {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Standing, 0, len(r.visits))
+	for n, v := range r.visits {
+		all = append(all, Standing{Node: n, Dead: v.dead, Suspect: v.gone, Leave: v.beat.Leaving})
+	}
+	return all
+}
+
+// Beats is how many beats came since the start.
+func (r *Roster) Beats() uint64 { return r.beats.Load() }
 
 // Known tells whether a node was ever heard of.
 func (r *Roster) Known(n id.Node) bool {

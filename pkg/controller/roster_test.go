@@ -292,3 +292,34 @@ func TestAProbeThatIsCutOff(t *testing.T) {
 	stop()
 	r.want("after it stopped", gen(1, 1))
 }
+
+// How processes stand, as metrics show it.
+func TestStandings(t *testing.T) {
+	r := newRoster(t)
+	a, b, c := r.Enter(gen(1, 1), noCalls), r.Enter(gen(2, 1), noCalls), r.Enter(gen(3, 1), noCalls)
+	a.Beat(controller.Beat{})
+	b.Beat(controller.Beat{Leaving: true})
+	c.Leave()
+	of := func(n id.Node) (s controller.Standing) {
+		for _, x := range r.Standings() {
+			if x.Node == n {
+				s = x
+			}
+		}
+		return s
+	}
+	for n, want := range map[id.Node]controller.Standing{1: {Node: 1}, 2: {Node: 2, Leave: true}, 3: {Node: 3, Suspect: true}} {
+		if got := of(n); got != want {
+			t.Errorf("%s: %+v, want %+v", n, got, want)
+		}
+	}
+	r.clock.Advance(1001 * time.Millisecond)
+	a.Beat(controller.Beat{})
+	r.Look(0)
+	if !of(2).Dead || !of(3).Dead || of(1).Dead {
+		t.Errorf("after a second of silence: %+v", r.Standings())
+	}
+	if n := r.Beats(); n != 3 {
+		t.Errorf("%d beats came, not 3", n)
+	}
+}

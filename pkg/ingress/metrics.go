@@ -91,6 +91,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m.dropped = dropped.WithLabelValues("success")
 	m.limited = m.requests.WithLabelValues("rate-limited", "", "")
 	m.refused = m.requests.WithLabelValues("unauthorized", "", "")
+	for _, status := range attemptStatuses { // a family is there from the start
+		m.attempts.WithLabelValues("0", status)
+	}
 	m.answered.of(0, m.buildAnswered)
 	m.unknown = m.requestSeries("", "")
 	return m
@@ -133,6 +136,9 @@ func (r *requestMetrics) done(resp Response, f *failure, took time.Duration) {
 	}
 	r.duration.Observe(took.Seconds())
 }
+
+// attemptStatuses are those of the contract that attempt tells apart.
+var attemptStatuses = [...]string{"completed", "internal_error", "routing_error", "unavailable_error", "protocol_error"}
 
 // attempt counts one request to the leader of p.
 func (m *metrics) attempt(p id.Partition, err error) {

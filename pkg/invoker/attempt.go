@@ -175,7 +175,7 @@ func (v *Invoker) sendStartLocked(a *attempt, r *run, replay *Replay) {
 	v.scratch = append(serviceproto.AppendStart(v.scratch[:0], &start), replay.Frames...)
 	a.bodyClosed = a.half
 	a.out.Write(v.scratch, a.half)
-	v.metrics.sent.Add(float64(len(v.scratch)))
+	v.metrics.via(a.route).sent.Add(float64(len(v.scratch)))
 	if len(v.scratch) > v.cfg.InvocationBytesFirst {
 		a.heldLocked(a.out.Pending())
 	}
@@ -307,7 +307,7 @@ func (a *attempt) sendLocked(frames []byte) {
 		return
 	}
 	a.out.Write(frames, false)
-	a.v.metrics.sent.Add(float64(len(frames)))
+	a.v.metrics.via(a.route).sent.Add(float64(len(frames)))
 	pending := a.out.Pending()
 	if pending > forwardBytesMax { // it does not read: the next replay brings the rest
 		a.halfCloseLocked()

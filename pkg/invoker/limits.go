@@ -11,9 +11,8 @@ import (
 // Limits is the one place that counts what attempts of a process hold: tokens to run, and bytes of messages
 // on their way to and from endpoints. All invokers of a process share it.
 type Limits struct {
-	bytesFirst      int64 // that come with a token
-	usage, capacity prometheus.Gauge
-	concurrency     prometheus.Gauge
+	bytesFirst  int64 // that come with a token
+	concurrency prometheus.Gauge
 
 	// mu guards what follows. It is a leaf.
 	mu          sync.Mutex
@@ -26,16 +25,17 @@ type Limits struct {
 
 // NewLimits takes ConcurrentMax, MemoryBytesMax and InvocationBytesFirst of cfg.
 func NewLimits(cfg Config, h host.Host) *Limits {
-	gauge := func(name, help string) prometheus.Gauge {
-		return host.Register(h.Metrics, prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, []string{"name"})).WithLabelValues("invoker")
-	}
-	l := &Limits{
-		bytesFirst:  int64(cfg.InvocationBytesFirst),
-		usage:       gauge("restate_memory_pool_usage_bytes", "Bytes of a pool of memory that are in use."),
-		capacity:    gauge("restate_memory_pool_capacity_bytes", "Size of a pool of memory."),
-		concurrency: newMetrics(h.Metrics, cfg.ConcurrentMax).limit.WithLabelValues("0"),
-	}
+	l := &Limits{bytesFirst: int64(cfg.InvocationBytesFirst), concurrency: newMetrics(h.Metrics, cfg.ConcurrentMax).limit.WithLabelValues("0")}
 	l.Set(cfg.ConcurrentMax, cfg.MemoryBytesMax)
+	capacity := func() int64 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.bytesMax
+	}
+	host.AddPool(h.Metrics, "invoker", capacity, func() int64 {
+		_, bytes := l.Held()
+		return bytes
+	})
 	return l
 }
 
@@ -44,7 +44,6 @@ func NewLimits(cfg Config, h host.Host) *Limits {
 func (l *Limits) Set(attemptsMax int, bytesMax int64) {
 	l.mu.Lock()
 	l.attemptsMax, l.bytesMax = attemptsMax, bytesMax
-	l.capacity.Set(float64(bytesMax))
 	l.concurrency.Set(float64(attemptsMax))
 	next := l.nextLocked()
 	l.mu.Unlock()
@@ -70,7 +69,6 @@ func (l *Limits) acquire(v *Invoker) bool {
 	}
 	l.attempts++
 	l.bytes += l.bytesFirst
-	l.usage.Set(float64(l.bytes))
 	if first {
 		l.waiting = l.waiting[:copy(l.waiting, l.waiting[1:])]
 	}
@@ -85,7 +83,6 @@ func (l *Limits) release(v *Invoker) {
 	l.mu.Lock()
 	l.attempts--
 	l.bytes -= l.bytesFirst
-	l.usage.Set(float64(l.bytes))
 	next := l.nextLocked()
 	l.mu.Unlock()
 	next.lookAgain(v)
@@ -113,7 +110,6 @@ func (l *Limits) take(n int64) bool {
 		return false
 	}
 	l.bytes += n
-	l.usage.Set(float64(l.bytes))
 	var next *Invoker
 	if n < 0 {
 		next = l.nextLocked()

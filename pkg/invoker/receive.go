@@ -14,7 +14,7 @@ var _ h2.Handler = (*attempt)(nil)
 
 // Header judges the response headers.
 func (a *attempt) Header(r *h2.Response) {
-	a.v.metrics.response(r.Status)
+	a.v.metrics.response(a.route, r.Status)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.deafLocked() {
@@ -33,7 +33,7 @@ func (a *attempt) deafLocked() bool { return a.deaf || a.failure != nil || a.fin
 // Data takes messages apart. Those that become part of a record hold on to their share of the window
 // until it is applied, so a handler can't get far ahead of the log.
 func (a *attempt) Data(b []byte) {
-	a.v.metrics.received.Add(float64(len(b)))
+	a.v.metrics.via(a.route).received.Add(float64(len(b)))
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.deafLocked() {

@@ -88,7 +88,7 @@ func (a *attempt) push(b []byte, journal bool) (count uint32, err error) {
 	}
 	a.active.Store(a.v.now.Load())
 	a.out.Write(b, false)
-	a.v.metrics.sent.Add(float64(len(b)))
+	a.v.metrics.via(a.route).sent.Add(float64(len(b)))
 	a.out.Flush()
 	return count, nil
 }

@@ -31,6 +31,7 @@ type Client struct {
 	cfg     Config
 	servers Servers
 	h       host.Host
+	metrics *metrics
 
 	// mu guards shunned: who is asked last, and until when. It is a leaf.
 	mu      sync.Mutex
@@ -39,7 +40,7 @@ type Client struct {
 
 // NewClient returns a client.
 func NewClient(cfg Config, servers Servers, h host.Host) *Client {
-	return &Client{cfg: cfg, servers: servers, h: h, shunned: map[id.Node]time.Time{}}
+	return &Client{cfg: cfg, servers: servers, h: h, metrics: newMetrics(h.Metrics), shunned: map[id.Node]time.Time{}}
 }
 
 func (c *Client) nodeset(l *storedv1.Loglet) (*quorum.Nodeset, error) {
@@ -57,10 +58,12 @@ func (c *Client) Seal(ctx context.Context, l *storedv1.Loglet) (tail lsn.Offset,
 	start := c.h.Clock.Now()
 	e := &recovering{c: c, set: set, r: NewRecovery(ref, set), replies: make(chan asked, repliesMax), busy: map[Key]bool{}, retryAt: map[Key]time.Time{}}
 	if tail, err = e.run(ctx, ref); err != nil {
+		c.metrics.failed.Inc()
 		return 0, fmt.Errorf("seal loglet %s: %w", ref.Loglet, err)
 	}
-	c.h.Log.Debug("loglet sealed", slog.String(logkey.Loglet, ref.Loglet.String()), slog.Uint64(logkey.LSN, uint64(tail)),
-		slog.Duration(logkey.Elapsed, c.h.Clock.Now().Sub(start)))
+	took := c.h.Clock.Now().Sub(start)
+	c.metrics.seals.Observe(took.Seconds())
+	c.h.Log.Debug("loglet sealed", slog.String(logkey.Loglet, ref.Loglet.String()), slog.Uint64(logkey.LSN, uint64(tail)), slog.Duration(logkey.Elapsed, took))
 	return tail, nil
 }
 
@@ -135,6 +138,9 @@ func (e *recovering) take(a asked) {
 		e.retryAt[key] = now.Add(e.c.cfg.RetryPause)
 	} else {
 		e.heard = now
+		if a.want.Ask == AskRepair {
+			e.c.metrics.repaired.Add(float64(a.want.Group.Count))
+		}
 	}
 	e.r.Step(a.want, a.reply)
 }

@@ -170,6 +170,7 @@ func (r *reading) take(n id.Node, a logproto.RecordsAnswer, failed error) (g got
 			return 0, nil, err
 		}
 		g, r.at = gotSome, run.End()
+		r.c.metrics.read.Add(float64(run.Count))
 	}
 	return g, why, nil
 }

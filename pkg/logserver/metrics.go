@@ -12,10 +12,13 @@ import (
 type metrics struct {
 	records, bytes [logproto.Malformed + 1]prometheus.Counter // by status
 	repairs        [2]prometheus.Counter                      // records, bytes
-	batchBytes     prometheus.Summary
-	batchGroups    prometheus.Summary
-	sync           prometheus.Histogram
+	batchBytes     *host.Histogram
+	batchGroups    *host.Histogram
+	sync           *host.Histogram
 	readBytes      prometheus.Counter
+
+	started, stopped   prometheus.Counter // loglets
+	accepted, rejected prometheus.Counter // bytes of frames and repairs
 }
 
 var statusLabels = map[logproto.Status]string{
@@ -25,13 +28,10 @@ var statusLabels = map[logproto.Status]string{
 
 func newMetrics(reg *prometheus.Registry) *metrics {
 	m := &metrics{
-		batchBytes: host.Register(reg, prometheus.NewSummary(prometheus.SummaryOpts{
-			Name: "restate_log_server_write_batch_size_bytes", Help: "Bytes committed with one sync."})),
-		batchGroups: host.Register(reg, prometheus.NewSummary(prometheus.SummaryOpts{
-			Name: "reprise_logserver_batch_groups", Help: "Groups of records committed with one sync."})),
-		sync: host.Register(reg, prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "reprise_logserver_commit_seconds", Help: "Time of a commit with its sync.",
-			Buckets: prometheus.ExponentialBuckets(50e-6, 2, 16)})),
+		batchBytes:  host.NewHistogram(reg, "restate_log_server_write_batch_size_bytes", "Bytes committed with one sync.", host.Bytes),
+		batchGroups: host.NewHistogram(reg, "reprise_logserver_batch_groups", "Groups of records committed with one sync.", prometheus.ExponentialBuckets(1, 2, 12)),
+		sync: host.NewHistogram(reg, "reprise_logserver_commit_seconds",
+			"Time of a commit with its sync. It bounds all that is durable: if it grows, the disk is slow.", prometheus.ExponentialBuckets(50e-6, 2, 16)),
 		readBytes: host.Register(reg, prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "reprise_logserver_read_bytes_total", Help: "Bytes of records read."})),
 	}
@@ -42,6 +42,12 @@ func newMetrics(reg *prometheus.Registry) *metrics {
 	for s, label := range statusLabels {
 		m.records[s], m.bytes[s] = records.WithLabelValues(label), bytes.WithLabelValues(label)
 	}
+	counter := func(name, help string) prometheus.Counter {
+		return host.Register(reg, prometheus.NewCounter(prometheus.CounterOpts{Name: name, Help: help}))
+	}
+	m.started = counter("restate_log_server_loglet_started_total", "Loglets that were asked for since the start.")
+	m.stopped = counter("restate_log_server_loglet_stopped_total", "Loglets that are not served any more.")
+	m.accepted, m.rejected = host.NewTraffic(reg, "LogServerDataService")
 	m.repairs = [2]prometheus.Counter{records.WithLabelValues("repair"), bytes.WithLabelValues("repair")}
 	return m
 }

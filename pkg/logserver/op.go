@@ -74,13 +74,16 @@ func (s *Server) push(o op) error {
 		s.queueBytes += o.bytes
 	}
 	s.queueMu.Unlock()
-	if err == nil {
-		select {
-		case s.wake <- struct{}{}:
-		default:
-		}
+	if err != nil {
+		s.metrics.rejected.Add(float64(o.bytes))
+		return err
 	}
-	return err
+	s.metrics.accepted.Add(float64(o.bytes))
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+	return nil
 }
 
 func (s *Server) do(ctx context.Context, kind opKind, c *call) error {

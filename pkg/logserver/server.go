@@ -56,10 +56,19 @@ type loglet struct {
 
 // New returns the log-server of an admitted store (see Admit), which stays the caller's to close.
 func New(cfg Config, store *logstore.Store, self id.GenerationalNode, h host.Host) *Server {
-	return &Server{
+	s := &Server{
 		cfg: cfg, store: store, self: self, h: h, metrics: newMetrics(h.Metrics),
 		ready: make(chan struct{}), wake: make(chan struct{}, 1), loglets: map[id.Loglet]*loglet{},
 	}
+	host.AddPool(h.Metrics, "log-server-data", func() int64 { return int64(cfg.QueueBytesMax) }, s.waitingBytes)
+	return s
+}
+
+// waitingBytes is how many bytes of records wait for the committer.
+func (s *Server) waitingBytes() int64 {
+	s.queueMu.Lock()
+	defer s.queueMu.Unlock()
+	return int64(s.queueBytes)
 }
 
 // Self is the node of the log-server.
@@ -98,6 +107,9 @@ func (s *Server) Run(ctx context.Context) error {
 	for _, o := range s.stop() {
 		o.refuse(errStopped)
 	}
+	s.mu.Lock()
+	s.metrics.stopped.Add(float64(len(s.loglets)))
+	s.mu.Unlock()
 	if ctx.Err() != nil {
 		return nil
 	}
@@ -132,5 +144,6 @@ func (s *Server) get(l id.Loglet) (*loglet, error) {
 	}
 	lg = &loglet{staged: r, seen: r, keptKnown: true}
 	s.loglets[l] = lg
+	s.metrics.started.Inc()
 	return lg, nil
 }

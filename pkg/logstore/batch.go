@@ -102,13 +102,12 @@ func (b *Batch) Commit(sync bool) error {
 	if sync {
 		opts = pebble.Sync
 	}
-	err := b.s.db.Apply(b.b, opts)
-	if err == nil {
-		b.b.Reset()
-	}
-	if err != nil {
+	began, bytes := b.s.clock.Now(), b.b.Len()
+	if err := b.s.db.Apply(b.b, opts); err != nil {
 		return fmt.Errorf("commit to log store: %w", err)
 	}
+	b.s.stat.Wrote(bytes, b.s.clock.Now().Sub(began))
+	b.b.Reset()
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 // Reader reads the groups of one loglet as they were when it was made.
 type Reader struct {
+	s  *Store
 	it *pebble.Iterator
 	l  id.Loglet
 }
@@ -25,7 +26,7 @@ func (s *Store) Reader(l id.Loglet) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read loglet %d_%d: %w", l.Log(), l.Segment(), err)
 	}
-	return &Reader{it: it, l: l}, nil
+	return &Reader{s: s, it: it, l: l}, nil
 }
 
 // Close ends the reader.
@@ -55,7 +56,10 @@ func (r *Reader) run() (logproto.Run, error) {
 // seek goes to the group that holds offset at, or else to the next one.
 func (r *Reader) seek(at lsn.Offset) (bool, error) {
 	var key [groupKeySize]byte
-	if r.it.SeekLT(groupKey(key[:0], r.l, at+1)) {
+	began := r.s.clock.Now()
+	before := r.it.SeekLT(groupKey(key[:0], r.l, at+1))
+	r.s.stat.Sought(r.s.clock.Now().Sub(began))
+	if before {
 		run, err := r.run()
 		if err != nil {
 			return false, err

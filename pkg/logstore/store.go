@@ -14,6 +14,7 @@ import (
 
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
+	"reprise/pkg/host/dbstat"
 	"reprise/pkg/id"
 	"reprise/pkg/logkey"
 	"reprise/pkg/logproto"
@@ -33,6 +34,8 @@ const (
 // safe for concurrent use.
 type Store struct {
 	db    *pebble.DB
+	stat  *dbstat.Stat
+	clock host.Clock
 	cache *pebble.Cache
 	fs    vfs.FS
 	dir   string
@@ -55,7 +58,8 @@ func Open(cfg Config, h host.Host, dir string) (*Store, error) {
 		}
 	}
 	cache := pebble.NewCache(cfg.CacheBytes)
-	o := options(cfg, h, cache)
+	stat := dbstat.New(h, kindOfDB, kindOfDB, true)
+	o := options(cfg, h, cache, stat)
 	if cfg.WALDir != "" {
 		o.WALDir, o.WALRecoveryDirs = cfg.WALDir, []wal.Dir{{FS: h.FS, Dirname: dir}}
 	}
@@ -64,10 +68,20 @@ func Open(cfg Config, h host.Host, dir string) (*Store, error) {
 		cache.Unref()
 		return nil, fmt.Errorf("open log store %s: %w", dir, err)
 	}
-	return &Store{db: db, cache: cache, fs: h.FS, dir: dir}, nil
+	stat.Opened(db, cache)
+	return &Store{db: db, stat: stat, clock: h.Clock, cache: cache, fs: h.FS, dir: dir}, nil
 }
 
-func options(cfg Config, h host.Host, cache *pebble.Cache) *pebble.Options {
+// kindOfDB is the label db of its metrics.
+const kindOfDB = "log-server"
+
+func options(cfg Config, h host.Host, cache *pebble.Cache, stat *dbstat.Stat) *pebble.Options {
+	listener := stat.Listener()
+	counts := listener.BackgroundError
+	listener.BackgroundError = func(err error) {
+		counts(err)
+		h.Log.Error("log store background error", slog.Any(logkey.Err, err))
+	}
 	o := &pebble.Options{
 		FS:                 h.FS,
 		Cache:              cache,
@@ -82,9 +96,7 @@ func options(cfg Config, h host.Host, cache *pebble.Cache) *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		BytesPerSync:                1 << 20,
 		Logger:                      pebbleLog{h.Log},
-		EventListener: &pebble.EventListener{BackgroundError: func(err error) {
-			h.Log.Error("log store background error", slog.Any(logkey.Err, err))
-		}},
+		EventListener:               listener,
 	}
 	o.TargetFileSizes[0] = 16 << 20
 	o.Levels[0].BlockSize = 32 << 10
@@ -169,6 +181,7 @@ func (s *Store) Close() error {
 	if s.db == nil {
 		return nil
 	}
+	s.stat.Closing()
 	err := s.db.Close()
 	s.cache.Unref()
 	s.db = nil
@@ -218,7 +231,9 @@ func (s *Store) WriteMarker(m Marker) error {
 
 // get returns a copy of a value.
 func (s *Store) get(key []byte) (v []byte, ok bool, err error) {
+	began := s.clock.Now()
 	b, closer, err := s.db.Get(key)
+	s.stat.Got(len(b), s.clock.Now().Sub(began))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
 	}

@@ -62,6 +62,10 @@ type Attendance struct {
 	host     host.Host
 	leaving  atomic.Bool
 	left     chan struct{} // closed with leaving, which is told at once
+
+	// What Detector shows: beats told, calls heard, daemons to attend at, and connections to them.
+	told, called     atomic.Uint64
+	wanted, meetings atomic.Int64
 }
 
 // NewAttendance returns the part; worker is nil where the process is none.
@@ -132,6 +136,7 @@ func (a *Attendance) attendAll(ctx context.Context, g *lifecycle.Group) error {
 				continue
 			}
 			at[nid] = true
+			a.wanted.Add(1)
 			g.Go("attend at "+nid.String(), func(ctx context.Context) error { return a.attend(ctx, nid) })
 		}
 		select {
@@ -169,6 +174,8 @@ func (a *Attendance) meet(ctx context.Context, n id.Node) error {
 		cancel()
 		return err
 	}
+	a.meetings.Add(1)
+	defer a.meetings.Add(-1)
 	g := lifecycle.NewGroup(ctx)
 	g.Go("beat", func(ctx context.Context) error {
 		defer cancel()
@@ -181,6 +188,7 @@ func (a *Attendance) meet(ctx context.Context, n id.Node) error {
 			if err != nil {
 				return err
 			}
+			a.called.Add(1)
 			if a.worker == nil || a.leaving.Load() {
 				continue
 			}
@@ -204,6 +212,7 @@ func (a *Attendance) beat(ctx context.Context, m Meeting) error {
 		if err := m.Tell(a.leaving.Load(), host.Millis(a.host.Clock), statuses); err != nil {
 			return err
 		}
+		a.told.Add(1)
 		timer.Reset(a.interval)
 		select {
 		case <-ctx.Done():

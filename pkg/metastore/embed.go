@@ -12,9 +12,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
+	"google.golang.org/grpc"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/guest"
@@ -63,6 +65,7 @@ type Embedded struct {
 	clock  host.Clock
 	guests *guest.Book
 	closed sync.Once
+	served *served
 }
 
 // OpenEmbedded starts the server and returns once it has a leader. A member of a new cluster of
@@ -73,7 +76,8 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 		return nil, errs.Newf(errs.Invalid, "embedded etcd: %w", err)
 	}
 	guests := guest.NewBook() // who watches, or keeps a lease
-	ec.GRPCAdditionalServerOptions = guests.Options()
+	s := newServed(h)
+	ec.GRPCAdditionalServerOptions = append(guests.Options(), grpc.ChainUnaryInterceptor(s.intercept))
 	e, err := embed.StartEtcd(ec)
 	if err != nil {
 		return nil, startError(cfg, err)
@@ -89,7 +93,8 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 	c := v3client.New(e.Server)
 	kv := newEtcd(c, h.Clock)
 	kv.own = uint64(e.Server.MemberID())
-	return &Embedded{etcd: e, client: c, kv: kv, clock: h.Clock, guests: guests}, nil
+	h.Metrics.MustRegister(memberMetrics{e.Server}, etcdMetrics{prometheus.DefaultGatherer})
+	return &Embedded{etcd: e, client: c, kv: kv, clock: h.Clock, guests: guests, served: s}, nil
 }
 
 // startError names the setting to change, where there is one.
@@ -135,7 +140,7 @@ func awaitQuorum(ctx context.Context, e *embed.Etcd, wait time.Duration, h host.
 }
 
 // KV reads and writes by direct call, without a socket.
-func (e *Embedded) KV() KV { return e.kv }
+func (e *Embedded) KV() KV { return newCounted(e.kv, e.served.clock, e.served.ops) }
 
 // ClientAddrs are the addresses on which it serves clients; none for a lone member.
 func (e *Embedded) ClientAddrs() []string {

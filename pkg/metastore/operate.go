@@ -200,7 +200,7 @@ func (s *Store) changeNodeOnce(ctx context.Context, n id.Node, decide func(*Fact
 
 // Members asks the members of the metadata quorum how they stand.
 func (s *Store) Members(ctx context.Context) ([]Member, error) {
-	kv, ok := s.kv.(interface {
+	kv, ok := uncounted(s.kv).(interface {
 		Members(ctx context.Context) ([]Member, error)
 	})
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/proto"
 
 	storedv1 "reprise/api/stored/v1"
@@ -43,7 +44,11 @@ type Store struct {
 
 // New returns the store of the named cluster.
 func New(kv KV, cluster string, h host.Host) *Store {
-	return &Store{kv: kv, keys: newKeys(cluster), name: cluster, host: h, known: documents{}}
+	asked := newCounted(kv, h.Clock, newOperations(h.Metrics, "client", "_seconds"))
+	asked.conflicts = host.Register(h.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "reprise_metastore_conflicts_total", Help: "Writes of metadata that lost against those of others, and were decided anew. Many: two processes do the same.",
+	}))
+	return &Store{kv: asked, keys: newKeys(cluster), name: cluster, host: h, known: documents{}}
 }
 
 // message is a document.

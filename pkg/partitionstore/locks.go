@@ -59,7 +59,7 @@ func (v *View) lock(service, key string) (*openLock, error) {
 	}
 	o := &openLock{}
 	if l.stored[l.hash(v.key)] > 0 {
-		value, found, err := get(v.s.db, v.key)
+		value, found, err := v.s.get(v.s.db, v.key)
 		if err != nil {
 			return nil, err
 		}

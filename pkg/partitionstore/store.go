@@ -14,6 +14,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
+	"reprise/pkg/host/dbstat"
 	"reprise/pkg/id"
 	"reprise/pkg/lsn"
 )
@@ -24,6 +25,7 @@ type Store struct {
 	cfg         Config
 	host        host.Host
 	db          *pebble.DB
+	stat        *dbstat.Stat
 	incarnation uint64
 
 	meta     storedv1.Meta // of the owner; changed by the open view
@@ -66,7 +68,7 @@ func Open(cfg Config, h host.Host, dir string, shared *Shared) (*Store, error) {
 	}
 	s := &Store{
 		cfg: cfg, host: h, incarnation: incarnation, outbox: map[id.Partition]*lane{}, sources: map[id.Partition]uint64{}, credit: true,
-		cache: newCache(cfg), locks: newLocks(),
+		cache: newCache(cfg), locks: newLocks(), stat: dbstat.New(h, kindOfDB, "partition-"+h.FS.PathBase(dir), false),
 	}
 	db, err := pebble.Open(h.FS.PathJoin(dir, folder), s.options(h, shared))
 	if errors.Is(err, fs.ErrPermission) {
@@ -80,9 +82,13 @@ func Open(cfg Config, h host.Host, dir string, shared *Shared) (*Store, error) {
 		_ = db.Close() // the first error is the one to show
 		return nil, fmt.Errorf("partition store %s: %w", dir, err)
 	}
+	s.stat.Opened(db, shared.blocks)
 	s.view = View{s: s, rows: db.NewBatch(), committed: s.meta.Applied}
 	return s, nil
 }
+
+// kindOfDB is the label db of what the stores of a process share, such as their cache.
+const kindOfDB = "partitions"
 
 const (
 	// Stalls are set out of reach: Credit says when to wait, before a commit would block its loop.
@@ -96,6 +102,12 @@ const (
 )
 
 func (s *Store) options(h host.Host, shared *Shared) *pebble.Options {
+	listener := s.stat.Listener()
+	counts := listener.FlushEnd
+	listener.FlushEnd = func(i pebble.FlushInfo) {
+		s.flushes.Add(1)
+		counts(i)
+	}
 	o := &pebble.Options{
 		FS: h.FS, Cache: shared.blocks, FileCache: shared.files, DisableWAL: true,
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
@@ -104,7 +116,7 @@ func (s *Store) options(h host.Host, shared *Shared) *pebble.Options {
 		L0StopWritesThreshold:       stallL0Files,
 		L0CompactionThreshold:       l0CompactionLayers,
 		Logger:                      logger{log: h.Log},
-		EventListener:               &pebble.EventListener{FlushEnd: func(pebble.FlushInfo) { s.flushes.Add(1) }},
+		EventListener:               listener,
 	}
 	o.Experimental.SpanPolicyFunc = tableSpan
 	for i := range o.Levels {
@@ -310,6 +322,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.view.discard()
 	s.readers.Wait()
+	s.stat.Closing()
 	err := s.db.Flush() // Close does not, without a log of its own
 	if cerr := s.db.Close(); err == nil {
 		err = cerr

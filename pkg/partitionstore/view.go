@@ -109,7 +109,7 @@ func (v *View) commit() error {
 		v.read.Reset()
 	}
 	v.s.unpolled += v.rows.Len()
-	if err := v.s.db.Apply(v.rows, pebble.NoSync); err != nil {
+	if err := v.s.write(v.rows); err != nil {
 		return err
 	}
 	v.rows.Reset()
@@ -215,7 +215,7 @@ func (s *Store) find(i id.Invocation) (*entry, error) {
 	if s.window.absent(i) {
 		return nil, nil
 	}
-	inv, err := readInvocation(s.db, &s.view.key, i)
+	inv, err := s.readInvocation(i)
 	if err != nil || inv == nil {
 		return nil, err
 	}

@@ -16,13 +16,13 @@ import (
 // UserState implements partition.State.
 func (v *View) UserState(service, key string, name []byte) ([]byte, bool, error) {
 	v.key = appendUserStateKey(v.key[:0], service, key, name)
-	return get(v.reader(), v.key)
+	return v.s.get(v.reader(), v.key)
 }
 
 // UserStateNames implements partition.State.
 func (v *View) UserStateNames(service, key string) (names [][]byte, err error) {
 	prefix := appendUserStatePrefix(nil, service, key)
-	err = scan(v.reader(), prefix, func(k, _ []byte) error {
+	err = v.s.scan(v.reader(), prefix, func(k, _ []byte) error {
 		names = append(names, bytes.Clone(k[len(prefix):]))
 		return nil
 	})
@@ -98,7 +98,7 @@ func (v *View) DeleteWaiter(p partition.Promise, number uint64) error {
 // Waiters implements partition.State.
 func (v *View) Waiters(p partition.Promise, f func(number uint64, s *storedv1.Sink) error) error {
 	prefix := appendPromiseKey(nil, p)
-	return scan(v.reader(), prefix, func(k, value []byte) error {
+	return v.s.scan(v.reader(), prefix, func(k, value []byte) error {
 		if len(k) == len(prefix) { // the promise itself
 			return nil
 		}
@@ -171,7 +171,7 @@ func (v *View) putMessage(key []byte, m message) error {
 
 func (v *View) getMessage(key []byte, m message) (found bool, err error) {
 	v.key = key
-	value, found, err := get(v.reader(), v.key)
+	value, found, err := v.s.get(v.reader(), v.key)
 	if err != nil || !found {
 		return false, err
 	}
@@ -207,7 +207,7 @@ func (v *View) DeleteChange(service, key string, position uint64) error {
 
 // CountChanges implements partition.State.
 func (v *View) CountChanges(service, key string, max int) (n int, err error) {
-	err = scan(v.reader(), appendObject(nil, kindChange, service, key), func([]byte, []byte) error {
+	err = v.s.scan(v.reader(), appendObject(nil, kindChange, service, key), func([]byte, []byte) error {
 		if n++; n >= max {
 			return errStopScan
 		}
@@ -251,7 +251,7 @@ func (v *View) DeleteTimer(t partition.Timer) error {
 // HasTimer implements partition.State.
 func (v *View) HasTimer(t partition.Timer) (bool, error) {
 	v.key = appendTimerKey(v.key[:0], t)
-	_, found, err := get(v.reader(), v.key)
+	_, found, err := v.s.get(v.reader(), v.key)
 	return found, err
 }
 

@@ -40,5 +40,6 @@ func (p *part) closeStore() error {
 	p.store = nil
 	p.opened.Store(nil)
 	p.using.Unlock()
+	p.loop.node.metrics.openStores.Dec()
 	return s.Close()
 }

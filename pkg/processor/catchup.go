@@ -6,6 +6,7 @@ import (
 
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
+	"reprise/pkg/host"
 	"reprise/pkg/lsn"
 	"reprise/pkg/partition"
 	"reprise/pkg/partitionstore"
@@ -14,6 +15,8 @@ import (
 // replayer applies committed records to a store, many in one batch: rows that change often are written once.
 type replayer struct {
 	store   *partitionstore.Store
+	clock   host.Clock
+	times   *applyTimes
 	effects []partition.Effect
 }
 
@@ -29,6 +32,7 @@ func (r *replayer) take(first lsn.LSN, records []byte) (err error) {
 			r.store.Fail(err)
 		}
 	}()
+	began := r.clock.Now() // of the record in hand: one look at the clock for each
 	for at := first; len(records) > 0; at++ {
 		raw, rest, err := command.Next(records)
 		if err != nil {
@@ -48,6 +52,9 @@ func (r *replayer) take(first lsn.LSN, records []byte) (err error) {
 		if r.effects, err = partition.Apply(r.store.View(), rec, r.effects[:0]); err != nil {
 			return fatal(fmt.Errorf("apply record %d: %w", rec.LSN, err))
 		}
+		ended := r.clock.Now()
+		r.times.of(rec.Kind).Observe(ended.Sub(began).Seconds())
+		began = ended
 		if r.store.Uncommitted() >= commitBytes {
 			if err := r.store.Commit(); err != nil {
 				return fatal(err)

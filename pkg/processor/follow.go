@@ -179,6 +179,9 @@ func (n *Node) followEpoch(ctx context.Context, p *part) error {
 	for {
 		at := lsn.LSN(p.store.Meta().GetApplied()) + 1
 		tail, sealed, err := n.log.WaitForTail(ctx, last.Loglet, at.In(base))
+		if err == nil {
+			p.tail.Store(uint64(tail.At(base)))
+		}
 		if err == nil && tail.At(base) > at {
 			err = n.catchUp(ctx, p, lineage.Chain, tail.At(base))
 		}

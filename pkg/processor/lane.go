@@ -98,6 +98,7 @@ func (x *lane) pump(l *Loop) {
 		x.sent = m.seq
 		x.flight = append(x.flight, message{seq: m.seq, bytes: m.bytes})
 		x.flightBytes += m.bytes
+		x.p.counts.shuffling.Inc()
 		round := x.round
 		acked := func(err error) { l.mail.do(func() { x.ack(l, round, m.seq, err) }) }
 		if err := l.node.send(x.target, m.record, acked); err != nil {
@@ -122,11 +123,14 @@ func (x *lane) ack(l *Loop, round, seq uint64, err error) {
 	case seq <= x.acked:
 		return
 	}
+	x.p.counts.shuffled.Add(float64(seq - x.acked))
 	x.acked, x.sent = seq, max(x.sent, seq)
+	x.p.counts.shuffling.Sub(float64(len(x.flight)))
 	for len(x.flight) > 0 && x.flight[0].seq <= seq {
 		x.flightBytes -= x.flight[0].bytes
 		x.flight = x.flight[1:]
 	}
+	x.p.counts.shuffling.Add(float64(len(x.flight)))
 	if x.acked-x.truncated >= laneTruncateAfter {
 		x.truncate(l)
 	}
@@ -137,6 +141,7 @@ func (x *lane) ack(l *Loop, round, seq uint64, err error) {
 // arrives late is a duplicate there.
 func (x *lane) fail(l *Loop, err error) {
 	x.broken, x.behind = true, true
+	x.p.counts.shuffling.Sub(float64(len(x.flight)))
 	x.queue, x.queueBytes, x.flight, x.flightBytes = nil, 0, nil, 0
 	x.round++
 	x.retryAt = l.nowMillis() + laneRetryMillis

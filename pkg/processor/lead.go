@@ -49,6 +49,7 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 		chain = &storedv1.Chain{}
 	}
 	tail, index := lsn.First, uint32(0)
+	began := n.host.Clock.Now()
 	if k := len(chain.Segments); k > 0 {
 		last := chain.Segments[k-1]
 		end, err := n.log.Seal(ctx, last.Loglet)
@@ -60,6 +61,7 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 	if err := checkTail(p, tail); err != nil { // another one may lead
 		return won{}, err
 	}
+	sealed := n.host.Clock.Now()
 	loglet, err := n.log.NewLoglet(p.id, index)
 	if err != nil {
 		return won{}, errs.With(errs.Unavailable, fmt.Errorf("choose nodeset: %w", err))
@@ -73,9 +75,13 @@ func (n *Node) campaign(ctx context.Context, p *part) (won, error) {
 	if _, err := n.meta.TakeOver(ctx, p.id, was, epoch, next, n.self); err != nil {
 		return won{}, fmt.Errorf("take over: %w", err) // if the outcome is unknown, the next campaign reads it
 	}
+	claimed := n.host.Clock.Now()
 	if err := n.catchUp(ctx, p, next, tail); err != nil {
 		return won{}, fmt.Errorf("replay to %d: %w", tail, err)
 	}
+	n.metrics.stages[stageSeal].Observe(sealed.Sub(began).Seconds())
+	n.metrics.stages[stageClaim].Observe(claimed.Sub(sealed).Seconds())
+	n.metrics.stages[stageReplay].Observe(n.host.Clock.Now().Sub(claimed).Seconds())
 	return won{epoch: lsn.Epoch(epoch.Epoch), loglet: loglet, base: tail}, nil
 }
 
@@ -110,7 +116,7 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 		}
 	}
 	started := host.Millis(n.host.Clock)
-	r := replayer{store: p.store}
+	r := replayer{store: p.store, clock: n.host.Clock, times: &n.metrics.applyFollower}
 	err := n.log.Read(ctx, chain, from, tail, func(first lsn.LSN, _ int, records []byte) error {
 		if err := r.take(first, records); err != nil {
 			return err
@@ -135,7 +141,7 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 // lost is called once, in the loop, when the tenure ends.
 func (l *Loop) adopt(p *part, w won, lost func(led bool, cause error)) {
 	t := &tenure{
-		epoch: w.epoch, loglet: id.Loglet(w.loglet.Id), described: w.loglet, base: w.base, next: lsn.FirstOffset, committed: lsn.FirstOffset, lost: lost,
+		epoch: w.epoch, loglet: id.Loglet(w.loglet.Id), described: w.loglet, base: w.base, next: lsn.FirstOffset, committed: lsn.FirstOffset, lost: lost, began: l.node.host.Clock.Now(),
 		waiters: map[id.Invocation][]*call{}, taken: map[id.Partition]uint64{}, lanes: map[id.Partition]*lane{},
 	}
 	from, to := id.Range(p.id, l.node.partitions)
@@ -154,7 +160,7 @@ func (l *Loop) adopt(p *part, w won, lost func(led bool, cause error)) {
 	}
 	p.tenure = t
 	command.Stamp(announce, t.loglet, t.next.At(t.base), t.epoch, 0, l.nowMillis())
-	t.inflight = append(t.inflight, group{first: t.next, count: 1, buf: announce})
+	t.inflight = append(t.inflight, group{first: t.next, count: 1, buf: announce, at: l.node.host.Clock.Now()})
 	t.log.Append(t.next, 1, announce)
 	t.next++
 	p.proposed.Store(uint64(t.next.At(t.base)))
@@ -166,10 +172,12 @@ func (l *Loop) lead(p *part) {
 	t := p.tenure
 	t.leading = true
 	p.latest.Store(nil) // others may have made snapshots since
+	l.node.metrics.stages[stageAnnounce].Observe(l.node.host.Clock.Now().Sub(t.began).Seconds())
 	p.state.Store(uint64(t.epoch)<<2 | uint64(placement.Leads))
 	p.leads.Store(&leading{epoch: t.epoch, loglet: t.described})
 	l.mail.openInbox(p)
 	l.node.led(true)
+	l.node.metrics.led(p.id)
 	level := slog.LevelInfo
 	if l.node.starting() {
 		level = slog.LevelDebug // one line will tell of all
@@ -275,6 +283,7 @@ func (l *Loop) depose(p *part, cause error) {
 		n.call.lost()
 	}
 	t.log.Close()
+	p.counts.shuffling.Set(0)
 	l.invoker.StopPartition(p.id)
 	for _, g := range t.inflight {
 		for _, n := range g.notes {

@@ -3,6 +3,7 @@ package processor
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"reprise/pkg/errs"
@@ -25,9 +26,10 @@ type Loop struct {
 	applied  []applied
 	backlog  []*part // with committed records to apply, in the order of their turns
 	spare    []*part
-	starved  []*part // that have, and whose store gives no credit
-	creditAt int64   // when they are asked again, Unix milliseconds
-	lagging  []*part // whose stores have rows to commit, in the order of their turns
+	starved  []*part      // that have, and whose store gives no credit
+	seen     atomic.Int64 // when it looked at the clock last, Unix milliseconds; for metrics
+	creditAt int64        // when they are asked again, Unix milliseconds
+	lagging  []*part      // whose stores have rows to commit, in the order of their turns
 
 	ctx context.Context //nolint:containedctx // of Run, for log lines
 }
@@ -50,6 +52,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		worked := l.mail.take(&t)
 		now := host.Millis(clock)
+		l.seen.Store(now)
 		nextTick = min(nextTick, now+tickInterval.Milliseconds()) // the clock may be set back
 		l.askCredit(now)
 		if worked || len(l.backlog) > 0 {

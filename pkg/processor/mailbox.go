@@ -106,9 +106,11 @@ func (m *mailbox) record(p *part, rec []byte, c *call) error {
 		if m.fullLocked(in, c, &p.loop.node.cfg) {
 			m.mu.Unlock()
 			p.loop.node.metrics.refused.Inc()
+			p.loop.node.metrics.rejected.Add(float64(len(rec)))
 			return errFull
 		}
 		in.load.add(c)
+		p.loop.node.metrics.accepted.Add(float64(len(rec)))
 		if !c.internal {
 			m.calls++
 		}
@@ -132,6 +134,21 @@ func (m *mailbox) fullLocked(in *inbox, c *call, limits *Config) bool {
 		return in.load.deliveryBytes > 0 && in.load.deliveryBytes+c.bytes > limits.DeliveryBytesMax
 	}
 	return m.calls >= limits.CallsMax || in.load.callBytes > 0 && in.load.callBytes+c.bytes > limits.CallBytesMax
+}
+
+// held is how many bytes of requests wait for those of the partitions that are of this loop.
+func (m *mailbox) held(parts *[]*part) (bytes int64) {
+	if parts == nil {
+		return 0
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, p := range *parts {
+		if p.loop.mail == m {
+			bytes += int64(p.inbox.load.callBytes + p.inbox.load.deliveryBytes)
+		}
+	}
+	return bytes
 }
 
 // release gives back the room of what was applied or refused.

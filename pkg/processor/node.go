@@ -150,7 +150,8 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 		peers: parts.Peers, invokerCfg: parts.Invoker, shared: parts.Shared, snapshots: parts.Snapshots, workers: parts.Workers, metrics: newMetrics(h.Metrics), ready: make(chan struct{}), ended: make(chan struct{}),
 		replays: make(chan struct{}, cfg.ReplaysMax),
 	}
-	h.Metrics.MustRegister(ages{n})
+	h.Metrics.MustRegister(standing{n})
+	n.addPools()
 	n.wanted.Store(-1)
 	n.calls.New = newCall
 	perLoop := parts.Invoker
@@ -186,7 +187,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	parts := make([]*part, n.partitions)
 	for i := range parts {
 		l := n.loops[i%len(n.loops)]
-		parts[i] = &part{id: id.Partition(i), loop: l, wake: make(chan struct{}, 1)}
+		parts[i] = &part{id: id.Partition(i), loop: l, wake: make(chan struct{}, 1), counts: n.metrics.of(id.Partition(i))}
 		l.parts = append(l.parts, parts[i])
 	}
 	n.parts.Store(&parts)
@@ -273,6 +274,7 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 			return err
 		}
 		led, err := n.holdOnce(ctx, p)
+		n.metrics.stopped(p.id, err)
 		if ctx.Err() != nil || errors.Is(err, errParked) {
 			return nil
 		}
@@ -291,6 +293,9 @@ func (n *Node) hold(ctx context.Context, p *part) error {
 		case code == errs.Fenced, closed && code != errs.Corrupt:
 			return err // the group names the partition
 		case code == errs.Corrupt, code == errs.Unsupported:
+			if code == errs.Unsupported {
+				n.metrics.blocked.WithLabelValues(strconv.Itoa(int(p.id)), blockedByVersion).Set(1)
+			}
 			p.loop.mail.do(func() { p.loop.park(p, err) })
 			return nil
 		default:
@@ -340,6 +345,7 @@ func (n *Node) holdOnce(ctx context.Context, p *part) (led bool, err error) {
 	if err := partition.CheckVersion(p.store.Meta().GetVersion()); err != nil {
 		return false, err
 	}
+	p.counts.starts.Inc()
 	if n.role(p) == leads {
 		return n.leadOnce(ctx, p)
 	}
@@ -352,6 +358,7 @@ func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
 	w, err := n.campaign(ctx, p)
 	n.host.Spans.Runtime("campaign", n.host.Rand.Uint64, begun, n.host.Clock.Now(), err, attribute.Int("restate.partition", int(p.id)))
 	if err != nil {
+		n.metrics.campaigns.Inc()
 		return false, err
 	}
 	type end struct {

@@ -47,6 +47,9 @@ type part struct {
 	called   atomic.Uint64 // 1 + the epoch that this node was called to end; 0: none
 	wake     chan struct{} // gets a value when that changed
 
+	tail   atomic.Uint64 // LSN behind the last record that a follower heard of; for metrics
+	counts partMetrics
+
 	leads atomic.Pointer[leading] // what is led here; nil: not yet, or not any more
 
 	refused atomic.Bool // the log takes nothing now; see refused.go
@@ -75,6 +78,7 @@ type tenure struct {
 	committed lsn.Offset // tail of what the loop may apply
 	leading   bool       // the Announce is applied
 	lost      func(led bool, cause error)
+	began     time.Time // for metrics
 
 	// calls by the record that they wait for are in inflight; calls that wait for an end are here.
 	waiters map[id.Invocation][]*call
@@ -93,6 +97,7 @@ type group struct {
 	notes []note // of records not yet applied, in their order
 	done  uint32 // records applied
 	load  load   // given back when all are
+	at    time.Time
 }
 
 // groupBytesMax is the size from which a group of records takes no further one: with its longest record it
@@ -151,6 +156,7 @@ func (p *part) append(g group) {
 		g.load.add(n.call)
 	}
 	raw := g.buf
+	g.at = p.loop.node.host.Clock.Now()
 	if p.refused.Load() {
 		g.notes = p.loop.prove(p, g.notes)
 	}
@@ -270,6 +276,9 @@ func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applie
 	p.effects = p.effects[:0]
 	done := p.loop.applied[:0]
 	var freed load
+	m := p.loop.node.metrics
+	clock := p.loop.node.host.Clock
+	began := clock.Now() // of the record in hand: one look at the clock for each
 	for limit > 0 && len(t.inflight) > 0 {
 		g := &t.inflight[0]
 		at := g.first + lsn.Offset(g.done)
@@ -287,6 +296,9 @@ func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applie
 		if p.effects, err = partition.Apply(view, rec, p.effects); err != nil {
 			return nil, fmt.Errorf("apply record %d: %w", rec.LSN, err)
 		}
+		ended := clock.Now()
+		m.applyLeading.of(rec.Kind).Observe(ended.Sub(began).Seconds())
+		began = ended
 		if len(g.notes) > 0 && g.notes[0].ordinal == g.done {
 			done = append(done, applied{at: rec.LSN, call: g.notes[0].call})
 			g.notes = g.notes[1:]
@@ -295,6 +307,7 @@ func (p *part) applyBatch(t *tenure, tail lsn.Offset, limit int) (notes []applie
 		g.done++
 		limit--
 		if g.done == g.count {
+			m.latency.ObserveN(ended.Sub(g.at).Seconds(), uint64(g.count))
 			freed.sum(g.load)
 			t.inflight[0] = group{}
 			t.inflight = t.inflight[1:]
@@ -320,6 +333,7 @@ func (p *part) act(notes []applied) {
 			t.settle(notes[0].call, nil)
 			notes = notes[1:]
 		}
+		p.loop.node.metrics.actions[e.Kind].Inc()
 		switch e.Kind {
 		case partition.EffectLead:
 			if e.Epoch == t.epoch {

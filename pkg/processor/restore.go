@@ -53,6 +53,7 @@ func (n *Node) openStoreOf(ctx context.Context, p *part) error {
 	p.missing = 0
 	p.store = store
 	p.opened.Store(store)
+	n.metrics.openStores.Inc()
 	return nil
 }
 

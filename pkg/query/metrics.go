@@ -27,6 +27,9 @@ func newMetrics(r *prometheus.Registry) *metrics {
 		rows:      counter("scanned_rows_total", "Rows that scans of partitions brought."),
 		bytes:     counter("scanned_bytes_total", "Bytes of these rows."),
 	}
+	for _, outcome := range []string{"completed", "failed", "cancelled"} {
+		m.statements.WithLabelValues(outcome) // a family is there from the start
+	}
 	r.MustRegister(m.statements, m.refused, m.limited, m.processes, m.started, m.rows, m.bytes)
 	return m
 }

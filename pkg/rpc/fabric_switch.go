@@ -38,10 +38,11 @@ type portSwitch struct {
 	ln         net.Listener
 	grpc, http *connQueue
 	host       host.Host
+	counts     *connections // of daemons: those of HTTP/1 are not among them
 }
 
 func newPortSwitch(ln net.Listener, h host.Host) *portSwitch {
-	return &portSwitch{ln: ln, grpc: newConnQueue(ln.Addr()), http: newConnQueue(ln.Addr()), host: h}
+	return &portSwitch{ln: ln, grpc: newConnQueue(ln.Addr()), http: newConnQueue(ln.Addr()), host: h, counts: newConnections(h.Metrics)}
 }
 
 // Run accepts until ctx ends or the listener fails.
@@ -104,13 +105,28 @@ func (s *portSwitch) decide(ctx context.Context, c net.Conn) {
 		_ = c.Close()
 		return
 	}
-	to.put(ctx, &readConn{Conn: c, first: buf[:n]})
+	rc := &readConn{Conn: c, first: buf[:n]}
+	if to == s.grpc {
+		s.counts.incoming.Inc()
+		rc.ended = s.counts.droppedIn.Inc
+	}
+	to.put(ctx, rc)
 }
 
 // readConn gives back the bytes that were read already.
 type readConn struct {
 	net.Conn
 	first []byte
+	ended func() // called once, when it is closed; or nil
+	once  sync.Once
+}
+
+// Close closes the connection.
+func (c *readConn) Close() error {
+	if c.ended != nil {
+		c.once.Do(c.ended)
+	}
+	return c.Conn.Close()
 }
 
 func (c *readConn) Read(b []byte) (int, error) {

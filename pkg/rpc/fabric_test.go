@@ -14,6 +14,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
+	"reprise/pkg/host"
 	"reprise/pkg/host/hosttest"
 	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
@@ -23,6 +24,7 @@ import (
 type fabric struct {
 	addr   string
 	status *rpc.NodeStatus
+	host   host.Host
 	stop   func() error
 }
 
@@ -57,7 +59,7 @@ func startFabric(t *testing.T, cfg rpc.FabricConfig) fabric {
 			t.Error(err)
 		}
 	})
-	return fabric{addr: ln.Addr().String(), status: status, stop: stop}
+	return fabric{addr: ln.Addr().String(), status: status, host: h, stop: stop}
 }
 
 func get(t *testing.T, url string) (int, string) {

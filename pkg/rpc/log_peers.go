@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
@@ -13,6 +14,7 @@ import (
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
+	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/retry"
 )
@@ -50,12 +52,14 @@ func FabricServerOptions() []grpc.ServerOption {
 // LogPeers has one connection to each daemon of the cluster, made when it is first asked for. It is safe
 // for concurrent use.
 type LogPeers struct {
-	cfg   PeersConfig
-	nodes func() []*storedv1.Node
+	cfg    PeersConfig
+	nodes  func() []*storedv1.Node
+	counts *connections
 
-	mu     sync.Mutex
-	conns  map[string]*grpc.ClientConn // by address
-	closed bool
+	mu      sync.Mutex
+	conns   map[string]*grpc.ClientConn // by address
+	dialled map[string]*dialled
+	closed  bool
 }
 
 // NewLogPeers returns the connections to the nodes that the metadata knows when one is asked for, with the defaults.
@@ -63,7 +67,15 @@ func NewLogPeers(nodes func() []*storedv1.Node) *LogPeers { return NewPeers(Defa
 
 // NewPeers returns the connections to the nodes that the metadata knows when one is asked for.
 func NewPeers(cfg PeersConfig, nodes func() []*storedv1.Node) *LogPeers {
-	return &LogPeers{cfg: cfg, nodes: nodes, conns: map[string]*grpc.ClientConn{}}
+	return &LogPeers{
+		cfg: cfg, nodes: nodes, counts: newConnections(prometheus.NewRegistry()), // nobody sees them
+		conns: map[string]*grpc.ClientConn{}, dialled: map[string]*dialled{},
+	}
+}
+
+// Measure shows the connections among the metrics of the process. Call it before any is made.
+func (p *LogPeers) Measure(h host.Host) {
+	p.counts = newConnections(h.Metrics)
 }
 
 // Conn returns the connection to a node, connected or not.
@@ -89,7 +101,8 @@ func (p *LogPeers) Conn(n id.Node) (*grpc.ClientConn, error) {
 	if c := p.conns[address]; c != nil {
 		return c, nil
 	}
-	opts := append(DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+	d := &dialled{counts: p.counts}
+	opts := append(DialOptions(), grpc.WithContextDialer(d.dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)),
 		grpc.WithInitialWindowSize(int32(p.cfg.WindowBytes)), grpc.WithInitialConnWindowSize(2*int32(p.cfg.WindowBytes)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: p.cfg.UnackedMax, PermitWithoutStream: true}),
@@ -98,7 +111,7 @@ func (p *LogPeers) Conn(n id.Node) (*grpc.ClientConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connection to %s: %w", n, err)
 	}
-	p.conns[address] = c
+	p.conns[address], p.dialled[address] = c, d
 	return c, nil
 }
 
@@ -136,6 +149,9 @@ func (p *LogPeers) Close() error {
 		if err := c.Close(); first == nil {
 			first = err
 		}
+	}
+	for _, d := range p.dialled {
+		d.ended()
 	}
 	clear(p.conns)
 	return first

@@ -4,8 +4,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/logkey"
 	"reprise/pkg/logproto"
@@ -27,7 +26,7 @@ type site struct {
 	pause   time.Duration
 	refused bool          // the last frame was not stored
 	limit   time.Duration // for a frame
-	took    prometheus.Observer
+	took    *host.Histogram
 }
 
 type place struct {
@@ -127,6 +126,9 @@ func (k *link) Stored(f *logproto.Frame) {
 		a := f.Answers[i]
 		g.l.seq.Answered(g.member, g.number, a)
 		g.l.answeredLocked(g.member, a.Status == logproto.Disabled)
+		if a.Status != logproto.Ok {
+			g.l.wave++
+		}
 		refused = refused || a.Status == logproto.Disabled || a.Status == logproto.Dropped || a.Status == logproto.OutOfBounds
 		if i+1 == len(s.sent) || s.sent[i+1].l != g.l {
 			g.l.noteLocked()
@@ -171,6 +173,7 @@ func (s *site) lostLocked() {
 		s.busy = false
 		for _, g := range s.sent {
 			g.l.seq.Lost(g.member)
+			g.l.wave++
 			g.l.queueLocked()
 		}
 	}

@@ -97,6 +97,8 @@ type Loglet struct {
 	told     []lsn.Offset // by member: the global tail sent last
 	notified lsn.Offset
 	counted  uint64 // bytes in the metrics
+	appends  []appended
+	wave     int // grows when something has to be sent again
 	staged   bool
 	waiting  time.Time  // since when nothing was committed while records wait; zero until upkeep sees it
 	refusers quorum.Set // members whose last answer was that they take nothing
@@ -149,6 +151,9 @@ func (l *Loglet) Append(first lsn.Offset, count uint32, records []byte) {
 	l.w.mu.Lock()
 	defer l.w.mu.Unlock()
 	l.seq.Append(first, count, records)
+	if l.seq.Ended() == nil {
+		l.appends = append(l.appends, appended{end: first + lsn.Offset(count), at: l.w.h.Clock.Now(), wave: l.wave})
+	}
 	if !l.staged {
 		l.staged = true
 		l.w.staged = append(l.w.staged, l)
@@ -292,6 +297,7 @@ func (l *Loglet) noteLocked() {
 	}
 	if known := l.seq.Known(); known > l.notified {
 		w.metrics.committed(known-l.notified, l.seq.CommittedBytes()-l.counted)
+		l.quorumLocked(known)
 		l.notified, l.counted = known, l.seq.CommittedBytes()
 		l.waiting = time.Time{}
 		w.events = append(w.events, event{l: l, tail: known})

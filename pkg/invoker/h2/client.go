@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
@@ -23,6 +24,8 @@ type Client struct {
 	targets map[Key]*Target // loop only
 	written []*Conn         // loop only: those that Flush kicks
 
+	streamsOpened, streamsFailed, streamsClosed atomic.Uint64
+
 	// mu guards what follows; see the package comment.
 	mu     sync.Mutex
 	group  *lifecycle.Group // nil until Run
@@ -32,7 +35,10 @@ type Client struct {
 }
 
 // Counts are totals since the start.
-type Counts struct{ ConnsOpened, ConnsFailed, ConnsClosed uint64 }
+type Counts struct {
+	ConnsOpened, ConnsFailed, ConnsClosed       uint64
+	StreamsOpened, StreamsFailed, StreamsClosed uint64
+}
 
 // NewClient returns a client. dial may be nil: TCP, and TLS with the system's certificates.
 func NewClient(cfg Config, dial Dial, h host.Host) *Client {
@@ -111,7 +117,9 @@ func (c *Client) Run(ctx context.Context) error {
 func (c *Client) Counts() Counts {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.counts
+	all := c.counts
+	all.StreamsOpened, all.StreamsFailed, all.StreamsClosed = c.streamsOpened.Load(), c.streamsFailed.Load(), c.streamsClosed.Load()
+	return all
 }
 
 // spawn starts the goroutine of a new connection; false if the client does not run.

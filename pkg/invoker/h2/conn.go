@@ -133,6 +133,7 @@ func (c *Conn) teardown() {
 		s.signalSpareLocked()
 		c.reaped = append(c.reaped, reaped{s, c.err})
 		delete(c.streams, id)
+		c.client.streamsClosed.Add(1)
 	}
 	all := c.reaped
 	c.reaped, c.blocked, c.wbuf, c.spareBuf = nil, nil, nil, nil

@@ -50,6 +50,16 @@ func (t *Target) Conns() int {
 // of s is the caller's and may be used again only after h.Closed, which is the last call that h gets.
 // After an error h is not called at all. extra is borrowed.
 func (t *Target) Open(s *Stream, h Handler, head *Head, extra []Field) error {
+	err := t.open(s, h, head, extra)
+	if err != nil {
+		t.client.streamsFailed.Add(1)
+		return err
+	}
+	t.client.streamsOpened.Add(1)
+	return nil
+}
+
+func (t *Target) open(s *Stream, h Handler, head *Head, extra []Field) error {
 	s.handler = h
 	dead := false
 	for _, conn := range t.conns {

@@ -199,6 +199,7 @@ func (c *Conn) reapLocked(s *Stream, err error) {
 		s.pending = nil
 	}
 	delete(c.streams, s.id)
+	c.client.streamsClosed.Add(1)
 	c.reaped = append(c.reaped, reaped{s, err})
 	s.signalSpareLocked()
 }

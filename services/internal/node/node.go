@@ -32,6 +32,9 @@ type Node struct {
 	Peers  *rpc.LogPeers
 	Status *rpc.NodeStatus
 
+	// Detector shows who lives in the view of this process.
+	Detector *membership.Detector
+
 	fabric  net.Listener
 	members *metastore.Etcd // client of the metadata daemons; nil: another store
 	closers []io.Closer     // in the order of opening
@@ -101,6 +104,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 	n.Status.SetMember(n.Member.Cluster, n.Member.ID)
 	n.View = metastore.NewView(n.Meta, cfg.SchemaDefaults(), h)
 	d.Live.OnChange(func(c *config.Config) { n.View.SetDefaults(c.SchemaDefaults()) })
+	n.Detector = membership.NewDetector(n.Member.ID, n.View, n.Host)
 	n.Status.SetMetadata(func() []string {
 		if known := rpc.MetadataURLs(n.Nodes()); len(known) > 0 {
 			return known
@@ -109,6 +113,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 	})
 	n.Status.SetView(n.View.Current)
 	n.Peers = rpc.NewPeers(peersConfig(cfg), n.Nodes)
+	n.Peers.Measure(n.Host)
 	n.closers = append(n.closers, n.Peers)
 	return n, nil
 }
@@ -151,6 +156,7 @@ func (n *Node) Attendance(worker membership.Worker) *membership.Attendance {
 	client := rpc.NewControlClient(n.Fingerprint(), n.Member.ID, n.Peers)
 	a := membership.NewAttendance(n.Member.ID, n.View, client, worker, n.Host)
 	a.SetInterval(n.Config.BeatInterval())
+	n.Detector.Attends(a)
 	return a
 }
 

@@ -9,6 +9,7 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
+	"reprise/pkg/host/dbstat"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logserver"
 	"reprise/pkg/logstore"
@@ -44,6 +45,7 @@ type LogServer struct {
 
 // Open opens the store and asks whether this node may serve it.
 func Open(ctx context.Context, n *node.Node) (*LogServer, error) {
+	dbstat.SetBudget(n.Host, "log-server", n.Config.Memory().LogServerMemtables)
 	store, err := logstore.Open(storeConfig(&n.Config), n.Host, filepath.Join(n.Config.DataDir(), "log"))
 	if err != nil {
 		return nil, fmt.Errorf("log store: %w", err)

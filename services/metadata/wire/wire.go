@@ -10,7 +10,9 @@ import (
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/controller"
 	"reprise/pkg/errs"
+	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
+	"reprise/pkg/membership"
 	"reprise/pkg/metastore"
 	"reprise/pkg/rpc"
 	"reprise/services/internal/daemon"
@@ -47,7 +49,29 @@ type Control struct {
 func NewControl(n *node.Node) *Control {
 	roster := controller.NewRoster(rpc.Prober(n.Nodes), n.Host)
 	roster.SetDeadAfter(n.Config.DeadAfter())
+	n.Detector.Hears(heard{roster})
 	return &Control{n: n, roster: roster}
+}
+
+// heard shows the roster as the detector asks for it.
+type heard struct{ *controller.Roster }
+
+// States implements membership.Roster.
+func (h heard) States() map[id.Node]membership.State {
+	all := map[id.Node]membership.State{}
+	for _, s := range h.Standings() {
+		switch {
+		case s.Dead:
+			all[s.Node] = membership.Dead
+		case s.Suspect:
+			all[s.Node] = membership.Suspect
+		case s.Leave:
+			all[s.Node] = membership.FailingOver
+		default:
+			all[s.Node] = membership.Alive
+		}
+	}
+	return all
 }
 
 // Parts are what the control runs.

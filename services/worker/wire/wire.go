@@ -11,6 +11,7 @@ import (
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
+	"reprise/pkg/host/dbstat"
 	"reprise/pkg/id"
 	"reprise/pkg/invocation"
 	"reprise/pkg/invoker"
@@ -84,6 +85,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 		writer: sequencer.NewWriter(writes, n.Member.ID, logServers, n.Host),
 		shared: partitionstore.NewShared(cfg.Memory().BlockCache / 2),
 	}
+	dbstat.SetBudget(n.Host, "partitions", cfg.Memory().WorkerMemtables)
 	functions, err := outbound.Lambda(cfg)
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
