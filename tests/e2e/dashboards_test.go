@@ -76,11 +76,30 @@ func (s *stage) load(t *testing.T) {
 			}
 		})
 	}
+	group.Go(func() { s.operate(ctx, t) })
 	t.Cleanup(func() {
 		cancel()
 		group.Wait()
 		c.Close()
 	})
+}
+
+// operate has an operator change metadata now and then: nobody else does while a cluster is well.
+func (s *stage) operate(ctx context.Context, t *testing.T) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		for _, command := range []string{"freeze 0 --reason stage", "unfreeze 0"} {
+			if err := s.form.Control(context.WithoutCancel(ctx), nil, append([]string{"partitions", "placement"}, strings.Fields(command)...)...); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // scrape starts Prometheus with the rules of deploy/.
