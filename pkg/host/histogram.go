@@ -11,7 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Histograms is a family of histograms. A Histogram costs a fifth of prometheus.Histogram, and takes many equal values at once:
+// Histograms is a family of histograms. A Histogram costs half of prometheus.Histogram, and takes many equal values at once:
 // the hot path has one for each command.
 type Histograms struct {
 	desc   *prometheus.Desc

@@ -22,7 +22,7 @@ type Members interface {
 }
 
 func (s *Store) quorum() (Members, error) {
-	kv, ok := s.kv.(Members)
+	kv, ok := uncounted(s.kv).(Members)
 	if !ok {
 		return nil, errs.Newf(errs.Unsupported, "the metadata is not in etcd")
 	}

@@ -272,7 +272,7 @@ func TestConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := registry.Config{}.Validate()
-	for _, part := range []string{"connect timeout", "discovery timeout", "visible timeout", "retry policy"} {
+	for _, part := range []string{"connect timeout", "discovery timeout", "visible timeout"} {
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q is not in %v", part, err)
 		}

@@ -121,7 +121,7 @@ func (g *gcs) Open(ctx context.Context, key string) (io.ReadCloser, error) {
 
 // open returns the object and its generation.
 func (g *gcs) open(ctx context.Context, key string) (io.ReadCloser, string, error) {
-	res, err := g.do(ctx, http.MethodGet, g.object(key), url.Values{"alt": {"media"}}, nil)
+	res, err := g.do(ctx, http.MethodGet, g.object(key), url.Values{"alt": {"media"}}, nil) //nolint:bodyclose // whoever opened it closes it
 	if err != nil {
 		return nil, "", err
 	}
@@ -203,7 +203,7 @@ func (g *gcs) page(ctx context.Context, prefix, token string) (page gcsPage, err
 	if token != "" {
 		query.Set("pageToken", token)
 	}
-	res, err := g.do(ctx, http.MethodGet, "/storage/v1/b/"+url.PathEscape(g.bucket)+"/o", query, nil)
+	res, err := g.do(ctx, http.MethodGet, "/storage/v1/b/"+url.PathEscape(g.bucket)+"/o", query, nil) //nolint:bodyclose // below
 	if err != nil {
 		return page, err
 	}
