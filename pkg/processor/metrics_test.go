@@ -48,6 +48,9 @@ func TestMetricsOfLeadersAndFollowers(t *testing.T) {
 		a.want(add(keys[i%2]), strconv.Itoa(i), "", strconv.Itoa(i/2+1))
 	}
 	b.caughtUpWith(a)
+	eventually(w.t, "the follower has applied all calls", func() bool { // what the leader says of itself may be a turn old
+		return b.series("restate_partition_apply_command_duration_seconds")["/Invoke/0"] >= calls
+	})
 	a.shows("restate_num_partitions", "", 2)
 	a.shows("restate_num_active_partitions", "", 2)
 	a.shows("restate_num_active_partition_leaders", "", 2)
