@@ -148,7 +148,7 @@ func (c *Client) Query(ctx context.Context, statement string) (string, error) {
 	return string(res.Body), nil
 }
 
-// Register registers the endpoint at uri and returns once the ingress knows its services.
+// Register registers the endpoint at uri and returns once each ingress that runs knows its services.
 func (c *Client) Register(ctx context.Context, uri string) error {
 	res, err := c.Do(ctx, Request{URL: c.Form.Admin + "/deployments", Body: map[string]any{"uri": uri}})
 	if err != nil {
@@ -163,14 +163,22 @@ func (c *Client) Register(ctx context.Context, uri string) error {
 	if err := json.Unmarshal(res.Body, &d); err != nil {
 		return fmt.Errorf("register %s: %w: %s", uri, err, res.Body)
 	}
-	return Wait(ctx, 20*time.Second, "services of "+uri+" at the ingress", func(ctx context.Context) error {
-		res, err := c.Do(ctx, Request{Method: http.MethodGet, URL: c.Form.Ingress + "/restate/health"})
-		if err != nil {
-			return err
+	urls := []string{c.Form.Ingress}
+	for _, p := range c.Form.Ingresses() {
+		if p.PID() != 0 && p.Ingress != c.Form.Ingress {
+			urls = append(urls, p.Ingress)
 		}
-		for _, s := range d.Services {
-			if !bytes.Contains(res.Body, []byte(`"`+s.Name+`"`)) {
-				return fmt.Errorf("%s is not among %s", s.Name, res.Body)
+	}
+	return Wait(ctx, 20*time.Second, "services of "+uri+" at each ingress", func(ctx context.Context) error {
+		for _, url := range urls { // each hears of it by itself
+			res, err := c.Do(ctx, Request{Method: http.MethodGet, URL: url + "/restate/health"})
+			if err != nil {
+				return err
+			}
+			for _, s := range d.Services {
+				if !bytes.Contains(res.Body, []byte(`"`+s.Name+`"`)) {
+					return fmt.Errorf("%s is not among %s of %s", s.Name, res.Body, url)
+				}
 			}
 		}
 		return nil
