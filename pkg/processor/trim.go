@@ -139,7 +139,7 @@ func (n *Node) trimIfDue(ctx context.Context, p *part, t *trimming, mode placeme
 		}
 		through = min(through, l.Archived())
 	}
-	if err := n.trim(ctx, p.id, t.epoch, through); err != nil {
+	if err := n.trim(ctx, p.id, t.epoch, through, holders.All()); err != nil {
 		return err
 	}
 	t.done = through
@@ -169,14 +169,19 @@ func (n *Node) archived(ctx context.Context, p *part, now time.Time) (lsn.LSN, t
 	return l.Archived(), l.CreatedAt, nil
 }
 
-// trim decides that the records of a log up to through are not needed, which holds only in that epoch, and deletes them.
-func (n *Node) trim(ctx context.Context, p id.Partition, in lsn.Epoch, through lsn.LSN) error {
+// trim decides that the records of a log up to through are not needed, which holds only in that epoch and for those holders
+// (nil: whoever they are), and deletes them.
+func (n *Node) trim(ctx context.Context, p id.Partition, in lsn.Epoch, through lsn.LSN, holders []id.Node) error {
 	lineage, err := n.meta.Lineage(ctx, p)
 	if err != nil {
 		return err
 	}
 	if lsn.Epoch(lineage.Epoch.GetEpoch()) != in || lineage.Epoch.GetNode() != uint32(n.self.Node) {
 		return errs.Newf(errs.Conflict, "another epoch has begun")
+	}
+	now := metastore.ReplicasOf(lineage.Epoch)
+	if holders != nil && !slices.Equal(now.All(), holders) { // the view lags behind the store
+		return errs.Newf(errs.Conflict, "partition %d is now held by %v, and %v were asked what they need: try again", p, now.All(), holders)
 	}
 	was := lineage.Chain.GetTrimmed()
 	if lineage, err = n.meta.Trim(ctx, p, lineage, through, lineage.Chain.GetFirstIndex()); err != nil {
@@ -233,7 +238,11 @@ func (n *Node) Trim(ctx context.Context, pid id.Partition, through lsn.LSN, forc
 	if through == 0 {
 		return 0, nil
 	}
-	return through, n.trim(ctx, pid, epoch, through)
+	judged := holders.All()
+	if force {
+		judged = nil
+	}
+	return through, n.trim(ctx, pid, epoch, through, judged)
 }
 
 // waitingPoints are positions up to which records may be taken off, each from a time on. Both grow.

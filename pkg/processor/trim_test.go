@@ -1,13 +1,17 @@
 package processor_test
 
 import (
+	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"reprise/pkg/errs"
+	"reprise/pkg/id"
 	"reprise/pkg/lsn"
 	"reprise/pkg/metastore"
 	"reprise/pkg/placement"
+	"reprise/pkg/processor"
 )
 
 // trims has logs looked at all the time.
@@ -178,6 +182,39 @@ func TestTrimByHand(t *testing.T) {
 	}
 	a.snapshot(l.MinAppliedLSN + 5) // what b misses
 	b.caughtUpWith(a)
+}
+
+// Who is given a partition after the others were asked what they need is not passed over: the view of a leader lags behind.
+func TestTrimSeesWhoJoinedMeanwhile(t *testing.T) {
+	w := newWorld(t, 1, 1)
+	w.trims(placement.DurableNowhere, 0)
+	var joins atomic.Pointer[worker]
+	w.takeOver = func(m processor.Meta) processor.Meta { return joiningMeta{m, w, &joins} }
+	a := w.start("a")
+	x := add(w.keyIn(0, 0))
+	a.count(x, 1, 5)
+	a.flushed()
+	joins.Store(a)
+	if at, err := a.Trim(t.Context(), 0, 0, false); !errs.Is(err, errs.Conflict) {
+		t.Errorf("trimmed through %d, %v", at, err)
+	}
+	if at := w.lineage().Chain.Trimmed; at != 0 {
+		t.Errorf("trimmed through %d, the new holder has nothing", at)
+	}
+}
+
+// joiningMeta gives partition 0 to one more node before it says who holds it.
+type joiningMeta struct {
+	processor.Meta
+	w     *world
+	joins *atomic.Pointer[worker]
+}
+
+func (m joiningMeta) Lineage(ctx context.Context, p id.Partition) (metastore.Lineage, error) {
+	if a := m.joins.Swap(nil); a != nil {
+		m.w.hold(func(id.Partition) []id.Node { return []id.Node{a.self.Node, a.self.Node + 1} })
+	}
+	return m.Meta.Lineage(ctx, p)
 }
 
 // flushed waits until all that n has applied is on the disk.
