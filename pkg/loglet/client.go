@@ -47,7 +47,7 @@ func (c *Client) nodeset(l *storedv1.Loglet) (*quorum.Nodeset, error) {
 	return logproto.NodesetOf(l, c.servers.Members)
 }
 
-// Seal ends the loglet for ever and returns its tail, with all below it on a write quorum. It tries until
+// Seal ends the loglet for ever and returns its tail, with all below it on a write quorum, or on all that are left. It tries until
 // ctx ends. Nothing is published: whoever extends the chain at a tail first decides it.
 func (c *Client) Seal(ctx context.Context, l *storedv1.Loglet) (tail lsn.Offset, err error) {
 	ref := logproto.RefOf(l)
@@ -63,6 +63,9 @@ func (c *Client) Seal(ctx context.Context, l *storedv1.Loglet) (tail lsn.Offset,
 	}
 	took := c.h.Clock.Now().Sub(start)
 	c.metrics.seals.Observe(took.Seconds())
+	if set.Short() {
+		c.h.Log.Warn("log-servers of a loglet lost their data: what is left of it has fewer copies than asked for", slog.String(logkey.Loglet, ref.Loglet.String()))
+	}
 	c.h.Log.Debug("loglet sealed", slog.String(logkey.Loglet, ref.Loglet.String()), slog.Uint64(logkey.LSN, uint64(tail)), slog.Duration(logkey.Elapsed, took))
 	return tail, nil
 }

@@ -60,7 +60,8 @@ const staleMax = 3
 // Recovery seals a loglet, finds its tail and brings all below it to a write quorum.
 //
 // Records between the known global tail and the highest tail of the sealed members may or may not have
-// been acknowledged, so all of them are kept.
+// been acknowledged, so all of them are kept. Where too many members lost their data for a write quorum, they
+// are brought to all that are left: an f-majority answered, so all that was acknowledged is among them.
 type Recovery struct {
 	ref   logproto.Ref
 	set   *quorum.Nodeset
@@ -193,7 +194,7 @@ func (r *Recovery) decideTail() {
 			have.Add(i)
 		}
 	}
-	if tail == r.known || r.set.WriteQuorum(have) {
+	if tail == r.known || r.set.RepairQuorum(have) {
 		r.phase = done
 		return
 	}
@@ -211,7 +212,7 @@ func (r *Recovery) restart() {
 
 // advance goes on when the group is on a write quorum.
 func (r *Recovery) advance() {
-	if !r.set.WriteQuorum(r.copied) {
+	if !r.set.RepairQuorum(r.copied) {
 		return
 	}
 	r.cur = r.group.End()

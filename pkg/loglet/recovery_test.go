@@ -124,6 +124,31 @@ func TestRepairStory(t *testing.T) {
 	}
 }
 
+// With four copies on four members, of which one lost its data, there is no write quorum any more: what the others have is brought to all of them.
+func TestRepairWithoutAWriteQuorum(t *testing.T) {
+	r := NewRecovery(logproto.Ref{Loglet: 1}, nodeset(t, "4", rw, rw, lost, rw))
+	r.Step(Want{Ask: AskSeal, Member: 3}, sealedAt(2, 1)) // one of them is an f-majority
+	w := Want{Ask: AskDigest, From: 1, To: 2}
+	for m, d := range map[int]Reply{0: digest(), 3: digest(logproto.Range{From: 1, To: 2})} {
+		w.Member = m
+		r.Step(w, d)
+	}
+	if got := asks(r, AskRecords); got != nil {
+		t.Fatalf("records are wanted from %v before all that are left have told what they have", got)
+	}
+	w.Member = 1
+	r.Step(w, digest(logproto.Range{From: 1, To: 2}))
+	r.Step(Want{Ask: AskRecords, Member: 1, From: 1, To: 2}, Reply{Records: logproto.RecordsAnswer{Status: logproto.Ok, Groups: []logproto.Run{{First: 1, Count: 1, Records: []byte("one")}}}})
+	wants := r.Wants()
+	if len(wants) != 1 || wants[0].Ask != AskRepair || wants[0].Member != 0 {
+		t.Fatalf("wanted: %+v", wants)
+	}
+	r.Step(wants[0], Reply{Repair: logproto.Answer{Status: logproto.Ok}})
+	if tail, ok, err := r.Done(); !ok || tail != 2 || err != nil {
+		t.Errorf("tail %d, done %t, %v", tail, ok, err)
+	}
+}
+
 func TestRepairNeedsACopy(t *testing.T) {
 	r := NewRecovery(logproto.Ref{Loglet: 1}, nodeset(t, "2", rw, rw, rw))
 	r.Step(Want{Ask: AskSeal, Member: 0}, sealedAt(9, 3))

@@ -39,7 +39,7 @@ func (r *Recovery) stepDigested(i int, reply Reply) {
 			all = false
 		}
 	}
-	if !r.set.WriteQuorum(answered) {
+	if !r.set.RepairQuorum(answered) {
 		return
 	}
 	start, hole := r.startOfRepair(start)
@@ -82,7 +82,7 @@ func (r *Recovery) startOfRepair(from lsn.Offset) (start, hole lsn.Offset) {
 				found = true
 			}
 		}
-		if r.set.WriteQuorum(have) {
+		if r.set.RepairQuorum(have) {
 			return hi, hole
 		}
 		if !found {

@@ -126,24 +126,46 @@ func (n *Nodeset) Flat() bool { return n.flat }
 // the property they lie in enough domains.
 func (n *Nodeset) WriteQuorum(s Set) bool {
 	for scope := range Scope(scopes) {
-		factor := n.property.Factor(scope)
-		if factor == 0 {
-			continue
-		}
-		var seen Set
-		count := 0
-		for i, m := range n.members {
-			d := int(n.domain[scope][i])
-			if s.Has(i) && m.counts() && !seen.Has(d) {
-				seen.Add(d)
-				count++
-			}
-		}
-		if count < factor {
+		if factor := n.property.Factor(scope); factor != 0 && n.domainsOf(scope, s) < factor {
 			return false
 		}
 	}
 	return true
+}
+
+// RepairQuorum tells whether copies on the members of s are as good as copies can still be: a write quorum, or, where so many
+// members lost their data that there is none any more, one in each domain that is left (ADR 32).
+func (n *Nodeset) RepairQuorum(s Set) bool {
+	all := n.all()
+	for scope := range Scope(scopes) {
+		if factor := n.property.Factor(scope); factor != 0 && n.domainsOf(scope, s) < min(factor, n.domainsOf(scope, all)) {
+			return false
+		}
+	}
+	return true
+}
+
+// Short tells that too many members lost their data for a write quorum.
+func (n *Nodeset) Short() bool { return !n.WriteQuorum(n.all()) }
+
+func (n *Nodeset) all() (s Set) {
+	for i := range n.members {
+		s.Add(i)
+	}
+	return s
+}
+
+// domainsOf counts the domains in which a copy on the members of s counts.
+func (n *Nodeset) domainsOf(scope Scope, s Set) (count int) {
+	var seen Set
+	for i, m := range n.members {
+		d := int(n.domain[scope][i])
+		if s.Has(i) && m.counts() && !seen.Has(d) {
+			seen.Add(d)
+			count++
+		}
+	}
+	return count
 }
 
 // Class is the result of asking for an f-majority.

@@ -133,6 +133,33 @@ func TestWriteQuorum(t *testing.T) {
 	}
 }
 
+// Where a write quorum is left, a repair brings records there; else to each domain that is left.
+func TestRepairQuorum(t *testing.T) {
+	places := []string{"r.a", "r.a", "r.b", "r.b"}
+	for name, c := range map[string]struct {
+		property string
+		states   []storedv1.StorageState
+		set      quorum.Set
+		want     bool
+		short    bool
+	}{
+		"a write quorum is left, and this is one":      {"2", []storedv1.StorageState{rw, rw, rw, lost}, setOf(0, 1), true, false},
+		"a write quorum is left, and this is none":     {"2", []storedv1.StorageState{rw, rw, rw, lost}, setOf(0, 3), false, false},
+		"three of four copies are left, and these":     {"4", []storedv1.StorageState{rw, rw, lost, rw}, setOf(0, 1, 3), true, true},
+		"three of four copies are left, these are two": {"4", []storedv1.StorageState{rw, rw, lost, rw}, setOf(0, 3), false, true},
+		"one that is gone is no copy":                  {"4", []storedv1.StorageState{rw, rw, gone, rw}, setOf(0, 1, 3), true, true},
+		"a zone is lost: two nodes of the other":       {"{zone: 2, node: 3}", []storedv1.StorageState{rw, rw, lost, lost}, setOf(0, 1), true, true},
+		"a zone is lost: one node of the other":        {"{zone: 2, node: 3}", []storedv1.StorageState{rw, rw, lost, lost}, setOf(1), false, true},
+		"a zone has one left: it has to be among them": {"{zone: 2, node: 3}", []storedv1.StorageState{rw, rw, lost, rw}, setOf(0, 1), false, false},
+		"a zone has one left: which is a write quorum": {"{zone: 2, node: 3}", []storedv1.StorageState{rw, rw, lost, rw}, setOf(0, 1, 3), true, false},
+	} {
+		n := nodeset(t, c.property, members(c.states, places))
+		if got := n.RepairQuorum(c.set); got != c.want || n.Short() != c.short {
+			t.Errorf("%s: %t, short %t", name, got, n.Short())
+		}
+	}
+}
+
 // Every f-majority meets every write quorum, whatever the property, the places and the states.
 func TestQuorumsMeet(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -165,6 +192,9 @@ func TestQuorumsMeet(t *testing.T) {
 			}
 			if n.FMajority(set) == quorum.Success {
 				majorities = append(majorities, s)
+			}
+			if n.WriteQuorum(set) && !n.RepairQuorum(set) || !n.Short() && n.WriteQuorum(set) != n.RepairQuorum(set) {
+				t.Fatalf("%s: a write quorum is %b: %t; a repair is content with it: %t", p, s, n.WriteQuorum(set), n.RepairQuorum(set))
 			}
 		}
 		for _, w := range writes {

@@ -138,6 +138,9 @@ func (c *checks) appended(l id.Loglet, first lsn.Offset, records []byte) {
 	}
 }
 
+// acked are the rules for what is acknowledged.
+const acked = "L2 L3"
+
 // committed checks an acknowledgement, at the moment that a sequencer makes it.
 func (c *checks) committed(l id.Loglet, tail lsn.Offset) {
 	c.mu.Lock()
@@ -146,7 +149,7 @@ func (c *checks) committed(l id.Loglet, tail lsn.Offset) {
 	if x.final != 0 && tail > x.final {
 		c.w.violate("L4 G3", "loglet %s acknowledges up to %d after its tail %d was published", l, tail-1, x.final)
 	}
-	c.onQuorumLocked("L2 L3", l, x.acked, tail)
+	c.onQuorumLocked(acked, l, x.acked, tail)
 	for o := x.acked; o < tail; o++ {
 		if at := o.At(x.base); at <= x.after[o-1] {
 			c.w.violate("G2", "LSN %d was appended after LSN %d was acknowledged", at, x.after[o-1])
@@ -157,13 +160,19 @@ func (c *checks) committed(l id.Loglet, tail lsn.Offset) {
 	c.last[l.Log()] = max(c.last[l.Log()], (tail - 1).At(x.base))
 }
 
-// onQuorumLocked checks that all of [from, to) have what was appended on a write quorum of synced copies.
+// onQuorumLocked checks that all of [from, to) have what was appended on a write quorum of synced copies; what was never
+// acknowledged, and is repaired, only on as many as log-servers that kept their disks can have (ADR 32).
 func (c *checks) onQuorumLocked(rule string, l id.Loglet, from, to lsn.Offset) {
 	if from >= to {
 		return
 	}
 	x := c.loglets[l]
 	set, err := logproto.NodesetOf(x.stored, c.members)
+	if err != nil {
+		c.w.violate(rule, "nodeset of loglet %s: %v", l, err)
+		return
+	}
+	left, err := logproto.NodesetOf(x.stored, c.remaining)
 	if err != nil {
 		c.w.violate(rule, "nodeset of loglet %s: %v", l, err)
 		return
@@ -186,7 +195,7 @@ func (c *checks) onQuorumLocked(rule string, l id.Loglet, from, to lsn.Offset) {
 				have.Add(i)
 			}
 		}
-		if !set.WriteQuorum(have) {
+		if !set.WriteQuorum(have) && (o < x.acked || rule == acked || !left.RepairQuorum(have)) {
 			c.w.violate(rule, "%s/%d is on no write quorum", l, o)
 			return
 		}
@@ -200,6 +209,17 @@ func (c *checks) members(nodes []id.Node) []quorum.Member {
 		out[i] = quorum.Member{Node: n, State: storedv1.StorageState_STORAGE_STATE_READ_WRITE}
 		if m := c.w.machineOf(n); m != nil {
 			out[i].Location = m.zone
+		}
+	}
+	return out
+}
+
+// remaining describes nodes as they are once all have noticed who lost its disk.
+func (c *checks) remaining(nodes []id.Node) []quorum.Member {
+	out := c.members(nodes)
+	for i, n := range nodes {
+		if m := c.w.machineOf(n); m != nil && m.wiped {
+			out[i].State = storedv1.StorageState_STORAGE_STATE_DATA_LOSS
 		}
 	}
 	return out
@@ -284,18 +304,6 @@ func (c *checks) started(n id.Node, s *logserver.Server) {
 	}
 	delete(c.down, n)
 	c.lived[n] = s
-}
-
-// spare tells whether a log-server may be lost: the open loglets that it stores have more members than copies.
-func (c *checks) spare(n id.Node, copies int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, x := range c.loglets {
-		if x.final == 0 && slices.Contains(x.stored.Nodeset, uint32(n)) && len(x.stored.Nodeset) <= copies {
-			return false
-		}
-	}
-	return true
 }
 
 // sealed notes that a log-server answered that a loglet is sealed.

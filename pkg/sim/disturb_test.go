@@ -8,7 +8,6 @@ import (
 
 	"reprise/pkg/id"
 	"reprise/pkg/metastore"
-	"reprise/pkg/quorum"
 )
 
 // disturb has something go wrong now and then.
@@ -79,11 +78,10 @@ func (w *world) wipeOf(m *machine) float64 {
 	return w.faults.wipe
 }
 
-// wipe takes the disk of a machine away. A log-server may lose it once, if the others of the nodesets
-// can do without: a new one takes its place.
+// wipe takes the disk of a machine away. One log-server may lose it, once: a new one takes its place.
 func (w *world) wipe(m *machine) {
 	if m.role == metastore.RoleLogServer {
-		if w.wiped || !w.check.spare(m.node, copiesOf(w.setup.replication)) {
+		if w.wiped {
 			return
 		}
 		w.wiped = true
@@ -96,14 +94,6 @@ func (w *world) wipe(m *machine) {
 	w.wipes++
 	m.lost = true
 	m.disk = newDisk(w, m.name, vfs.NewCrashableMem())
-}
-
-func copiesOf(replication string) int {
-	p, err := quorum.Parse(replication)
-	if err != nil {
-		panic(err)
-	}
-	return p.Copies()
 }
 
 // jump sets the clock of a machine.
