@@ -68,6 +68,8 @@ var sideways = map[string]string{
 
 	"metastore -> host":      "the real thing and the fake take the clock from there",
 	"metastore -> lifecycle": "a View is a living part",
+	"memory -> host":         "when it is time, and metrics",
+	"memory -> lifecycle":    "who flushes runs beside who looks",
 	"access -> host":         "files are looked at now and then, and what is wrong is logged",
 	"access -> lifecycle":    "who follows a file is a living part",
 	"certs -> host":          "certificates end at a time, and what is wrong is logged",

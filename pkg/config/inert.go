@@ -40,7 +40,6 @@ var inert = []struct {
 	{"rows are written every 20 ms or 1 MiB, whatever comes first", []string{"worker.max-command-batch-bytes"}},
 	{"messages to another partition go out as they come, together with what waits", []string{"worker.shuffle.request-batch-size"}},
 	{"timers of the next two minutes are in memory, some 60 bytes each", []string{"worker.num-timers-in-memory-limit"}},
-	{"a store writes its memtable out when that reaches its share, so there is nothing to reclaim", []string{"worker.storage.rocksdb-disable-auto-memory-reclaimer"}},
 	{"there are no Kafka subscriptions yet", []string{"ingress.ingestion.", "ingress.kafka-clusters"}},
 	{"there is one way to do this here", []string{
 		"hlc-max-drift", "disable-config-sql-table", "metadata-server.status-update-interval", "metadata-server.request-queue-length",

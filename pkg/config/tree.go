@@ -21,9 +21,9 @@ type Config struct {
 	Invocation
 	Database
 
-	MemoryTotal          Bytes   `toml:"rocksdb-total-memory-size" min:"16 MiB"`  // budget of block caches and memtables of all stores of the process, which are Pebble; the Go heap comes besides
-	MemoryMemtablesRatio float64 `toml:"rocksdb-total-memtables-ratio" ratio:"y"` // share of that for memtables; the rest is the block cache
-	ProtocolV7           bool    `toml:"experimental-enable-protocol-v7"`         // offer service protocol V7; not to be taken back
+	MemoryTotal          Bytes   `toml:"rocksdb-total-memory-size" live:"y" min:"16 MiB"`  // budget of block caches and memtables of all stores of the process, which are Pebble; the Go heap comes besides
+	MemoryMemtablesRatio float64 `toml:"rocksdb-total-memtables-ratio" live:"y" ratio:"y"` // share of that for memtables; the rest is the block cache
+	ProtocolV7           bool    `toml:"experimental-enable-protocol-v7"`                  // offer service protocol V7; not to be taken back
 
 	MetadataClient MetadataClient `toml:"metadata-client"`
 	MetadataServer MetadataServer `toml:"metadata-server"`

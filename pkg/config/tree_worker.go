@@ -26,9 +26,9 @@ type Shuffle struct {
 
 // Storage is about partition stores. Workers read it.
 type Storage struct {
-	MemoryRatio      float64 `toml:"rocksdb-memory-ratio" ratio:"y"`                       // share of the memtables, of all open stores together
-	MemoryBudget     *Bytes  `toml:"rocksdb-memory-budget" min:"1 MiB" else:"the ratio's"` // memory of memtables, instead of the ratio
-	DisableReclaimer bool    `toml:"rocksdb-disable-auto-memory-reclaimer"`                // do not flush stores that are above their share
+	MemoryRatio      float64 `toml:"rocksdb-memory-ratio" live:"y" ratio:"y"`                       // share of the memtables, of all open stores together
+	MemoryBudget     *Bytes  `toml:"rocksdb-memory-budget" live:"y" min:"1 MiB" else:"the ratio's"` // memory of memtables, instead of the ratio
+	DisableReclaimer bool    `toml:"rocksdb-disable-auto-memory-reclaimer" live:"y"`                // do not flush stores that are above their share
 	Database
 }
 

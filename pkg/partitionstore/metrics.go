@@ -48,10 +48,11 @@ func (s *Store) readInvocation(i id.Invocation) (*invocation.Invocation, error) 
 
 // write commits the rows of a view.
 func (s *Store) write(rows *pebble.Batch) error {
-	began, bytes := s.host.Clock.Now(), rows.Len()
+	began, bytes, count := s.host.Clock.Now(), rows.Len(), rows.Count()
 	if err := s.db.Apply(rows, pebble.NoSync); err != nil {
 		return err
 	}
 	s.stat.Wrote(bytes, s.host.Clock.Now().Sub(began))
+	s.tally.wrote(int64(bytes)+int64(count)*rowBytes, s.meta.Applied)
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 )
 
 // Store is the state of one partition. Its owner's goroutine calls everything but Flush, Checkpoint,
-// Unflushed, DurableLSN and what Snapshot returned.
+// Unflushed, Held, DurableLSN and what Snapshot returned.
 type Store struct {
 	cfg         Config
 	host        host.Host
@@ -46,6 +46,7 @@ type Store struct {
 	flushes atomic.Uint64  // flushes that ended
 	durable atomic.Uint64  // LSN below which everything is flushed, inclusive
 	known   atomic.Uint64  // flushes when durable was read
+	tally   tally          // bytes that are not flushed
 }
 
 // lane is what is known of the outbox rows for one target.
@@ -228,6 +229,15 @@ func (s *Store) Unflushed() int64 {
 		durable = lsn.LSN(s.durable.Load())
 	}
 	return int64(s.applied.Load()) - int64(durable)
+}
+
+// Held returns how many bytes of rows are in memory alone. Any goroutine may ask.
+func (s *Store) Held() int64 {
+	durable, err := s.DurableLSN()
+	if err != nil {
+		durable = lsn.LSN(s.durable.Load())
+	}
+	return s.tally.held(uint64(durable))
 }
 
 // KnownDurable is DurableLSN as somebody saw it last. It reads nothing.

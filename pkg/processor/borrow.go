@@ -23,13 +23,17 @@ func (p *part) applied() lsn.LSN {
 	return 0
 }
 
-// unflushed is how many commands a restart would have to apply again.
+// unflushed is how many commands a restart would have to apply again. A store that is being closed has none: it is flushed then, and
+// to wait for that here would hold up all others.
 func (p *part) unflushed() int64 {
-	s, back := p.borrow()
+	if !p.using.TryRLock() {
+		return 0
+	}
+	defer p.using.RUnlock()
+	s := p.opened.Load()
 	if s == nil {
 		return 0
 	}
-	defer back()
 	return s.Unflushed()
 }
 
@@ -41,5 +45,6 @@ func (p *part) closeStore() error {
 	p.opened.Store(nil)
 	p.using.Unlock()
 	p.loop.node.metrics.openStores.Dec()
+	p.loop.node.memory.Wake()
 	return s.Close()
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"reprise/pkg/memory"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/placement"
 )
@@ -68,7 +69,9 @@ type Config struct {
 	Durability              placement.Durability
 	TrimDelay               time.Duration
 	TrimInterval, TrimFirst time.Duration
-	// Store is the configuration of each partition store.
+	// Memory is the configuration of what divides the memory for new rows over the stores.
+	Memory memory.Config
+	// Store is the configuration of each partition store. Its memtables are smaller where the share of a store is.
 	Store partitionstore.Config
 }
 
@@ -95,6 +98,7 @@ func Default(cores int) Config {
 		TrimDelay:            10 * time.Minute,
 		TrimInterval:         30 * time.Second,
 		TrimFirst:            time.Minute,
+		Memory:               memory.Default(),
 		Store:                partitionstore.Default(),
 	}
 }

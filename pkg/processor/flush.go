@@ -59,7 +59,7 @@ func (n *Node) keepReplayShort(ctx context.Context, parts []*part) error {
 			if p == nil || total <= n.cfg.ReplayBudget {
 				break
 			}
-			n.metrics.reclaims.Inc()
+			n.metrics.shortenings.Inc()
 			if err := n.flush(ctx, p); err != nil {
 				return err
 			}

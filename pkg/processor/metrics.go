@@ -36,7 +36,7 @@ type metrics struct {
 
 	accepted, rejected prometheus.Counter // bytes of requests
 
-	reclaims prometheus.Counter
+	shortenings prometheus.Counter // of the replay
 
 	stages    [stageCount]*host.Histogram // of take-overs
 	campaigns prometheus.Counter          // that failed
@@ -152,8 +152,8 @@ func (m *metrics) addRunning(r *prometheus.Registry) {
 	m.openStores = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "restate_partition_store_num_open", Help: "Partition stores that are open.",
 	})
-	m.reclaims = prometheus.NewCounter(prometheus.CounterOpts{
-		Name: "restate_partition_store_reclaim_flush_total", Help: "Flushes of the partition store that holds most, because the process held more unflushed commands than it can replay in time.",
+	m.shortenings = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "reprise_processor_replay_flushes_total", Help: "Flushes of the partition store that holds most, because the process held more unflushed commands than it can replay in time.",
 	})
 	stages := host.NewHistograms(r, "reprise_processor_takeover_stage_seconds",
 		"Time of the parts of a take-over that succeeded: seal, claim (one transaction in the metadata), replay, announce.", host.Seconds, "stage")
@@ -163,7 +163,7 @@ func (m *metrics) addRunning(r *prometheus.Registry) {
 	m.campaigns = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "reprise_processor_campaigns_failed_total", Help: "Take-overs that failed and are tried again, or left to another node. The log says why.",
 	})
-	r.MustRegister(m.starts, m.stops, m.shuffled, m.shuffling, m.openStores, m.reclaims, m.campaigns)
+	r.MustRegister(m.starts, m.stops, m.shuffled, m.shuffling, m.openStores, m.shortenings, m.campaigns)
 }
 
 // actionNames are those that the contract has, where there is one.

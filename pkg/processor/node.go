@@ -20,6 +20,7 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 	"reprise/pkg/lsn"
+	"reprise/pkg/memory"
 	"reprise/pkg/metastore"
 	"reprise/pkg/partition"
 	"reprise/pkg/partitionstore"
@@ -123,6 +124,7 @@ type Node struct {
 	snapshots  Snapshots // or nil
 	workers    Workers   // or nil
 	loops      []*Loop
+	memory     *memory.Controller
 	metrics    *metrics
 	ready      chan struct{}
 	ended      chan struct{} // closed when Run has ended: nobody takes what is left in a mailbox
@@ -151,6 +153,10 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 		replays: make(chan struct{}, cfg.ReplaysMax),
 	}
 	h.Metrics.MustRegister(standing{n})
+	var err error
+	if n.memory, err = memory.New(cfg.Memory, stores{n}, h); err != nil {
+		return nil, err
+	}
 	n.addPools()
 	n.wanted.Store(-1)
 	n.calls.New = newCall
@@ -195,6 +201,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		l.start(group)
 	}
 	group.Go("disk space", n.watchSpace)
+	group.Go("memory", n.memory.Run)
 	group.Go("flush", func(ctx context.Context) error { return n.keepReplayShort(ctx, parts) })
 	if n.nodesets != nil {
 		group.Go("nodesets", func(ctx context.Context) error { return n.keepImproving(ctx, parts) })

@@ -46,7 +46,9 @@ func (n *Node) openStoreOf(ctx context.Context, p *part) error {
 		return errs.With(errs.Unavailable, fmt.Errorf("restore: %w", err)) // and tried again: a gap is never skipped
 	}
 	blocked.Set(0)
-	store, err := partitionstore.Open(n.cfg.Store, n.host, dir, n.shared)
+	cfg := n.cfg.Store
+	cfg.MemTableBytes = n.tableBytes()
+	store, err := partitionstore.Open(cfg, n.host, dir, n.shared)
 	if err != nil {
 		return openError{err}
 	}
@@ -54,6 +56,7 @@ func (n *Node) openStoreOf(ctx context.Context, p *part) error {
 	p.store = store
 	p.opened.Store(store)
 	n.metrics.openStores.Inc()
+	n.memory.Wake()
 	return nil
 }
 

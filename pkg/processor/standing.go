@@ -27,13 +27,12 @@ var (
 	lagsUnknown         = gauge("restate_partition_num_unknown_applied_lsn_lag", "Partitions of this node that do not know how far they are behind.")
 	statusAges          = gauge("restate_partition_time_since_last_status_update_seconds", "Time since the loops of the partitions of this node looked at the clock. Seconds: a loop is stuck.", "quantile")
 	snapshotAges        = gauge("restate_partition_snapshot_age_seconds", "Age of the newest snapshots of the partitions that are led here. If it grows beyond the interval, the log says why none is made.", "quantile")
-	memtableBudget      = gauge("restate_partition_store_memtable_budget_bytes", "Memory for new rows of one partition store.")
 )
 
 // Describe implements prometheus.Collector.
 func (standing) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		partitionsOfCluster, partitionsHeld, partitionsLed, lagOfPartitions, lagsUnknown, statusAges, snapshotAges, memtableBudget,
+		partitionsOfCluster, partitionsHeld, partitionsLed, lagOfPartitions, lagsUnknown, statusAges, snapshotAges,
 	} {
 		ch <- d
 	}
@@ -75,7 +74,6 @@ func (s standing) Collect(ch chan<- prometheus.Metric) {
 	one(partitionsHeld, float64(held))
 	one(partitionsLed, float64(led))
 	one(lagsUnknown, float64(unknown))
-	one(memtableBudget, float64(s.n.cfg.Store.MemTableBytes))
 	quantiles(ch, lagOfPartitions, lags)
 	quantiles(ch, statusAges, silences)
 	quantiles(ch, snapshotAges, ages)

@@ -20,6 +20,7 @@ import (
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/loglet"
 	"reprise/pkg/lsn"
+	"reprise/pkg/memory"
 	"reprise/pkg/metastore"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/placement"
@@ -85,7 +86,6 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 		writer: sequencer.NewWriter(writes, n.Member.ID, logServers, n.Host),
 		shared: partitionstore.NewShared(cfg.Memory().BlockCache / 2),
 	}
-	dbstat.SetBudget(n.Host, "partitions", cfg.Memory().WorkerMemtables)
 	functions, err := outbound.Lambda(cfg)
 	if err != nil {
 		return nil, errors.Join(err, w.shared.Close())
@@ -107,7 +107,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	if cfg.Bifrost.DisableAutoImprovement {
 		nodesets = nil
 	}
-	w.Node, err = processor.New(processorConfig(cfg, n.Member.Cluster.Partitions), processor.Parts{
+	w.Node, err = processor.New(processorConfig(cfg), processor.Parts{
 		Self: n.Member.ID, Writer: logWriter{w.writer}, Meta: n.Meta, View: n.View, Peers: peers,
 		Log: log, Nodesets: nodesets, Snapshots: snapshots, Workers: rpc.NewStandingClient(n.Nodes, n.Peers),
 		Invoker: calls, Shared: w.shared,
@@ -118,6 +118,8 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	n.Live.OnChange(func(c *config.Config) {
 		w.Node.SetInvokerLimits(int(c.Worker.Invoker.ConcurrentMax), int64(c.Worker.Invoker.MemoryBytes))
 		w.Node.SetPolicy(policy(c))
+		w.Node.SetMemory(memory.Budget{Bytes: c.Memory().WorkerMemtables, NoReclaim: c.Worker.Storage.DisableReclaimer})
+		dbstat.SetBudget(n.Host, "partitions", c.Memory().WorkerMemtables)
 	})
 	n.Status.AddDatabase(rpc.Database{Name: "partition-store", Compact: w.Node.Compact})
 	catalog, err := table.NewCatalog()
@@ -175,13 +177,10 @@ func (w *Worker) Close() error {
 	return err
 }
 
-// A memtable has room for a few thousand commands: the replay budget has it flushed before it is large.
-const (
-	memTableMin = 256 << 10
-	memTableMax = 8 << 20
-)
+// memTableMax has room for a few thousand commands: the replay budget has it flushed before it is larger.
+const memTableMax = 8 << 20
 
-func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
+func processorConfig(cfg *config.Config) processor.Config {
 	c := processor.Default(runtime.GOMAXPROCS(0))
 	c.Dir = filepath.Join(cfg.DataDir(), "partitions")
 	c.BatchCommandsMax, c.CallBytesMax = int(cfg.Worker.BatchCommandsMax), cfg.Worker.SelfProposalBytesMax.Int()
@@ -196,8 +195,7 @@ func processorConfig(cfg *config.Config, partitions uint32) processor.Config {
 		c.SnapshotDelay = min(c.SnapshotDelay, c.SnapshotInterval)
 	}
 	c.SnapshotsMax = int(cfg.Worker.Snapshots.ExportConcurrency)
-	each := cfg.Memory().WorkerMemtables / int64(max(partitions, 1)) / 2 // one is filled while another is flushed
-	c.Store.MemTableBytes = uint64(min(max(each, memTableMin), memTableMax))
+	c.Store.MemTableBytes = memTableMax
 	t := &c.Store.Tuning
 	t.BlockBytes, t.FileBytes, t.L0Layers, t.CompactionsMax = cfg.Worker.Storage.Database.Over(cfg.Database).Tuning()
 	if cfg.DiskReserve != nil {

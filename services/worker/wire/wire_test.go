@@ -21,7 +21,7 @@ func TestKeysOfTheWorkerAct(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := processorConfig(&cfg, 24)
+	p := processorConfig(&cfg)
 	if p.Dir != "/data/n/partitions" || p.BatchCommandsMax != 99 || p.CallBytesMax != 9<<20 || p.LaneBytesMax != 7<<20 || p.CleanupInterval != 9*time.Minute ||
 		p.TrimDelay != 9*time.Second || p.SnapshotsMax != 9 {
 		t.Errorf("%+v", p)
@@ -41,7 +41,7 @@ func TestDefaultsOfTheWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := processorConfig(&cfg, 24)
+	p := processorConfig(&cfg)
 	if p.BatchCommandsMax != 256 || p.CallBytesMax != 64<<20 || p.LaneBytesMax != 8<<20 || p.Store.Tuning != (partitionstore.Tuning{}) {
 		t.Errorf("%+v", p)
 	}

@@ -1,0 +1,55 @@
+package processor
+
+import (
+	"context"
+
+	"reprise/pkg/id"
+	"reprise/pkg/memory"
+)
+
+// stores are the partition stores of a node, as the memory controller sees them.
+type stores struct{ n *Node }
+
+// Standing implements memory.Stores. A store that is being closed is left out: to wait for it could take as long as a flush.
+func (s stores) Standing() (open []memory.Standing) {
+	parts := s.n.parts.Load()
+	if parts == nil {
+		return nil
+	}
+	for _, p := range *parts {
+		if !p.using.TryRLock() {
+			continue
+		}
+		if store := p.opened.Load(); store != nil {
+			applied := store.AppliedLSN() // first: what is written meanwhile is not flushed
+			bytes := store.Held()
+			open = append(open, memory.Standing{ID: p.id, Bytes: bytes, Written: uint64(applied), Flushed: min(uint64(store.KnownDurable()), uint64(applied))})
+		}
+		p.using.RUnlock()
+	}
+	return open
+}
+
+// Flush implements memory.Stores.
+func (s stores) Flush(ctx context.Context, p id.Partition) error {
+	part, err := s.n.part(p)
+	if err != nil {
+		return err
+	}
+	return s.n.flush(ctx, part)
+}
+
+// SetMemory replaces the memory for new rows of all partition stores. Stores that are opened from now on get memtables to match.
+func (n *Node) SetMemory(b memory.Budget) { n.memory.Set(b) }
+
+// tableBytes is how large the memtables of a store are that is opened now: there will be as many stores as this node holds partitions.
+func (n *Node) tableBytes() uint64 {
+	held := 0
+	parts := *n.parts.Load()
+	for i, e := range n.view.Current().Epochs {
+		if i < len(parts) && n.roleOf(parts[i], e) != none {
+			held++
+		}
+	}
+	return min(uint64(n.memory.TableBytes(held)), n.cfg.Store.MemTableBytes)
+}
