@@ -168,7 +168,7 @@ func TestBlockedFlushHoldsNobodyUp(t *testing.T) {
 	n.want(add(w.keyIn(3, 0)), "before", "", "1")
 	n.SetMemory(memory.Budget{Bytes: 1})
 	n.await("a flush that hangs", g.tried)
-	const calls = 20
+	const calls = 5
 	for i := range calls {
 		for p := range id.Partition(partitions) {
 			n.want(add(w.keyIn(p, 1)), "call "+strconv.Itoa(i), "", strconv.Itoa(i+1))

@@ -28,7 +28,7 @@ var labelBounds = map[string]string{
 	"partition":    "partitions of the cluster",
 	"partition_id": "partitions of the cluster",
 	"quantile":     "0.5, 0.9, 0.99, 1; of Go's own 0, 0.25, 0.5, 0.75, 1",
-	"reason":       "reasons why a partition cannot run: 3",
+	"reason":       "reasons why a partition cannot run: 3; why stores are flushed: 3",
 	"rpc_service":  "services that were registered; empty for requests that name none of them",
 	"rpc_type":     "call, send; empty for requests that name no service",
 	"stage":        "parts of a take-over: 4",

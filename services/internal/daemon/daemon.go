@@ -129,7 +129,7 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 		d.Banner = io.Discard
 	}
 	d.sayStart()
-	mem := boundMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), cfg, h.Log)
+	mem := followMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), live, h.Log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	after := context.AfterFunc(ctx, func() {

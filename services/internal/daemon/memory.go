@@ -20,6 +20,18 @@ type memoryBounds struct {
 	limit int64 // of the cgroup; 0: there is none
 }
 
+// followMemory bounds the memory of the process by the settings now, and anew when those about memory change.
+func followMemory(root fs.FS, goMemLimit string, live *config.Live, log *slog.Logger) (mem memoryBounds) {
+	var was config.Memory
+	live.OnChange(func(cfg *config.Config) {
+		if now := cfg.Memory(); now != was {
+			was = now
+			mem = boundMemory(root, goMemLimit, cfg, log)
+		}
+	})
+	return mem
+}
+
 // boundMemory finds the memory limit of the process, says so if the budget of the stores does not fit into it, and bounds the Go
 // heap: by nine tenths of it, without what the stores hold outside of the heap, but no less than half of that. Someone who set
 // GOMEMLIMIT knows better.

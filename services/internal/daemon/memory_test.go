@@ -106,6 +106,34 @@ func TestHeapIsBounded(t *testing.T) {
 	}
 }
 
+// A total that changes while the process runs is held against the limit again, and the heap is bounded anew. Other changes say nothing.
+func TestMemoryFollowsTheSettings(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	x := newWatched(t, "rocksdb-total-memory-size = \"1 GiB\"\n")
+	var b bytes.Buffer
+	followMemory(limitedTo("8589934592"), "", x.live, slog.New(slog.NewTextHandler(&b, nil)))
+	take := func(text string) {
+		t.Helper()
+		if _, err := x.live.Take([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		m := x.live.Current().Memory()
+		if got, want := debug.SetMemoryLimit(-1), heapLimit(8<<30, m.BlockCache+m.WorkerMemtables+m.LogServerMemtables); got != want {
+			t.Errorf("with %q the heap is bounded to %d, want %d", text, got, want)
+		}
+	}
+	take("rocksdb-total-memory-size = \"2 GiB\"\n")
+	if b.Len() > 0 {
+		t.Errorf("said %s", b.String())
+	}
+	take("rocksdb-total-memory-size = \"8 GiB\"\n")
+	take("rocksdb-total-memory-size = \"8 GiB\"\nlog-filter = \"debug\"\n")
+	if said := b.String(); strings.Count(said, "level=WARN") != 1 || strings.Count(said, "\n") != 1 {
+		t.Errorf("said %s", said)
+	}
+}
+
 func TestHeapLimit(t *testing.T) {
 	if !storesOutsideHeap {
 		if got := heapLimit(1000, 2000); got != 900 {

@@ -64,7 +64,7 @@ func (d *Daemon) state(w *bytes.Buffer, mem memoryBounds) error {
 	}
 	families, err := d.Host.Metrics.Gather()
 	for _, f := range families {
-		if strings.Contains(f.GetName(), "memory") && !strings.Contains(f.GetName(), "virtual") && f.GetType() == dto.MetricType_GAUGE {
+		if n := f.GetName(); (strings.Contains(n, "memory") || strings.Contains(n, "memtable_budget")) && !strings.Contains(n, "virtual") && f.GetType() == dto.MetricType_GAUGE {
 			writeGauge(w, f)
 		}
 	}

@@ -15,8 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"reprise/pkg/config"
+	"reprise/pkg/host"
 	"reprise/pkg/host/hosttest"
+	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
+	"reprise/pkg/memory"
 )
 
 var rewrite = flag.Bool("rewrite", false, "rewrite golden files")
@@ -184,6 +187,37 @@ func TestNoFileToReadAgain(t *testing.T) {
 	}
 }
 
+// openStores are two that hold something.
+type openStores struct{ looked chan struct{} }
+
+func (s openStores) Standing() []memory.Standing {
+	s.looked <- struct{}{}
+	return []memory.Standing{{ID: 0, Bytes: 3 << 20}, {ID: 17, Bytes: 1 << 20}}
+}
+
+func (openStores) Flush(context.Context, id.Partition) error { return nil }
+
+// shareMemory has a memory controller divide 32 MiB over two stores.
+func shareMemory(t *testing.T, h host.Host) {
+	t.Helper()
+	stores := openStores{make(chan struct{}, 10)} // it looks thrice
+	c, err := memory.New(memory.Default(), stores, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Set(memory.Budget{Bytes: 32 << 20})
+	ctx, cancel := context.WithCancel(t.Context())
+	g := lifecycle.NewGroup(ctx)
+	g.Go("memory", c.Run)
+	<-stores.looked
+	c.Wake()
+	<-stores.looked // what it saw at first is taken down
+	cancel()
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // SIGUSR1 writes what is in effect, without secrets, and the state of the memory; all but that is TOML that can be read again.
 func TestStateOnSignal(t *testing.T) {
 	x := newWatched(t, "[worker.snapshots]\naws-secret-access-key = \"hush\"\n")
@@ -192,12 +226,14 @@ func TestStateOnSignal(t *testing.T) {
 	}
 	d := Daemon{Role: "worker", Config: *x.live.Current(), Live: x.live, Host: x.w.host}
 	d.Host.Metrics.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "restate_memory_pool_usage_bytes", Help: "x", ConstLabels: prometheus.Labels{"name": "invoker"}}, func() float64 { return 1 << 20 }))
+	shareMemory(t, d.Host)
 	var b bytes.Buffer
 	d.dump(&b, syscall.SIGUSR1, memoryBounds{root: limitedTo("1073741824\n"), limit: 1 << 30})
 	got := b.String()
 	for _, want := range []string{
 		"log-filter = \"debug\"", "[worker.snapshots]", "limit of the cgroup: 1.0 GiB", "used by the cgroup: 512.0 MiB", "Go heap: limit", "block cache: 307.2 MiB",
 		"memtables of partitions (worker.storage): 853.0 MiB", "memtables of the log (log-server): 870.4 MiB", `# restate_memory_pool_usage_bytes{name="invoker"} 1.0 MiB`,
+		"# restate_partition_store_memtable_budget_bytes{} 16.0 MiB", `# reprise_memory_store_bytes{partition="0"} 3.0 MiB`, `# reprise_memory_store_bytes{partition="17"} 1.0 MiB`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
