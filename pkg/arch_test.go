@@ -81,6 +81,7 @@ var sideways = map[string]string{
 	"partitionstore -> host": "files and metrics are lent by the process",
 	"snapshot -> host":       "files, the clock and random bytes are lent by the process",
 	"snapshot -> lifecycle":  "several files are on their way at a time",
+	"snapshot -> span":       "what takes long is part of the operation that asked for it",
 }
 
 // banned are imports that a floor and all below it must not have, with what to do instead.

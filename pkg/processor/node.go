@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
@@ -24,6 +22,7 @@ import (
 	"reprise/pkg/metastore"
 	"reprise/pkg/partition"
 	"reprise/pkg/partitionstore"
+	"reprise/pkg/span"
 )
 
 // LogWriter appends to the loglets that this process sequences.
@@ -361,9 +360,9 @@ func (n *Node) holdOnce(ctx context.Context, p *part) (led bool, err error) {
 
 // leadOnce campaigns, and returns when the tenure has ended, with its cause.
 func (n *Node) leadOnce(ctx context.Context, p *part) (led bool, err error) {
-	begun := n.host.Clock.Now()
-	w, err := n.campaign(ctx, p)
-	n.host.Spans.Runtime("campaign", n.host.Rand.Uint64, begun, n.host.Clock.Now(), err, attribute.Int("restate.partition", int(p.id)))
+	cctx, op := n.host.Spans.Operate(ctx, "campaign", n.host.Rand.Uint64, n.host.Clock.Now())
+	w, err := n.campaign(cctx, p)
+	op.End(n.host.Clock.Now(), err, span.Partition(p.id))
 	if err != nil {
 		n.metrics.campaigns.Inc()
 		return false, err

@@ -8,11 +8,14 @@ import (
 	"strconv"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"reprise/pkg/errs"
 	"reprise/pkg/logkey"
 	"reprise/pkg/lsn"
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/snapshot"
+	"reprise/pkg/span"
 )
 
 // trimmed is an error that says up to where the log is gone.
@@ -179,8 +182,12 @@ func (n *Node) checkEnd(ctx context.Context, p *part, at lsn.LSN) error {
 	return nil
 }
 
-func (n *Node) restoreFrom(ctx context.Context, p *part, ref snapshot.Ref, dir string) error {
+func (n *Node) restoreFrom(ctx context.Context, p *part, ref snapshot.Ref, dir string) (err error) {
 	started := n.host.Clock.Now()
+	ctx, op := n.host.Spans.Operate(ctx, "snapshot restore", n.host.Rand.Uint64, started)
+	defer func() {
+		op.End(n.host.Clock.Now(), err, span.Partition(p.id), attribute.String("restate.snapshot.id", ref.SnapshotID), attribute.Int64("restate.lsn", int64(ref.MinAppliedLSN)))
+	}()
 	stage := stageOf(dir)
 	if err := n.snapshots.Restore(ctx, p.id, ref, partitionstore.DatabaseIn(n.host, stage)); err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
@@ -15,6 +17,7 @@ import (
 	"reprise/pkg/partitionstore"
 	"reprise/pkg/placement"
 	"reprise/pkg/snapshot"
+	"reprise/pkg/span"
 )
 
 // Snapshots keeps copies of partition stores where other nodes find them.
@@ -180,6 +183,8 @@ func (n *Node) snapshot(ctx context.Context, p *part) (l *snapshot.Latest, err e
 		return nil, err
 	}
 	started := n.host.Clock.Now()
+	ctx, op := n.host.Spans.Operate(ctx, "snapshot create", n.host.Rand.Uint64, started)
+	defer func() { op.End(n.host.Clock.Now(), err, span.Partition(p.id)) }()
 	dir := checkpointOf(n.dirOf(p))
 	if err := n.host.FS.RemoveAll(dir); err != nil { // of a process that was killed
 		return nil, err
@@ -189,7 +194,7 @@ func (n *Node) snapshot(ctx context.Context, p *part) (l *snapshot.Latest, err e
 			err = rerr
 		}
 	}()
-	c, err := p.checkpoint(ctx, dir)
+	c, err := n.checkpoint(ctx, p, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -211,7 +216,11 @@ func (n *Node) snapshot(ctx context.Context, p *part) (l *snapshot.Latest, err e
 	return l, nil
 }
 
-func (p *part) checkpoint(ctx context.Context, dir string) (partitionstore.Checkpoint, error) {
+func (n *Node) checkpoint(ctx context.Context, p *part, dir string) (c partitionstore.Checkpoint, err error) {
+	ctx, op := n.host.Spans.Operate(ctx, "snapshot checkpoint", n.host.Rand.Uint64, n.host.Clock.Now())
+	defer func() {
+		op.End(n.host.Clock.Now(), err, span.Partition(p.id), attribute.Int64("restate.lsn", int64(c.Applied)))
+	}()
 	store, back := p.borrow()
 	if store == nil {
 		return partitionstore.Checkpoint{}, errNotLed

@@ -7,15 +7,18 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
+	"go.opentelemetry.io/otel/attribute"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 	"reprise/pkg/lsn"
+	"reprise/pkg/span"
 )
 
 // Source is a copy of a store's files.
@@ -151,14 +154,16 @@ func (r *Repository) list(ctx context.Context, p id.Partition) (there map[string
 }
 
 // upload brings the files of src into the object store that it does not hold.
-func (r *Repository) upload(ctx context.Context, p id.Partition, src Source, ref Ref, known map[identity]string) ([]File, error) {
+func (r *Repository) upload(ctx context.Context, p id.Partition, src Source, ref Ref, known map[identity]string) (files []File, err error) {
+	ctx, op := r.host.Spans.Operate(ctx, "snapshot upload", r.host.Rand.Uint64, r.host.Clock.Now())
+	defer func() { op.End(r.host.Clock.Now(), err, uploaded(p, ref, files)...) }()
 	names, err := r.host.FS.List(src.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", src.Dir, err)
 	}
 	names = slices.DeleteFunc(names, func(n string) bool { return n == lockFile })
 	slices.Sort(names)
-	files := make([]File, len(names))
+	files = make([]File, len(names))
 	err = r.forEach(ctx, len(names), func(ctx context.Context, i int) error {
 		f := &files[i]
 		f.Name, f.Incarnation = names[i], src.Incarnation
@@ -181,6 +186,22 @@ func (r *Repository) upload(ctx context.Context, p id.Partition, src Source, ref
 		return nil
 	})
 	return files, err
+}
+
+// uploaded is what a span tells of an upload: how many files the snapshot has, how many of them are new, and how large these are.
+func uploaded(p id.Partition, ref Ref, files []File) []attribute.KeyValue {
+	var n int
+	var bytes int64
+	for i := range files {
+		if strings.HasPrefix(files[i].Path, ref.Path+"/") {
+			n++
+			bytes += files[i].SizeBytes
+		}
+	}
+	return []attribute.KeyValue{
+		span.Partition(p), attribute.String("restate.snapshot.id", ref.SnapshotID), attribute.Int64("restate.lsn", int64(ref.MinAppliedLSN)),
+		attribute.Int("restate.snapshot.files", len(files)), attribute.Int("restate.snapshot.files_uploaded", n), attribute.Int64("restate.snapshot.bytes_uploaded", bytes),
+	}
 }
 
 // sum reads a file to the end for its size and checksum.

@@ -5,18 +5,26 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/zeebo/xxh3"
+	"go.opentelemetry.io/otel/attribute"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
+	"reprise/pkg/span"
 )
 
 // Restore writes the files of a snapshot to dir and syncs them. Files that are there and whole are kept, others are
 // removed: so what broke off goes on. Each is checked. After an error dir is left as it is. The code is Corrupt if a file
 // is damaged, and NotFound if one is not there: the snapshot may have been replaced meanwhile.
-func (r *Repository) Restore(ctx context.Context, p id.Partition, ref Ref, dir string) error {
+func (r *Repository) Restore(ctx context.Context, p id.Partition, ref Ref, dir string) (err error) {
+	ctx, op := r.host.Spans.Operate(ctx, "snapshot download", r.host.Rand.Uint64, r.host.Clock.Now())
+	var fetched atomic.Int64
+	defer func() {
+		op.End(r.host.Clock.Now(), err, span.Partition(p), attribute.String("restate.snapshot.id", ref.SnapshotID), attribute.Int64("restate.snapshot.bytes_downloaded", fetched.Load()))
+	}()
 	fs := r.host.FS
 	m, err := r.metadata(ctx, p, ref)
 	if err != nil {
@@ -38,6 +46,7 @@ func (r *Repository) Restore(ctx context.Context, p id.Partition, ref Ref, dir s
 		if err != nil {
 			return fmt.Errorf("download %s: %w", f.Path, err)
 		}
+		fetched.Add(f.SizeBytes)
 		return nil
 	})
 	if err != nil {

@@ -128,25 +128,6 @@ func (r *Recorder) Attempt(a *Attempt) {
 	r.emit(r.services, rec)
 }
 
-// Runtime records what the engine did, as the root of a trace of its own.
-func (r *Recorder) Runtime(name string, random func() uint64, from, to time.Time, err error, attributes ...attribute.KeyValue) {
-	if r == nil || r.runtime == nil {
-		return
-	}
-	c := Context{Span: NewID(random())}
-	a, b := NewID(random()), NewID(random())
-	copy(c.Trace[:8], a[:])
-	copy(c.Trace[8:], b[:])
-	if c.Sampled = sampled(c.Trace, r.ratio); !c.Sampled {
-		return
-	}
-	rec := &record{name: name, kind: trace.SpanKindInternal, at: c, from: from, to: to, attributes: attributes}
-	if err != nil {
-		rec.outcome.Failure = err.Error()
-	}
-	r.emit(r.runtime, rec)
-}
-
 // record is a span that has ended.
 type record struct {
 	name            string

@@ -1,6 +1,7 @@
 package span_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -76,10 +77,14 @@ func TestRecorder(t *testing.T) {
 	r.Invocation(row, "a=b", &target, from, to, span.Outcome{Failure: "no", Code: 409})
 	attempt, above := r.BeginAttempt(row, "a=b", target.ID, 2)
 	r.Attempt(&span.Attempt{Context: attempt, Parent: above, Target: target, Number: 3, From: to, To: from, Outcome: span.Outcome{Failure: "x"}, Retried: true, RetryAfter: time.Second})
-	r.Runtime("take over", func() uint64 { return 3 }, from, to, nil)
+	random := func() uint64 { return 3 }
+	ctx, whole := r.Operate(t.Context(), "whole", random, from)
+	_, part := r.Operate(ctx, "part", func() uint64 { return 4 }, from)
+	part.End(to, errors.New("broken"))
+	whole.End(to, nil, span.Partition(7))
 
 	got := done.GetSpans()
-	if len(got) != 4 {
+	if len(got) != 5 {
 		t.Fatalf("%d spans", len(got))
 	}
 	for i, want := range []struct{ name, above, at string }{
@@ -99,11 +104,27 @@ func TestRecorder(t *testing.T) {
 	if got[2].EndTime.Before(got[2].StartTime) || got[2].Events[0].Name != "retry" {
 		t.Errorf("%+v", got[2])
 	}
-	if got[3].Name != "take over" || got[3].Parent.IsValid() {
+	if got[3].Name != "part" || got[3].Parent.SpanID() != got[4].SpanContext.SpanID() || got[3].Status.Description != "broken" {
 		t.Errorf("%+v", got[3])
 	}
+	if got[4].Name != "whole" || got[4].Parent.IsValid() || got[4].SpanContext.TraceID() != got[3].SpanContext.TraceID() || got[4].Attributes[0].Value.AsInt64() != 7 {
+		t.Errorf("%+v", got[4])
+	}
+	done.Reset()
+	never := span.New(nil, provider.Tracer("runtime"), 0)
+	ctx, whole = never.Operate(t.Context(), "whole", random, from)
+	_, part = r.Operate(ctx, "part", random, from) // the whole decides
+	part.End(to, nil)
+	whole.End(to, nil)
+	if got := done.GetSpans(); len(got) != 0 {
+		t.Errorf("not sampled: %v", got)
+	}
 	var off *span.Recorder
-	off.Runtime("x", nil, from, to, nil)
+	ctx, whole = off.Operate(t.Context(), "x", nil, from)
+	whole.End(to, nil)
+	if ctx != t.Context() {
+		t.Error("who records nothing changes the context")
+	}
 	if off.Services() || span.New(nil, nil, 1).Services() {
 		t.Error("who has no tracer records")
 	}
