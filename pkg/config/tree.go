@@ -53,7 +53,7 @@ type Identity struct {
 	DiskReserve           *Bytes      `toml:"disk-reserve-size" ours:"y" min:"1 MiB" else:"1.0 GiB, at most an eighth of the disk"` // free space below which a node takes nothing new: a full disk ends the process
 	DisablePrometheus     bool        `toml:"disable-prometheus"`                                                                   // no /metrics
 	DisableTelemetry      bool        `toml:"disable-telemetry"`                                                                    // nothing is ever sent home, with or without it
-	PprofEnabled          bool        `toml:"enable-pprof" ours:"y"`                                                                // serve /debug/pprof on the fabric port
+	PprofEnabled          bool        `toml:"enable-pprof" ours:"y"`                                                                // serve /debug/pprof and /debug/heap/flamegraph on the fabric port
 	DefaultThreadPoolSize uint32      `toml:"default-thread-pool-size" else:"what the machine or the cgroup has"`                   // cores to use (GOMAXPROCS)
 }
 

@@ -16,9 +16,11 @@ func (v *Invoker) placed(a *attempt, r *run) {
 	}
 }
 
-// ending is the span of the attempt that r lets go of, or of one that could not begin; nil where nothing is recorded.
+// ending is the span of the attempt that r lets go of, or of one that could not begin; nil where nothing is recorded, and if its trace is
+// not sampled.
 func (v *Invoker) ending(r *run, f *failure) *span.Attempt {
-	if !v.host.Spans.Services() || r.attempt == nil && f == nil {
+	a := r.attempt
+	if !v.host.Spans.Services() || a == nil && f == nil || a != nil && !a.span.Sampled {
 		return nil
 	}
 	now := v.host.Clock.Now()
@@ -29,7 +31,6 @@ func (v *Invoker) ending(r *run, f *failure) *span.Attempt {
 	if f != nil {
 		s.Outcome = span.Outcome{Failure: f.Message, Code: f.Code}
 	}
-	a := r.attempt
 	if a == nil {
 		s.Context, s.Parent = v.host.Spans.BeginAttempt(r.TraceParent, r.TraceState, r.ID, v.host.Rand.Uint64())
 		return s

@@ -27,6 +27,7 @@ type FabricConfig struct {
 	Metrics          http.Handler  // nil: no /metrics
 	Bundle           http.Handler  // nil: no /debug/bundle
 	Pprof            bool          // serve /debug/pprof
+	Flame            http.Handler  // of GET /debug/heap/flamegraph; nil: there is none
 	WindowBytes      int           // of a stream; 0: that of DefaultPeers
 	Drain            time.Duration // calls may end within this time; 0: 2 s
 }
@@ -145,6 +146,9 @@ func (f *Fabric) mux() *http.ServeMux {
 	}
 	if f.cfg.Bundle != nil {
 		m.Handle("GET /debug/bundle", f.cfg.Bundle)
+	}
+	if f.cfg.Flame != nil {
+		m.Handle("GET /debug/heap/flamegraph", f.cfg.Flame)
 	}
 	if f.cfg.Pprof {
 		m.HandleFunc("/debug/pprof/", pprof.Index)

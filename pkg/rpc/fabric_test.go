@@ -100,6 +100,9 @@ func TestFabricServesBothOnOnePort(t *testing.T) {
 	if code, _ := get(t, "http://"+f.addr+"/debug/pprof/"); code != http.StatusNotFound {
 		t.Errorf("pprof is served without being enabled: %d", code)
 	}
+	if code, _ := get(t, "http://"+f.addr+"/debug/heap/flamegraph"); code != http.StatusNotFound {
+		t.Errorf("a flame graph is served without being enabled: %d", code)
+	}
 	urls, err := rpc.FindMetadata(t.Context(), []string{"http://" + f.addr}, "localcluster", hosttest.Real(1))
 	if err != nil || len(urls) != 1 || urls[0] != "http://etcd:2379" {
 		t.Errorf("metadata: %v %v", urls, err)
@@ -118,9 +121,13 @@ func TestFabricServesBothOnOnePort(t *testing.T) {
 }
 
 func TestPprofIsServedIfEnabled(t *testing.T) {
-	f := startFabric(t, rpc.FabricConfig{Pprof: true})
+	flame := func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "flame") }
+	f := startFabric(t, rpc.FabricConfig{Pprof: true, Flame: http.HandlerFunc(flame)})
 	if code, body := get(t, "http://"+f.addr+"/debug/pprof/"); code != 200 || !strings.Contains(body, "goroutine") {
 		t.Errorf("pprof: %d", code)
+	}
+	if code, body := get(t, "http://"+f.addr+"/debug/heap/flamegraph"); code != 200 || body != "flame" {
+		t.Errorf("flame graph: %d %s", code, body)
 	}
 	if code, _ := get(t, "http://"+f.addr+"/metrics"); code != http.StatusNotFound {
 		t.Errorf("metrics without a handler: %d", code)

@@ -67,6 +67,9 @@ func (r *Recorder) Begin(traceparent, state string, i id.Invocation, random uint
 
 // Request records what a client waited for.
 func (r *Recorder) Request(c, parent Context, t *Target, send bool, from, to time.Time, o Outcome) {
+	if !c.Sampled {
+		return
+	}
 	kind := "call"
 	if send {
 		kind = "send"
@@ -80,6 +83,9 @@ func (r *Recorder) Request(c, parent Context, t *Target, send bool, from, to tim
 // Invocation records an invocation that has ended. The traceparent and the tracestate are those of its row.
 func (r *Recorder) Invocation(traceparent, state string, t *Target, from, to time.Time, o Outcome) {
 	c, parent := OfInvocation(t.ID, traceparent, state, r.ratio)
+	if !c.Sampled {
+		return
+	}
 	r.emit(r.services, &record{
 		name: "invoke " + t.path(), kind: trace.SpanKindInternal, at: c, parent: parent, from: from, to: to, outcome: o, attributes: t.attributes(),
 	})
@@ -110,6 +116,9 @@ func (r *Recorder) BeginAttempt(traceparent, state string, i id.Invocation, rand
 
 // Attempt records an attempt that has ended.
 func (r *Recorder) Attempt(a *Attempt) {
+	if !a.Context.Sampled {
+		return
+	}
 	rec := &record{
 		name: "attempt " + a.Target.path(), kind: trace.SpanKindClient, at: a.Context, parent: a.Parent, from: a.From, to: a.To, outcome: a.Outcome,
 		attributes: append(a.Target.attributes(),

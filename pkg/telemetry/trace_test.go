@@ -151,7 +151,8 @@ func TestTracing(t *testing.T) {
 	tracing := tracingOf(t, &cfg, h, "OTEL_RESOURCE_ATTRIBUTES=team=payments,service.name=mine,odd=a%20b")
 	until(t, tracing, func() {
 		tracing.Recorder().Invocation("", "", &target, time.UnixMilli(1), time.UnixMilli(2), span.Outcome{})
-		tracing.Recorder().Runtime("take over", h.Rand.Uint64, time.UnixMilli(1), time.UnixMilli(2), nil)
+		_, op := tracing.Recorder().Operate(t.Context(), "take over", h.Rand.Uint64, time.UnixMilli(1))
+		op.End(time.UnixMilli(2), nil)
 	})
 	for _, row := range []struct {
 		r    *receiver

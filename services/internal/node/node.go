@@ -168,6 +168,9 @@ func (n *Node) Fabric(register ...func(grpc.ServiceRegistrar)) lifecycle.Part {
 	if !n.Config.DisablePrometheus {
 		c.Metrics = telemetry.MetricsHandler(&n.Config, n.Host)
 	}
+	if n.Config.PprofEnabled {
+		c.Flame = telemetry.FlameHandler(n.Host)
+	}
 	f := rpc.NewFabric(c, n.fabric, n.Status, n.Host)
 	for _, r := range register {
 		r(f.GRPC())
