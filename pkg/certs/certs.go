@@ -26,6 +26,9 @@ type Config struct {
 	ClientAuth string // none (default), optional: if a client shows a certificate it must be good, required (client-auth)
 
 	Protocols []string // of ALPN, in the order of preference
+
+	peers bool     // both sides show certificates that CA signed, and this one is shown by either: see Mutual
+	names []string // of those who may connect, and be connected to under any host
 }
 
 var clientAuths = map[string]tls.ClientAuthType{
@@ -48,6 +51,8 @@ type Certs struct {
 	host    host.Host
 	current atomic.Pointer[keys]
 
+	metrics *metrics
+
 	complaint  string // that was logged last; of Run alone, as is what follows
 	complained time.Time
 }
@@ -56,6 +61,7 @@ type Certs struct {
 type keys struct {
 	texts  [3][]byte // cert, key, ca
 	cert   tls.Certificate
+	roots  *x509.CertPool
 	server *tls.Config // of its own, so that nobody resumes a session of former keys
 }
 
@@ -63,13 +69,18 @@ var _ lifecycle.Part = (*Certs)(nil)
 
 // Open reads the files; key is the table of the configuration that names them. Codes: Invalid.
 func Open(cfg Config, key string, h host.Host) (*Certs, error) {
-	c := &Certs{cfg: cfg, key: key, host: h}
+	c := &Certs{cfg: cfg, key: key, host: h, metrics: newMetrics(h.Metrics)}
 	k, err := c.read()
 	if err != nil {
 		return nil, errs.With(errs.Invalid, err)
 	}
-	c.current.Store(k)
+	c.take(k)
 	return c, nil
+}
+
+func (c *Certs) take(k *keys) {
+	c.current.Store(k)
+	c.metrics.ends.WithLabelValues(c.key).Set(float64(k.cert.Leaf.NotAfter.Unix()))
 }
 
 func (c *Certs) read() (*keys, error) {
@@ -80,33 +91,35 @@ func (c *Certs) read() (*keys, error) {
 	}
 	for i, f := range []struct{ key, path string }{{"cert", c.cfg.Cert}, {"key", c.cfg.Key}, {"ca", c.cfg.CA}} {
 		if f.path == "" {
-			if f.key != "ca" {
+			if f.key != "ca" || c.cfg.peers {
 				faults = append(faults, fmt.Errorf("%s.%s: name a file in PEM", c.key, f.key))
 			}
 			continue
 		}
 		text, err := os.ReadFile(f.path)
 		if err != nil {
-			faults = append(faults, fmt.Errorf("%s.%s: %w", c.key, f.key, err))
+			faults = append(faults, fmt.Errorf("%s.%s: %w: name a file in PEM that this process may read", c.key, f.key, err))
 		}
 		k.texts[i] = text
 	}
-	var roots *x509.CertPool
 	if c.cfg.CA != "" && k.texts[2] != nil {
-		roots = x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(k.texts[2]) {
+		k.roots = x509.NewCertPool()
+		if !k.roots.AppendCertsFromPEM(k.texts[2]) {
 			faults = append(faults, fmt.Errorf("%s.ca: %s has no certificate in PEM", c.key, c.cfg.CA))
 		}
 	}
 	if k.texts[0] != nil && k.texts[1] != nil {
 		var err error
 		if k.cert, err = tls.X509KeyPair(k.texts[0], k.texts[1]); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %s and %s: %w", c.key, c.cfg.Cert, c.cfg.Key, err))
+			faults = append(faults, fmt.Errorf("%s.cert %s and %s.key %s: %w: name a certificate and its own key", c.key, c.cfg.Cert, c.key, c.cfg.Key, err))
 		}
 	}
+	if c.cfg.peers && len(faults) == 0 {
+		faults = c.checkOwn(&k)
+	}
 	k.server = &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: c.cfg.Protocols,
-		Certificates: []tls.Certificate{k.cert}, ClientCAs: roots, ClientAuth: clientAuths[c.cfg.ClientAuth],
+		MinVersion: tls.VersionTLS12, NextProtos: c.cfg.Protocols, Time: c.host.Clock.Now,
+		Certificates: []tls.Certificate{k.cert}, ClientCAs: k.roots, ClientAuth: clientAuths[c.cfg.ClientAuth],
 	}
 	return &k, errors.Join(faults...)
 }
@@ -142,6 +155,7 @@ func (c *Certs) follow() {
 	case err != nil: // perhaps one of two files was replaced so far
 		if c.complaint != err.Error() {
 			c.complaint = err.Error()
+			c.metrics.unread.WithLabelValues(c.key).Inc()
 			c.host.Log.Error("the certificate stays as it was", slog.Any(logkey.Err, err))
 		}
 		return
@@ -150,7 +164,7 @@ func (c *Certs) follow() {
 		return
 	}
 	c.complaint, c.complained = "", time.Time{}
-	c.current.Store(k)
+	c.take(k)
 	c.host.Log.Info("read another certificate", slog.String(logkey.File, c.cfg.Cert), slog.Time(logkey.Until, k.cert.Leaf.NotAfter))
 }
 

@@ -59,7 +59,7 @@ func Default() Config {
 		},
 		Networking: Networking{
 			ConnectTimeout: sec, HandshakeTimeout: 2 * sec, ConnectRetry: exponential(20*ms, 1.6, sec, 0),
-			KeepAlive: sec, KeepAliveTimeout: 3 * sec, DataWindow: 8 * mib, MessageSizeLimit: 32 * mib,
+			KeepAlive: sec, KeepAliveTimeout: 3 * sec, DataWindow: 8 * mib, MessageSizeLimit: 32 * mib, TLS: Mutual{Mode: "off"},
 		},
 		LogServer: LogServer{MemoryRatio: 0.5},
 		Bifrost: Bifrost{

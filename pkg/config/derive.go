@@ -39,7 +39,15 @@ type Endpoint struct {
 }
 
 // Fabric is the listener for other daemons.
-func (c *Config) Fabric() Endpoint { return endpoint("", c.Listen, c.Listen, "") }
+func (c *Config) Fabric() Endpoint {
+	e := endpoint("", c.Listen, c.Listen, "")
+	e.tls = c.Networking.TLS.On()
+	// Others connect as this says, which may change when the process is started again; so nobody has to write it twice.
+	if _, rest, ok := strings.Cut(e.url, "://"); ok {
+		e.url = e.Scheme() + rest
+	}
+	return e
+}
 
 // AdminEndpoint is the listener of the admin API.
 func (c *Config) AdminEndpoint() Endpoint {

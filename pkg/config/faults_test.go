@@ -85,6 +85,8 @@ func TestEachFaultNamesKeyValueAndFix(t *testing.T) {
 		// Certificates and folders.
 		{"worker.invoker.request-identity-private-key-pem-file", quote(noKey), noKey, "may read"},
 		{"worker.invoker.request-identity-private-key-pem-file", quote(plain), plain, "openssl"},
+		{"networking.tls.mode", `"strict"`, `"strict"`, "networking.tls.ca: name files"},
+		{"networking.tls.mode", `"on"`, `"on"`, "off, optional, strict"},
 		{"admin.query-engine.tmp-dir", quote(plain), plain, "name a folder"},
 		{"base-dir", quote(plain), plain, "name a folder"},
 	} {

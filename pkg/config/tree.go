@@ -140,13 +140,21 @@ type Retry struct {
 
 // MetadataClient says where the metadata store is. All daemons read it.
 type MetadataClient struct {
-	Type             string   `toml:"type" enum:"replicated,embedded,etcd"`       // replicated and embedded: etcd in the metadata daemons; etcd: an external one
-	Addresses        []string `toml:"addresses"`                                  // fabric URLs of any daemons of the cluster; of an external etcd: host:port
-	ConnectTimeout   Duration `toml:"connect-timeout" min:"1ms"`                  // for a connection to a member
-	KeepAlive        Duration `toml:"keep-alive-interval" min:"1s"`               // silence after which a member is asked whether it is there
-	KeepAliveTimeout Duration `toml:"keep-alive-timeout" min:"1ms"`               // how long the answer may take
-	MessageSizeLimit Bytes    `toml:"message-size-limit" min:"1 MiB" max:"1 GiB"` // largest request
-	Backoff          Retry    `toml:"backoff-policy"`                             // after failed requests
+	Type             string    `toml:"type" enum:"replicated,embedded,etcd"`       // replicated and embedded: etcd in the metadata daemons; etcd: an external one
+	Addresses        []string  `toml:"addresses"`                                  // fabric URLs of any daemons of the cluster; of an external etcd: host:port
+	ConnectTimeout   Duration  `toml:"connect-timeout" min:"1ms"`                  // for a connection to a member
+	KeepAlive        Duration  `toml:"keep-alive-interval" min:"1s"`               // silence after which a member is asked whether it is there
+	KeepAliveTimeout Duration  `toml:"keep-alive-timeout" min:"1ms"`               // how long the answer may take
+	MessageSizeLimit Bytes     `toml:"message-size-limit" min:"1 MiB" max:"1 GiB"` // largest request
+	Backoff          Retry     `toml:"backoff-policy"`                             // after failed requests
+	TLS              ClientTLS `toml:"tls"`
+}
+
+// ClientTLS is about TLS towards an external etcd. The files are followed while they change.
+type ClientTLS struct {
+	Cert string `toml:"cert" ours:"y" else:"none"`              // file in PEM: the certificate that is shown, and what it was signed with
+	Key  string `toml:"key" ours:"y" else:"none"`               // file in PEM: its private key
+	CA   string `toml:"ca" ours:"y" else:"those of the system"` // file in PEM: what certificates of members are signed with
 }
 
 // MetadataServer is the etcd member in a metadata daemon. Its times must be the same on all members.
@@ -171,7 +179,25 @@ type Networking struct {
 	DataWindow         Bytes    `toml:"data-stream-window-size" min:"64 KiB" max:"512 MiB"` // flow-control window of a stream; that of a connection is twice as large. 2 MiB in the contract
 	DisableCompression bool     `toml:"disable-compression"`                                // do not compress messages
 	MessageSizeLimit   Bytes    `toml:"message-size-limit" min:"64 KiB" max:"1 GiB"`        // upper bound of all other size limits
+	TLS                Mutual   `toml:"tls"`
 }
+
+// Mutual is about certificates between daemons: at the fabric port, and at those of etcd in metadata daemons. The files are followed while they
+// change. All daemons read it.
+type Mutual struct {
+	Mode        string   `toml:"mode" ours:"y" enum:"off,optional,strict"`            // optional: connections with and without TLS are taken, so that a cluster can be moved one process at a time; strict: only those of whom the CA signed
+	Cert        string   `toml:"cert" ours:"y" else:"none"`                           // file in PEM: the certificate of this process, for servers and clients, and what it was signed with
+	Key         string   `toml:"key" ours:"y" else:"none"`                            // file in PEM: its private key
+	CA          string   `toml:"ca" ours:"y" else:"none"`                             // file in PEM: what certificates of this cluster are signed with
+	Names       []string `toml:"allowed-names" ours:"y" else:"whoever the CA signed"` // names of those who may connect, one of which must be in a certificate (DNS, URI, IP, CN); *.example.org is any label before it. They stand for any host
+	OpenMetrics bool     `toml:"metrics-without-certificate" ours:"y"`                // answer GET /metrics also to those without a certificate
+}
+
+// On tells whether there is TLS between daemons.
+func (t *Mutual) On() bool { return t.Mode == "optional" || t.Strict() }
+
+// Strict tells whether there is nothing else.
+func (t *Mutual) Strict() bool { return t.Mode == "strict" }
 
 // LogServer is about the store of the log. Log-servers read it.
 type LogServer struct {

@@ -150,6 +150,28 @@ func (t *Tracing) check(string) []error {
 	return faults
 }
 
+func (t *Mutual) check(prefix string) []error {
+	if !t.On() {
+		return nil
+	}
+	var faults []error
+	var missing []string
+	for _, f := range []struct{ key, path string }{{"cert", t.Cert}, {"key", t.Key}, {"ca", t.CA}} {
+		if f.path == "" {
+			missing = append(missing, prefix+f.key)
+		}
+	}
+	if len(missing) > 0 {
+		faults = append(faults, fmt.Errorf("%smode is %q, and there is no %s: name files in PEM", prefix, t.Mode, strings.Join(missing, ", ")))
+	}
+	for _, n := range t.Names {
+		if n == "" || strings.Contains(strings.TrimPrefix(n, "*."), "*") {
+			faults = append(faults, fmt.Errorf("%sallowed-names has %q: write names such as node-1.example.org, *.example.org or spiffe://example.org/worker", prefix, n))
+		}
+	}
+	return faults
+}
+
 // redacted is a URL without the password that may be in it.
 func redacted(u string) string {
 	i := strings.LastIndex(u, "@")
@@ -290,6 +312,9 @@ func (c *Config) doubts() []string {
 	var out []string
 	if sum := c.Worker.Storage.MemoryRatio + c.LogServer.MemoryRatio; sum > 1 && c.Worker.Storage.MemoryBudget == nil && c.LogServer.MemoryBudget == nil {
 		out = append(out, fmt.Sprintf("worker.storage.rocksdb-memory-ratio and log-server.rocksdb-memory-ratio add up to %v: a process with both roles may use more than rocksdb-total-memory-size", sum))
+	}
+	if t := &c.Networking.TLS; !t.On() && t.Cert != "" {
+		out = append(out, "networking.tls names files, and networking.tls.mode is off: daemons speak without TLS")
 	}
 	return out
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	clusterv1 "reprise/api/cluster/v1"
+	"reprise/pkg/certs"
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
@@ -28,14 +29,14 @@ const (
 // FindMetadata asks the given fabric addresses, again and again until ctx ends, where the metadata
 // daemons are, and returns the client URLs of their etcd members. One address of any daemon of the
 // cluster is enough.
-func FindMetadata(ctx context.Context, addresses []string, cluster string, h host.Host) ([]string, error) {
+func FindMetadata(ctx context.Context, addresses []string, cluster string, m *certs.Mutual, h host.Host) ([]string, error) {
 	if len(addresses) == 0 {
 		return nil, errs.Newf(errs.Invalid, "metadata-client.addresses is empty: name the fabric address of any daemon of the cluster, such as http://host:5122")
 	}
 	for said := false; ; said = true {
 		var last error
 		for _, a := range addresses {
-			ident, err := ask(ctx, a, cluster)
+			ident, err := ask(ctx, a, cluster, m)
 			switch {
 			case errs.Is(err, errs.Invalid): // it can never be right
 				return nil, err
@@ -62,7 +63,7 @@ func FindMetadata(ctx context.Context, addresses []string, cluster string, h hos
 
 // ClusterExists asks the daemons at metadata-client.addresses, but for this one, once whether one of them is in the cluster already.
 // errs.Invalid: it is in another one.
-func ClusterExists(ctx context.Context, cfg *config.Config) (bool, error) {
+func ClusterExists(ctx context.Context, cfg *config.Config, m *certs.Mutual) (bool, error) {
 	addresses := cfg.MetadataClient.Addresses
 	found := make([]bool, len(addresses))
 	g := lifecycle.NewGroup(ctx)
@@ -71,7 +72,7 @@ func ClusterExists(ctx context.Context, cfg *config.Config) (bool, error) {
 			continue
 		}
 		g.Go("ask", func(ctx context.Context) error {
-			ident, err := ask(ctx, a, cfg.ClusterName)
+			ident, err := ask(ctx, a, cfg.ClusterName, m)
 			found[i] = ident.GetClusterFingerprint() != 0
 			if errs.Is(err, errs.Invalid) {
 				return err
@@ -94,12 +95,13 @@ func isOwn(cfg *config.Config, address string) bool {
 }
 
 // ask asks a daemon who it is. errs.Invalid: the address can never be right.
-func ask(ctx context.Context, address, cluster string) (*clusterv1.IdentResponse, error) {
+func ask(ctx context.Context, address, cluster string, m *certs.Mutual) (*clusterv1.IdentResponse, error) {
 	target, err := hostPort(address)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient("passthrough:///"+target, append(DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	r := reach{tls: m, url: func(string) string { return address }, tries: true}
+	conn, err := grpc.NewClient("passthrough:///"+target, append(DialOptions(), grpc.WithContextDialer(r.dial), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "metadata-client.addresses: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/certs"
 	"reprise/pkg/config"
 	"reprise/pkg/host"
 	"reprise/pkg/metastore"
@@ -14,14 +15,14 @@ import (
 // DialMetadata returns a client of the cluster's metadata and the URLs it uses: those of an external
 // etcd, or of the metadata daemons, which it asks metadata-client.addresses for until
 // initialization-timeout is over.
-func DialMetadata(ctx context.Context, cfg *config.Config, h host.Host) (*metastore.Etcd, []string, error) {
+func DialMetadata(ctx context.Context, cfg *config.Config, m *certs.Mutual, h host.Host) (*metastore.Etcd, []string, error) {
 	mc := cfg.MetadataClient
 	urls := mc.Addresses
 	if cfg.EmbeddedMetadata() {
 		ctx, cancel := context.WithTimeout(ctx, cfg.InitTimeout.D())
 		defer cancel()
 		var err error
-		if urls, err = FindMetadata(ctx, mc.Addresses, cfg.ClusterName, h); err != nil {
+		if urls, err = FindMetadata(ctx, mc.Addresses, cfg.ClusterName, m, h); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -97,7 +97,7 @@ func startDaemon(ctx context.Context, t *testing.T, g *lifecycle.Group, cfg conf
 		status.SetMetadata(func() []string { return node.EtcdClientUrls })
 		kv, parts = e.KV(), append(parts, e)
 	} else {
-		c, urls, err := rpc.DialMetadata(ctx, &cfg, h)
+		c, urls, err := rpc.DialMetadata(ctx, &cfg, nil, h)
 		check(err)
 		t.Cleanup(func() { check(c.Close()) })
 		status.SetMetadata(func() []string { return urls })

@@ -30,15 +30,15 @@ func newConnections(reg prometheus.Registerer) *connections {
 // dialled counts the connections of one gRPC client connection, of which one lives at a time.
 type dialled struct {
 	counts *connections
+	reach  *reach
 
 	mu   sync.Mutex // guards live
 	live bool
 }
 
-// dial is for gRPC: the connection must be TCP's own, or its timeout for what is not acknowledged is lost.
+// dial is for gRPC.
 func (d *dialled) dial(ctx context.Context, address string) (net.Conn, error) {
-	var dialer net.Dialer
-	c, err := dialer.DialContext(ctx, "tcp", address)
+	c, err := d.reach.dial(ctx, address)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	clusterv1 "reprise/api/cluster/v1"
 	logv1 "reprise/api/log/v1"
+	"reprise/pkg/certs"
 	"reprise/pkg/guest"
 	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
@@ -28,6 +29,8 @@ type FabricConfig struct {
 	Bundle           http.Handler  // nil: no /debug/bundle
 	Pprof            bool          // serve /debug/pprof
 	Flame            http.Handler  // of GET /debug/heap/flamegraph; nil: there is none
+	TLS              *certs.Mutual // between daemons; nil: none
+	OpenMetrics      bool          // answer GET /metrics also where TLS is strict and the client shows no certificate
 	WindowBytes      int           // of a stream; 0: that of DefaultPeers
 	Drain            time.Duration // calls may end within this time; 0: 2 s
 }
@@ -73,8 +76,8 @@ func NewFabric(cfg FabricConfig, ln net.Listener, status *NodeStatus, h host.Hos
 		opts = append(opts, grpc.InitialWindowSize(n), grpc.InitialConnWindowSize(2*n))
 	}
 	opts = append(opts, guests.Options()...)
-	f := &Fabric{cfg: cfg, ports: newPortSwitch(ln, h), grpc: grpc.NewServer(opts...), guests: guests, ready: make(chan struct{}), status: status}
-	f.http = &http.Server{Handler: f.mux(), ReadHeaderTimeout: httpTimeout, IdleTimeout: idleTimeout}
+	f := &Fabric{cfg: cfg, ports: newPortSwitch(ln, cfg.TLS, h), grpc: grpc.NewServer(opts...), guests: guests, ready: make(chan struct{}), status: status}
+	f.http = &http.Server{Handler: f.guarded(f.mux()), ReadHeaderTimeout: httpTimeout, IdleTimeout: idleTimeout, ConnContext: withConn}
 	clusterv1.RegisterNodeServiceServer(f.grpc, status)
 	reflection.Register(f.grpc)
 	return f
@@ -158,6 +161,36 @@ func (f *Fabric) mux() *http.ServeMux {
 		m.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	}
 	return m
+}
+
+// connKey is that of the connection of a request.
+type connKey struct{}
+
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if r, ok := c.(*readConn); ok && r.guarded != nil {
+		return context.WithValue(ctx, connKey{}, r.guarded)
+	}
+	return ctx
+}
+
+// guarded answers nothing but the health to whom strict TLS keeps out, and does not read what else they send.
+func (f *Fabric) guarded(next http.Handler) http.Handler {
+	if !f.cfg.TLS.Strict() {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(connKey{}).(*certs.Conn)
+		open := r.Method == http.MethodGet && (r.URL.Path == "/health" || f.cfg.OpenMetrics && r.URL.Path == "/metrics")
+		if open || ok && c.Standing() == certs.Known {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if ok {
+			c.Refuse()
+		}
+		w.Header().Set("connection", "close")
+		http.Error(w, "this port asks for TLS with a certificate that networking.tls.ca signed", http.StatusForbidden)
+	})
 }
 
 // Health is the body of GET /health.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"reprise/pkg/certs"
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
@@ -36,13 +37,14 @@ const (
 // portSwitch gives connections of one port to gRPC or to HTTP/1, by their first bytes.
 type portSwitch struct {
 	ln         net.Listener
+	strict     bool // gRPC needs a certificate
 	grpc, http *connQueue
 	host       host.Host
 	counts     *connections // of daemons: those of HTTP/1 are not among them
 }
 
-func newPortSwitch(ln net.Listener, h host.Host) *portSwitch {
-	return &portSwitch{ln: ln, grpc: newConnQueue(ln.Addr()), http: newConnQueue(ln.Addr()), host: h, counts: newConnections(h.Metrics)}
+func newPortSwitch(ln net.Listener, m *certs.Mutual, h host.Host) *portSwitch {
+	return &portSwitch{ln: m.Listener(ln, false), strict: m.Strict(), grpc: newConnQueue(ln.Addr()), http: newConnQueue(ln.Addr()), host: h, counts: newConnections(h.Metrics)}
 }
 
 // Run accepts until ctx ends or the listener fails.
@@ -81,7 +83,7 @@ func (s *portSwitch) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// decide reads as much as it takes to tell the two apart.
+// decide reads as much as it takes to tell the two apart, inside of TLS if there is any.
 func (s *portSwitch) decide(ctx context.Context, c net.Conn) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() }) // ends the read
 	defer stop()
@@ -106,6 +108,12 @@ func (s *portSwitch) decide(ctx context.Context, c net.Conn) {
 		return
 	}
 	rc := &readConn{Conn: c, first: buf[:n]}
+	rc.guarded, _ = c.(*certs.Conn)
+	if to == s.grpc && s.strict && rc.guarded.Standing() != certs.Known {
+		rc.guarded.Refuse()
+		_ = c.Close() // before a request is read
+		return
+	}
 	if to == s.grpc {
 		s.counts.incoming.Inc()
 		rc.ended = s.counts.droppedIn.Inc
@@ -116,9 +124,10 @@ func (s *portSwitch) decide(ctx context.Context, c net.Conn) {
 // readConn gives back the bytes that were read already.
 type readConn struct {
 	net.Conn
-	first []byte
-	ended func() // called once, when it is closed; or nil
-	once  sync.Once
+	first   []byte
+	guarded *certs.Conn // the same connection, if it may have TLS; or nil
+	ended   func()      // called once, when it is closed; or nil
+	once    sync.Once
 }
 
 // Close closes the connection.

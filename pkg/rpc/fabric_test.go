@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ type fabric struct {
 	addr   string
 	status *rpc.NodeStatus
 	host   host.Host
-	stop   func() error
+	stop   func()
 }
 
 func startFabric(t *testing.T, cfg rpc.FabricConfig) fabric {
@@ -40,26 +41,28 @@ func startFabric(t *testing.T, cfg rpc.FabricConfig) fabric {
 	}
 	status := rpc.NewNodeStatus(&c, []string{"worker"}, "1.0", h)
 	cfg.KeepAlive, cfg.KeepAliveTimeout, cfg.Drain = time.Second, 3*time.Second, 200*time.Millisecond
-	f := rpc.NewFabric(cfg, ln, status, h)
+	stop := runFabric(t, rpc.NewFabric(cfg, ln, status, h))
+	return fabric{addr: ln.Addr().String(), status: status, host: h, stop: stop}
+}
+
+// runFabric serves until stop is called, or the test ends.
+func runFabric(t *testing.T, f *rpc.Fabric) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	g := lifecycle.NewGroup(ctx)
 	g.Go("fabric", f.Run)
 	<-f.Ready()
-	stopped := false
-	stop := func() error {
-		if stopped {
-			return nil
-		}
-		stopped = true
-		cancel()
-		return g.Wait()
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			if err := g.Wait(); err != nil {
+				t.Errorf("stopped with %v", err)
+			}
+		})
 	}
-	t.Cleanup(func() {
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	return fabric{addr: ln.Addr().String(), status: status, host: h, stop: stop}
+	t.Cleanup(stop)
+	return stop
 }
 
 func get(t *testing.T, url string) (int, string) {
@@ -103,7 +106,7 @@ func TestFabricServesBothOnOnePort(t *testing.T) {
 	if code, _ := get(t, "http://"+f.addr+"/debug/heap/flamegraph"); code != http.StatusNotFound {
 		t.Errorf("a flame graph is served without being enabled: %d", code)
 	}
-	urls, err := rpc.FindMetadata(t.Context(), []string{"http://" + f.addr}, "localcluster", hosttest.Real(1))
+	urls, err := rpc.FindMetadata(t.Context(), []string{"http://" + f.addr}, "localcluster", nil, hosttest.Real(1))
 	if err != nil || len(urls) != 1 || urls[0] != "http://etcd:2379" {
 		t.Errorf("metadata: %v %v", urls, err)
 	}
@@ -111,9 +114,7 @@ func TestFabricServesBothOnOnePort(t *testing.T) {
 	if code, body := get(t, "http://"+f.addr+"/health"); code != http.StatusServiceUnavailable || !strings.Contains(body, "Stopping") {
 		t.Errorf("health while stopping: %d %s", code, body)
 	}
-	if err := f.stop(); err != nil {
-		t.Errorf("stopped with %v", err)
-	}
+	f.stop()
 	if c, err := net.Dial("tcp", f.addr); err == nil {
 		_ = c.Close()
 		t.Error("the port is still open")
@@ -152,9 +153,7 @@ func TestFabricWithSilentPeers(t *testing.T) {
 	if code, _ := get(t, "http://"+f.addr+"/health"); code != 200 {
 		t.Errorf("health: %d", code)
 	}
-	if err := f.stop(); err != nil {
-		t.Errorf("stopped with %v", err)
-	}
+	f.stop()
 	for _, c := range conns {
 		if _, err := io.ReadAll(c); err != nil && errors.Is(err, context.DeadlineExceeded) {
 			t.Error("a connection was left open")
@@ -180,15 +179,15 @@ func TestPortTakenNamesTheKey(t *testing.T) {
 func TestFindMetadata(t *testing.T) {
 	f := startFabric(t, rpc.FabricConfig{})
 	h := hosttest.Real(1)
-	if _, err := rpc.FindMetadata(t.Context(), nil, "localcluster", h); !errs.Is(err, errs.Invalid) {
+	if _, err := rpc.FindMetadata(t.Context(), nil, "localcluster", nil, h); !errs.Is(err, errs.Invalid) {
 		t.Errorf("no address: %v", err)
 	}
-	if _, err := rpc.FindMetadata(t.Context(), []string{f.addr}, "other", h); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "localcluster") {
+	if _, err := rpc.FindMetadata(t.Context(), []string{f.addr}, "other", nil, h); !errs.Is(err, errs.Invalid) || !strings.Contains(err.Error(), "localcluster") {
 		t.Errorf("another cluster: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := rpc.FindMetadata(ctx, []string{f.addr}, "localcluster", h); !errs.Is(err, errs.Unavailable) {
+	if _, err := rpc.FindMetadata(ctx, []string{f.addr}, "localcluster", nil, h); !errs.Is(err, errs.Unavailable) {
 		t.Errorf("nobody knows: %v", err)
 	}
 	// The first address is dead, the second learns of the metadata while it is asked.
@@ -201,7 +200,7 @@ func TestFindMetadata(t *testing.T) {
 		asked <- struct{}{}
 		return []string{"http://etcd:2379"}
 	})
-	urls, err := rpc.FindMetadata(t.Context(), []string{"http://127.0.0.1:1", f.addr}, "localcluster", h)
+	urls, err := rpc.FindMetadata(t.Context(), []string{"http://127.0.0.1:1", f.addr}, "localcluster", nil, h)
 	<-asked
 	if err != nil || len(urls) != 1 {
 		t.Errorf("found %v, %v", urls, err)

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/certs"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
@@ -31,8 +32,9 @@ type PeersConfig struct {
 	// UnackedMax is how long an answer to a ping may take, and how long the peer's machine may take to acknowledge what was sent:
 	// a connection through a network that lost it ends before the network is back, and not minutes later. Default 3 s.
 	UnackedMax  time.Duration
-	WindowBytes int          // of a stream: a frame goes out without waiting for the other side; default 8 MiB
-	Retry       retry.Policy // pauses before a daemon is connected to again; default 20 ms, times 1.6, up to 1 s
+	WindowBytes int           // of a stream: a frame goes out without waiting for the other side; default 8 MiB
+	TLS         *certs.Mutual // towards daemons that say that they have it; nil: none
+	Retry       retry.Policy  // pauses before a daemon is connected to again; default 20 ms, times 1.6, up to 1 s
 }
 
 // DefaultPeers returns the defaults.
@@ -101,7 +103,7 @@ func (p *LogPeers) Conn(n id.Node) (*grpc.ClientConn, error) {
 	if c := p.conns[address]; c != nil {
 		return c, nil
 	}
-	d := &dialled{counts: p.counts}
+	d := &dialled{counts: p.counts, reach: &reach{tls: p.cfg.TLS, unackedMax: p.cfg.UnackedMax, url: p.urlAt}}
 	opts := append(DialOptions(), grpc.WithContextDialer(d.dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageBytesMax)),
 		grpc.WithInitialWindowSize(int32(p.cfg.WindowBytes)), grpc.WithInitialConnWindowSize(2*int32(p.cfg.WindowBytes)),
@@ -137,6 +139,16 @@ func hostPort(text string) (string, error) {
 		return "", errs.Newf(errs.Invalid, "address %q is no host:port and no http URL", text)
 	}
 	return u.Host, nil
+}
+
+// urlAt is what the node at host:port tells others now: that a process has TLS may change when it is started again.
+func (p *LogPeers) urlAt(address string) string {
+	for _, node := range p.nodes() {
+		if at, err := hostPort(node.Address); err == nil && at == address {
+			return node.Address
+		}
+	}
+	return ""
 }
 
 // Close ends all connections.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"reprise/pkg/certs"
 	"reprise/pkg/config"
 	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
@@ -30,6 +31,7 @@ type Daemon struct {
 	Host   host.Host
 	Log    *telemetry.Recent // the last lines of its log
 	Banner io.Writer         // for people; io.Discard with --no-logo
+	Secure *certs.Mutual     // towards other daemons, once the process joins; nil: no TLS
 }
 
 // Main runs a daemon and returns its exit code: 0 after a signal, 1 after a failure, 2 for a wrong command line.

@@ -11,8 +11,10 @@ import (
 	"google.golang.org/grpc"
 
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/certs"
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
+	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 	"reprise/pkg/membership"
@@ -45,7 +47,7 @@ type Store func(ctx context.Context, d *daemon.Daemon, host string) (kv metastor
 
 // Dial is the Store of a daemon that finds the metadata daemons, or an external etcd.
 func Dial(ctx context.Context, d *daemon.Daemon, _ string) (metastore.KV, []string, io.Closer, error) {
-	kv, urls, err := rpc.DialMetadata(ctx, &d.Config, d.Host)
+	kv, urls, err := rpc.DialMetadata(ctx, &d.Config, d.Secure, d.Host)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -62,6 +64,9 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 			err = errors.Join(err, n.Close())
 		}
 	}()
+	if n.Secure, err = openSecure(cfg, h); err != nil {
+		return n, err
+	}
 	folder, err := membership.OpenFolder(h.FS, cfg.DataDir(), cfg.ClusterName, cfg.NodeName)
 	if err != nil {
 		return n, err
@@ -72,6 +77,9 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 		return n, err
 	}
 	n.closers = append(n.closers, onceClosed{n.fabric})
+	if err := n.Secure.CheckHost(at.Host(n.fabric.Addr())); err != nil {
+		return n, err
+	}
 	kv, urls, closer, err := open(ctx, &n.Daemon, at.Host(n.fabric.Addr()))
 	if err != nil {
 		return n, err
@@ -112,10 +120,21 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 		return urls
 	})
 	n.Status.SetView(n.View.Current)
-	n.Peers = rpc.NewPeers(peersConfig(cfg), n.Nodes)
+	to := peersConfig(cfg)
+	to.TLS = n.Secure
+	n.Peers = rpc.NewPeers(to, n.Nodes)
 	n.Peers.Measure(n.Host)
 	n.closers = append(n.closers, n.Peers)
 	return n, nil
+}
+
+// openSecure reads the certificates between daemons.
+func openSecure(cfg *config.Config, h host.Host) (*certs.Mutual, error) {
+	t := &cfg.Networking.TLS
+	if !t.On() {
+		return nil, nil //nolint:nilnil // nil is no TLS, as certs says
+	}
+	return certs.OpenMutual(certs.MutualConfig{Cert: t.Cert, Key: t.Key, CA: t.CA, Names: t.Names, Strict: t.Strict()}, "networking.tls", h)
 }
 
 // Nodes are the nodes as this process knows them now.
@@ -127,6 +146,9 @@ func (n *Node) Fingerprint() uint64 { return n.Member.Cluster.Fingerprint }
 // Parts are those that every daemon begins with.
 func (n *Node) Parts() []lifecycle.Part {
 	parts := []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host)}
+	if n.Secure != nil {
+		parts = append(parts, n.Secure)
+	}
 	if n.members != nil {
 		parts = append(parts, lifecycle.Func(n.followMembers))
 	}
@@ -182,7 +204,7 @@ func (n *Node) fabricConfig() rpc.FabricConfig {
 	cfg := &n.Config
 	return rpc.FabricConfig{
 		KeepAlive: cfg.Networking.KeepAlive.D(), KeepAliveTimeout: cfg.Networking.KeepAliveTimeout.D(), Pprof: cfg.PprofEnabled,
-		WindowBytes: cfg.Networking.DataWindow.Int(),
+		WindowBytes: cfg.Networking.DataWindow.Int(), TLS: n.Secure, OpenMetrics: cfg.Networking.TLS.OpenMetrics,
 	}
 }
 

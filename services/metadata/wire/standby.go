@@ -45,7 +45,7 @@ func stands(ctx context.Context, d *daemon.Daemon, cfg metastore.EmbedConfig) (b
 	if !c.AutoProvision {
 		return true, nil
 	}
-	return rpc.ClusterExists(ctx, c)
+	return rpc.ClusterExists(ctx, c, d.Secure)
 }
 
 // openStandby is a node.Store that finds the metadata daemons there are.
