@@ -74,12 +74,12 @@ func TestBadFileIsRefused(t *testing.T) {
 // A live value that does not fit one that needs a restart is refused, too.
 func TestLiveValueMustFitWhatStays(t *testing.T) {
 	l := open(t, Options{File: file(t, "")})
-	text := "[worker.invoker]\nmemory-limit = \"8 MiB\"\nper-invocation-memory-limit = \"1 MiB\"\n"
-	if _, err := l.Take([]byte(text)); err == nil || !strings.Contains(err.Error(), "memory-limit is 8.0 MiB") {
+	text := "[worker.invoker]\nper-invocation-initial-memory = \"1 KiB\"\nper-invocation-memory-limit = \"16 KiB\"\n"
+	if _, err := l.Take([]byte(text)); err == nil || !strings.Contains(err.Error(), "per-invocation-initial-memory is 32.0 KiB") {
 		t.Errorf("%v", err)
 	}
-	if l.Current().Worker.Invoker.MemoryBytes != 1536*mib {
-		t.Errorf("%s", l.Current().Worker.Invoker.MemoryBytes)
+	if b := l.Current().Worker.Invoker.InvocationBytesMax; b != nil {
+		t.Errorf("%s", *b)
 	}
 }
 

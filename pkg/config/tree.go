@@ -171,14 +171,14 @@ type MetadataServer struct {
 
 // Networking is about calls between daemons. All daemons read it.
 type Networking struct {
-	ConnectTimeout     Duration `toml:"connect-timeout" min:"10ms" max:"1m"`                // for a connection to another daemon; 3s in the contract
-	HandshakeTimeout   Duration `toml:"handshake-timeout" min:"10ms" max:"1m"`              // until the other side has said who it is; 3s in the contract
-	ConnectRetry       Retry    `toml:"connect-retry-policy"`                               // pauses before a daemon is connected to again, which goes on for as long as it is in the cluster; 250ms to 3s in the contract
-	KeepAlive          Duration `toml:"http2-keep-alive-interval" min:"1ms"`                // silence after which a daemon asks its client whether it is there, at least 1s; the other way it is 10s
-	KeepAliveTimeout   Duration `toml:"http2-keep-alive-timeout" min:"100ms" max:"5m"`      // how long an answer may take, either way, and bytes may be unacknowledged
-	DataWindow         Bytes    `toml:"data-stream-window-size" min:"64 KiB" max:"512 MiB"` // flow-control window of a stream; that of a connection is twice as large. 2 MiB in the contract
-	DisableCompression bool     `toml:"disable-compression"`                                // do not compress messages
-	MessageSizeLimit   Bytes    `toml:"message-size-limit" min:"64 KiB" max:"1 GiB"`        // upper bound of all other size limits
+	ConnectTimeout     Duration `toml:"connect-timeout" min:"10ms" max:"1m"`                  // for a connection to another daemon; 3s in the contract
+	HandshakeTimeout   Duration `toml:"handshake-timeout" min:"10ms" max:"1m"`                // until the other side has said who it is; 3s in the contract
+	ConnectRetry       Retry    `toml:"connect-retry-policy"`                                 // pauses before a daemon is connected to again, which goes on for as long as it is in the cluster; 250ms to 3s in the contract
+	KeepAlive          Duration `toml:"http2-keep-alive-interval" min:"1ms"`                  // silence after which a daemon asks its client whether it is there, at least 1s; the other way it is 10s
+	KeepAliveTimeout   Duration `toml:"http2-keep-alive-timeout" min:"100ms" max:"5m"`        // how long an answer may take, either way, and bytes may be unacknowledged
+	DataWindow         Bytes    `toml:"data-stream-window-size" min:"64 KiB" max:"512 MiB"`   // flow-control window of a stream; that of a connection is twice as large. 2 MiB in the contract
+	DisableCompression bool     `toml:"disable-compression"`                                  // do not compress messages
+	MessageSizeLimit   Bytes    `toml:"message-size-limit" live:"y" min:"64 KiB" max:"1 GiB"` // upper bound of all other size limits
 	TLS                Mutual   `toml:"tls"`
 }
 
@@ -259,10 +259,10 @@ type Postgres struct {
 
 // QueryEngine is about SQL. Admin daemons read it.
 type QueryEngine struct {
-	MemoryBytes  Bytes      `toml:"memory-size" min:"1 MiB"`                      // memory of all statements together
+	MemoryBytes  Bytes      `toml:"memory-size" live:"y" min:"1 MiB"`             // memory of all statements together
 	TmpDir       string     `toml:"tmp-dir" else:"that of the system"`            // folder for what does not fit there
 	Parallelism  *uint32    `toml:"query-parallelism" else:"the number of cores"` // cores that a statement may use
-	RateLimiting Throttling `toml:"rate-limiting"`                                // statements that this node takes
+	RateLimiting Throttling `toml:"rate-limiting" live:"y"`                       // statements that this node takes
 }
 
 // Ingress is about the HTTP ingress. Ingresses read it.

@@ -43,6 +43,7 @@ type attempt struct {
 	version                 uint32
 	scope                   serviceproto.Scope
 	route                   *route
+	sizes                   *Sizes
 	traceParent, traceState string
 	span, parentSpan        span.Context
 	stream                  h2.Stream
@@ -116,7 +117,8 @@ func (v *Invoker) open(r *run, h *schema.Handler, d *storedv1.Deployment, versio
 	if f != nil {
 		return f
 	}
-	r.eager = min(v.cfg.EagerStateBytesMax, v.cfg.InvocationBytesMax)
+	sizes := v.limits.sizes.Load()
+	r.eager = min(sizes.EagerStateBytesMax, sizes.InvocationBytesMax)
 	if h.LazyState {
 		r.eager = 0
 	}
@@ -130,7 +132,7 @@ func (v *Invoker) open(r *run, h *schema.Handler, d *storedv1.Deployment, versio
 	}
 	r.number = max(r.number, replay.LastAttempt) + 1
 	r.covered, r.started = replay.Entries, host.Millis(v.host.Clock)
-	a := v.newAttempt(r, rt)
+	a := v.newAttempt(r, rt, sizes)
 	a.mu.Lock() // the transport may call back at once
 	err = v.connect(a, r)
 	if err == nil {
@@ -182,12 +184,12 @@ func (v *Invoker) sendStartLocked(a *attempt, r *run, replay *Replay) {
 	v.scratch = keep(v.scratch)
 }
 
-func (v *Invoker) newAttempt(r *run, rt *route) *attempt {
+func (v *Invoker) newAttempt(r *run, rt *route, sizes *Sizes) *attempt {
 	a, ok := v.free.Get().(*attempt)
 	if !ok {
 		a = &attempt{v: v}
 	}
-	a.run = r
+	a.run, a.sizes = r, sizes
 	a.refs.Store(1)
 	a.id, a.partition, a.partitions = r.ID, r.Partition, r.Partitions
 	a.incarnation, a.activation, a.number = r.Incarnation, r.Activation.Activation, r.number

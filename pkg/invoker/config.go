@@ -19,20 +19,12 @@ type Config struct {
 	// MemoryBytesMax bounds the bytes of messages that all attempts of a process hold, either way
 	// (memory-limit, 1.5 GiB). One that needs more than there is is tried again later. 0 is no limit.
 	MemoryBytesMax int64
-	// InvocationBytesMax bounds those of one attempt, which may have 2 MiB besides (per-invocation-memory-limit,
-	// 32 MiB). One that needs more is paused.
-	InvocationBytesMax int
+	// Sizes of the start.
+	Sizes
 	// InvocationBytesFirst come with the token to run (per-invocation-initial-memory, 32 KiB).
 	InvocationBytesFirst int
 	// Limits counts all that for a process. Nil: the invoker counts for itself.
 	Limits *Limits
-	// MessageBytesMax is the largest message that a handler may send (message-size-limit, 32 MiB); it
-	// gets 256 KiB of slack.
-	MessageBytesMax uint32
-	// MessageWarnBytes: a message of that size is logged (message-size-warning, 10 MiB).
-	MessageWarnBytes int
-	// EagerStateBytesMax is how much state is sent with Start (eager-state-size-limit, 32 MiB); 0 sends none.
-	EagerStateBytesMax int
 	// ProtocolMax is the highest protocol version used for new invocations: 6, or 7 with
 	// experimental-enable-protocol-v7.
 	ProtocolMax uint32
@@ -56,16 +48,28 @@ type Config struct {
 	Dial h2.Dial
 }
 
+// Sizes are what attempts may send and hold. They may change while an Invoker runs, and bind the attempts that begin from then on.
+type Sizes struct {
+	// MessageBytesMax is the largest message that a handler may send (message-size-limit, 32 MiB); it
+	// gets 256 KiB of slack.
+	MessageBytesMax uint32
+	// MessageWarnBytes: a message of that size is logged (message-size-warning, 10 MiB).
+	MessageWarnBytes int
+	// EagerStateBytesMax is how much state is sent with Start (eager-state-size-limit, 32 MiB); 0 sends none.
+	EagerStateBytesMax int
+	// InvocationBytesMax bounds the bytes of messages that one attempt holds, which may have 2 MiB besides
+	// (per-invocation-memory-limit, 32 MiB). One that needs more is paused.
+	InvocationBytesMax int
+}
+
 // Default returns the defaults of the contract.
 func Default() Config {
 	return Config{
+		Sizes: Sizes{MessageBytesMax: 32 << 20, MessageWarnBytes: 10 << 20, EagerStateBytesMax: 32 << 20, InvocationBytesMax: 32 << 20},
+
 		ConcurrentMax:        1000,
 		MemoryBytesMax:       1536 << 20,
-		InvocationBytesMax:   32 << 20,
 		InvocationBytesFirst: 32 << 10,
-		MessageBytesMax:      32 << 20,
-		MessageWarnBytes:     10 << 20,
-		EagerStateBytesMax:   32 << 20,
 		ProtocolMax:          serviceproto.DefaultVersion,
 		HTTP2:                h2.Default(),
 		AwaitDepthMax:        1000,

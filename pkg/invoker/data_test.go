@@ -45,7 +45,7 @@ func receive(data []byte, sizes []byte) (s *sink, a *attempt) {
 	cfg := Default()
 	cfg.MessageBytesMax = 1 << 10
 	v := New(cfg, s, func() *schema.Registry { return reg }, hosttest.New(hosttest.NewClock(), 1))
-	a = &attempt{v: v, out: s, version: 7, route: &route{}}
+	a = &attempt{v: v, out: s, version: 7, route: &route{}, sizes: v.limits.sizes.Load()}
 	a.refs.Store(1)
 	for n := 0; len(data) > 0; n++ {
 		size := len(data)

@@ -25,8 +25,8 @@ func (a *attempt) holdLocked(pending int) *failure {
 	if need <= first && a.held == 0 {
 		return nil
 	}
-	limit := v.cfg.InvocationBytesMax + holdSlackBytes
-	if need > limit && v.cfg.InvocationBytesMax > 0 {
+	limit := a.sizes.InvocationBytesMax + holdSlackBytes
+	if need > limit && a.sizes.InvocationBytesMax > 0 {
 		f := failuref(serviceproto.DocAbortTimeout, "messages of %d bytes are held at once, more than per-invocation-memory-limit allows", need)
 		f.Behavior = serviceproto.BehaviorPause
 		return f

@@ -27,7 +27,6 @@ type Invoker struct {
 	metrics   *metrics
 	buckets   buckets
 	limits    *Limits
-	limit     uint32       // of a message
 	now       atomic.Int64 // Unix ms of the last Tick
 	free      sync.Pool    // of *attempt
 
@@ -60,7 +59,6 @@ func New(cfg Config, owner Owner, registry func() *schema.Registry, h host.Host)
 		plain: newPlainClient(cfg, true), plainBidi: newPlainClient(cfg, false),
 		metrics: newMetrics(h.Metrics, cfg.ConcurrentMax),
 		buckets: buckets{known: map[bucketKey][]id.PartitionKey{}},
-		limit:   cfg.MessageBytesMax + messageSlackBytes,
 		runs:    map[id.Invocation]*run{},
 		routes:  routes{known: map[routeKey]*route{}},
 		ready:   make(chan struct{}),

@@ -2,6 +2,7 @@ package invoker
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -9,10 +10,11 @@ import (
 )
 
 // Limits is the one place that counts what attempts of a process hold: tokens to run, and bytes of messages
-// on their way to and from endpoints. All invokers of a process share it.
+// on their way to and from endpoints; it knows the sizes that attempts begin with. All invokers of a process share it.
 type Limits struct {
 	bytesFirst  int64 // that come with a token
 	concurrency prometheus.Gauge
+	sizes       atomic.Pointer[Sizes] // never changed, but replaced
 
 	// mu guards what follows. It is a leaf.
 	mu          sync.Mutex
@@ -23,10 +25,11 @@ type Limits struct {
 	waiting     []*Invoker // found nothing left; each once, first come first served
 }
 
-// NewLimits takes ConcurrentMax, MemoryBytesMax and InvocationBytesFirst of cfg.
+// NewLimits takes ConcurrentMax, MemoryBytesMax, InvocationBytesFirst and Sizes of cfg.
 func NewLimits(cfg Config, h host.Host) *Limits {
 	l := &Limits{bytesFirst: int64(cfg.InvocationBytesFirst), concurrency: newMetrics(h.Metrics, cfg.ConcurrentMax).limit.WithLabelValues("0")}
 	l.Set(cfg.ConcurrentMax, cfg.MemoryBytesMax)
+	l.SetSizes(cfg.Sizes)
 	capacity := func() int64 {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -49,6 +52,9 @@ func (l *Limits) Set(attemptsMax int, bytesMax int64) {
 	l.mu.Unlock()
 	next.lookAgain(nil)
 }
+
+// SetSizes replaces the sizes: attempts that run keep those with which they began.
+func (l *Limits) SetSizes(s Sizes) { l.sizes.Store(&s) }
 
 // Held returns how many tokens and bytes are taken.
 func (l *Limits) Held() (attempts int, bytes int64) {

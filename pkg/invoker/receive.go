@@ -47,7 +47,7 @@ func (a *attempt) Data(b []byte) {
 	}
 	held := 0
 	for !a.deafLocked() {
-		f, rest, ok, err := serviceproto.NextFrame(data, a.v.limit)
+		f, rest, ok, err := serviceproto.NextFrame(data, a.sizes.MessageBytesMax+messageSlackBytes)
 		if err != nil {
 			a.proposeLocked()
 			a.failLocked(violation(err))
@@ -58,7 +58,7 @@ func (a *attempt) Data(b []byte) {
 		}
 		data = rest
 		a.active.Store(a.v.now.Load()) // a frame counts, its bytes do not
-		if len(f.Payload) >= a.v.cfg.MessageWarnBytes {
+		if len(f.Payload) >= a.sizes.MessageWarnBytes {
 			a.warnLarge(f)
 		}
 		if a.frameLocked(f) {

@@ -1,6 +1,7 @@
 package invoker
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -41,4 +42,26 @@ func TestLimitsAreLive(t *testing.T) {
 	if got := testutil.ToFloat64(newMetrics(h.Metrics, 7).limit.WithLabelValues("0")); got != 7 {
 		t.Errorf("restate_invoker_concurrency_limit is %v", got)
 	}
+}
+
+// worker.invoker.message-size-limit and per-invocation-memory-limit may change: attempts that begin then have the new ones.
+func TestSizesAreLive(t *testing.T) {
+	value := strings.Repeat("x", 3<<20)
+	l := newLoop(t, endpoint(t, func(p *peer) { output(p, value) }, false))
+	l.wantValue(l.invoke(service("h"), "as it was"), value)
+	sizes := l.cfg.Sizes
+	sizes.MessageBytesMax = 1 << 20
+	l.v.limits.SetSizes(sizes)
+	if f := l.wantFailure(l.invoke(service("h"), "message-size-limit"), "RT0003"); !strings.Contains(f.GetMessage(), "bytes") {
+		t.Error(f)
+	}
+	sizes = l.cfg.Sizes
+	sizes.InvocationBytesMax = 1 << 10
+	l.v.limits.SetSizes(sizes)
+	if f := l.wantFailure(l.invoke(service("h"), "per-invocation-memory-limit"), "RT0001"); !strings.Contains(f.GetMessage(), "per-invocation-memory-limit") {
+		t.Error(f)
+	}
+	l.v.limits.SetSizes(l.cfg.Sizes)
+	l.wantValue(l.invoke(service("h"), "as it was"), value)
+	l.wantNothingHeld()
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -22,7 +23,7 @@ import (
 // Client calls functions. It is safe for concurrent use.
 type Client struct {
 	cfg   Config
-	codec *codec
+	codec atomic.Pointer[codec] // never changed, but replaced
 
 	// mu guards what follows. It is held while the credentials of the process are looked up, once.
 	mu      sync.Mutex
@@ -38,11 +39,13 @@ func NewClient(cfg Config) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	codec, err := newCodec(cfg)
+	made, err := newCodec(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{cfg: cfg, codec: codec, clients: map[clientKey]*lambda.Client{}}, nil
+	c := &Client{cfg: cfg, clients: map[clientKey]*lambda.Client{}}
+	c.codec.Store(made)
+	return c, nil
 }
 
 // Close gives idle connections back.
@@ -57,7 +60,8 @@ func (c *Client) Close() error {
 
 // Invoke calls a function and waits for its answer. q.Body is borrowed until it returns.
 func (c *Client) Invoke(ctx context.Context, f Function, q Request) (Response, error) {
-	payload, err := c.codec.encode(q, f.Zstd)
+	form := c.codec.Load()
+	payload, err := form.encode(q, f.Zstd)
 	if err != nil {
 		return Response{}, err
 	}
@@ -77,7 +81,24 @@ func (c *Client) Invoke(ctx context.Context, f Function, q Request) (Response, e
 	case len(out.Payload) == 0:
 		return Response{}, refuse("the function answered nothing")
 	}
-	return c.codec.decode(out.Payload)
+	return form.decode(out.Payload)
+}
+
+// SetResponseBytesMax replaces ResponseBytesMax for the requests that begin from now on. One that is below 1 KiB changes nothing.
+func (c *Client) SetResponseBytesMax(n int) {
+	cfg := c.cfg
+	cfg.ResponseBytesMax = n
+	if cfg.Validate() != nil || n == c.codec.Load().bodyBytesMax {
+		return
+	}
+	if made, err := newCodec(cfg); err == nil { // its options are those of the one before, but for a positive number
+		c.codec.Store(made)
+	}
+}
+
+// answerBytesMax bounds an answer as it comes.
+func (c *Client) answerBytesMax() int64 {
+	return int64(c.codec.Load().bodyBytesMax)*envelopeFactor + envelopeBytes
 }
 
 // Passes tells whether an error of Invoke may be gone a little later: there was no answer, or AWS says so.
@@ -161,7 +182,7 @@ func (c *Client) loadLocked(ctx context.Context) error {
 		transport = loaded.GetTransport()
 	}
 	// No timeout in all: a function may run for a quarter of an hour. Who calls cancels.
-	c.http = &http.Client{Transport: bounded{int64(c.cfg.ResponseBytesMax)*envelopeFactor + envelopeBytes, transport}}
+	c.http = &http.Client{Transport: bounded{c.answerBytesMax, transport}}
 	cfg.HTTPClient = c.http
 	c.base = &cfg
 	return nil
@@ -170,7 +191,7 @@ func (c *Client) loadLocked(ctx context.Context) error {
 // bounded is a transport whose answers end in an error above a number of bytes: the AWS library reads
 // them whole.
 type bounded struct {
-	limit int64
+	limit func() int64
 	*http.Transport
 }
 
@@ -180,8 +201,8 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := &boundedBody{ReadCloser: resp.Body, left: b.limit}
-	if resp.ContentLength > b.limit { // it says so itself: nothing is read
+	body := &boundedBody{ReadCloser: resp.Body, left: b.limit()}
+	if resp.ContentLength > body.left { // it says so itself: nothing is read
 		body.left = -1
 	}
 	resp.Body = body

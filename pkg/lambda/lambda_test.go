@@ -293,3 +293,23 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// The size of answers may change: the next request has the new one.
+func TestResponseBytesMaxIsLive(t *testing.T) {
+	s := lambdatest.Serve(t)
+	s.Environment(t)
+	s.Deploy(arn, lambdatest.Wrap(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 4000)) })))
+	c := newClient(t)
+	for _, row := range []struct {
+		max int
+		err string
+	}{{0, ""}, {2048, "are allowed"}, {1, "2048 are allowed"}, {4000, ""}} { // 1 is refused
+		if row.max > 0 {
+			c.SetResponseBytesMax(row.max)
+		}
+		got, err := c.Invoke(t.Context(), lambda.Function{ARN: arn}, lambda.Request{Method: "GET", Path: "/discover"})
+		if row.err == "" && (err != nil || len(got.Body) != 4000) || row.err != "" && (err == nil || !strings.Contains(err.Error(), row.err)) {
+			t.Errorf("%+v: %d bytes, %v", row, len(got.Body), err)
+		}
+	}
+}

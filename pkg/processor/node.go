@@ -119,6 +119,7 @@ type Node struct {
 	invokerCfg invoker.Config
 	limits     *invoker.Limits // of all loops
 	current    atomic.Pointer[Policy]
+	exports    gate // of snapshots that are due
 	shared     *partitionstore.Shared
 	snapshots  Snapshots // or nil
 	workers    Workers   // or nil
@@ -174,9 +175,11 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	return n, nil
 }
 
-// SetInvokerLimits replaces how many attempts may run at a time, and how much memory their messages may take; 0 is no limit.
-func (n *Node) SetInvokerLimits(concurrent int, memoryBytes int64) {
+// SetInvokerLimits replaces how many attempts may run at a time, how much memory their messages may take (0 is no limit), and the sizes with
+// which attempts begin.
+func (n *Node) SetInvokerLimits(concurrent int, memoryBytes int64, sizes invoker.Sizes) {
 	n.limits.Set(concurrent, memoryBytes)
+	n.limits.SetSizes(sizes)
 }
 
 // Ready is closed when every partition has a node, and all of this one are led here or parked.

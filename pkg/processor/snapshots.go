@@ -47,11 +47,16 @@ const (
 	snapshotSpread = 0.1
 )
 
+// snapshotShares is over how many goroutines the partitions are spread that look which snapshots are due. Fewer than these make one at a time,
+// if the policy says so.
+const snapshotShares = 64
+
 // keepSnapshots makes the snapshots that are due, beside the loops: one at a time of each share of the partitions.
 func (n *Node) keepSnapshots(group *lifecycle.Group, parts []*part) {
-	for i := range n.cfg.SnapshotsMax {
+	shares := min(snapshotShares, len(parts))
+	for i := range shares {
 		var share []*part
-		for k := i; k < len(parts); k += n.cfg.SnapshotsMax {
+		for k := i; k < len(parts); k += shares {
 			share = append(share, parts[k])
 		}
 		group.Go("snapshots", func(ctx context.Context) error { return n.keepShare(ctx, share) })
@@ -107,6 +112,13 @@ func (n *Node) snapshotIfDue(ctx context.Context, p *part, plan *plan) error {
 		return nil
 	}
 	if wanted.SnapshotInterval > 0 && now.Before(plan.due(wanted.SnapshotInterval)) {
+		return nil
+	}
+	if err := n.exports.enter(ctx); err != nil {
+		return err
+	}
+	defer n.exports.leave()
+	if _, leads := p.ledIn(); !leads { // any more
 		return nil
 	}
 	l, err := n.snapshot(ctx, p)

@@ -32,9 +32,10 @@ type Engine struct {
 	ready chan struct{}
 
 	// mu guards what follows. It is a leaf.
-	mu    sync.Mutex
-	group *lifecycle.Group // of scans; nil unless Run runs
-	idle  []*process       // the one that was used last is last
+	mu     sync.Mutex
+	memory int64            // MemoryBytes now
+	group  *lifecycle.Group // of scans; nil unless Run runs
+	idle   []*process       // the one that was used last is last
 }
 
 // New checks cfg and returns an Engine.
@@ -59,7 +60,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, parts: parts, host: h, static: table.NewStatic(catalog, parts.Registry), metrics: newMetrics(h.Metrics),
 		cluster: table.NewClusterStatic(ofCluster, parts.Cluster, parts.Chains), bucket: newBucket(cfg.RatePerSecond, cfg.BurstMax, h.Clock),
-		slots: make(chan struct{}, cfg.ConcurrentMax), ready: make(chan struct{}),
+		slots: make(chan struct{}, cfg.ConcurrentMax), ready: make(chan struct{}), memory: cfg.MemoryBytes,
 	}
 	e.postgres = e.static.ForPostgres()
 	return e, nil
@@ -83,6 +84,21 @@ func (e *Engine) Run(ctx context.Context) error {
 		e.discard(p)
 	}
 	return err
+}
+
+// SetLimits replaces MemoryBytes, RatePerSecond and BurstMax. Statements that run keep the memory with which they began.
+func (e *Engine) SetLimits(memoryBytes int64, perSecond float64, burst uint32) {
+	e.bucket.set(perSecond, burst)
+	e.mu.Lock()
+	same := memoryBytes == e.memory
+	e.memory = memoryBytes
+	e.mu.Unlock()
+	if same {
+		return
+	}
+	for _, p := range e.expired(true) {
+		e.discard(p)
+	}
 }
 
 func (e *Engine) setGroup(g *lifecycle.Group) {
@@ -144,7 +160,11 @@ func (e *Engine) take(fresh bool) (*process, error) {
 		}
 		e.mu.Unlock()
 	}
-	p, err := startProcess(&e.cfg)
+	e.mu.Lock()
+	cfg := e.cfg
+	cfg.MemoryBytes = e.memory
+	e.mu.Unlock()
+	p, err := startProcess(&cfg)
 	if err == nil {
 		e.metrics.processes.Inc()
 		e.metrics.started.Inc()
@@ -160,7 +180,7 @@ func (e *Engine) give(p *process) {
 		return
 	}
 	e.mu.Lock()
-	if e.group != nil && len(e.idle) < e.cfg.IdleMax {
+	if e.group != nil && len(e.idle) < e.cfg.IdleMax && p.memory == e.memory {
 		e.idle = append(e.idle, p)
 		e.mu.Unlock()
 		return

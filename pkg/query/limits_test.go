@@ -103,6 +103,46 @@ func TestRateLimit(t *testing.T) {
 	}
 }
 
+// admin.query-engine.rate-limiting may change while an engine runs.
+func TestRateIsLive(t *testing.T) {
+	clock := hosttest.NewClock()
+	c := query.Default(2)
+	e := startAt(t, clock, partitions{}, nil)
+	taken := func() (n int) {
+		for n < 5 {
+			if status, _ := post(e, "SELECT 1 AS one"); status != http.StatusOK {
+				break
+			}
+			n++
+		}
+		return n
+	}
+	for _, row := range []struct {
+		rate    float64
+		burst   uint32
+		advance time.Duration
+		want    int
+	}{{0, 0, 0, 5}, {1, 2, 0, 2}, {1, 4, time.Hour, 4}, {1, 3, 0, 0}, {1, 3, 2 * time.Second, 2}, {0, 0, 0, 5}} {
+		e.SetLimits(c.MemoryBytes, row.rate, row.burst)
+		clock.Advance(row.advance)
+		if n := taken(); n != row.want {
+			t.Errorf("%d statements were taken, want %+v", n, row)
+		}
+	}
+}
+
+// admin.query-engine.memory-size may change while an engine runs: the next statement has the new share.
+func TestMemoryIsLive(t *testing.T) {
+	e := start(t, partitions{}, func(c *query.Config) { c.MemoryBytes, c.ConcurrentMax = 8<<30, 1 })
+	if status, body := post(e, "SELECT 1 AS one"); status != http.StatusOK { // its process waits for the next one
+		t.Fatalf("%d %s", status, body)
+	}
+	e.SetLimits(64<<20, 0, 0)
+	if status, body := post(e, "SELECT list(i) FROM range(30000000) t(i)"); status != http.StatusInternalServerError || !strings.Contains(body, "Resources exhausted") {
+		t.Errorf("%d %.300s", status, body)
+	}
+}
+
 // leaderless is a partition that has no leader for the first times it is asked.
 type leaderless struct {
 	mu    sync.Mutex

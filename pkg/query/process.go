@@ -25,6 +25,7 @@ type process struct {
 	last   *tail
 	reused bool // it has answered a statement
 	since  time.Time
+	memory int64 // MemoryBytes of its start
 
 	nice  int  // niceness of the daemon
 	rises bool // it can have its priority back
@@ -37,7 +38,7 @@ type process struct {
 
 // startProcess starts a query process. It does not wait for it: what is written waits in the pipe.
 func startProcess(c *Config) (p *process, err error) {
-	p = &process{last: &tail{}}
+	p = &process{last: &tail{}, memory: c.MemoryBytes}
 	if p.dir, err = os.MkdirTemp(c.SpillDir, "reprise-query-"); err != nil {
 		return nil, fmt.Errorf("make a spill folder: %w", err)
 	}

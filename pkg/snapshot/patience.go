@@ -30,10 +30,11 @@ func (r *Repository) once(ctx context.Context, sizeBytes int64, f func(ctx conte
 func (r *Repository) patiently(ctx context.Context, sizeBytes int64, f func(ctx context.Context) error) error {
 	for failures := uint32(1); ; failures++ {
 		err := r.once(ctx, sizeBytes, f)
-		if !errs.Is(err, errs.Unavailable) || ctx.Err() != nil || r.cfg.Retry.Exhausted(failures) {
+		policy := r.retry.Load()
+		if !errs.Is(err, errs.Unavailable) || ctx.Err() != nil || policy.Exhausted(failures) {
 			return err
 		}
-		timer := r.host.Clock.NewTimer(r.cfg.Retry.Delay(failures, r.host.Rand.Uint64()))
+		timer := r.host.Clock.NewTimer(policy.Delay(failures, r.host.Rand.Uint64()))
 		select {
 		case <-timer.C():
 		case <-ctx.Done():

@@ -58,6 +58,7 @@ func (c Config) Validate() error {
 type Repository struct {
 	cfg      Config
 	retained atomic.Int64
+	retry    atomic.Pointer[retry.Policy]
 	owner    owner
 	objects  Objects
 	pointers Pointers
@@ -74,11 +75,15 @@ func New(cfg Config, o Objects, p Pointers, h host.Host) (*Repository, error) {
 		objects: o, pointers: p, host: h,
 	}
 	r.SetRetained(cfg.Retained)
+	r.SetRetry(cfg.Retry)
 	return r, nil
 }
 
 // SetRetained replaces Retained: it holds from the next snapshot of each partition on.
 func (r *Repository) SetRetained(n int) { r.retained.Store(int64(max(n, 1))) }
+
+// SetRetry replaces Retry: it holds from the next failure of each operation on.
+func (r *Repository) SetRetry(p retry.Policy) { r.retry.Store(&p) }
 
 // Latest returns the newest snapshot of a partition and those retained beside it; the code is NotFound if there is none.
 func (r *Repository) Latest(ctx context.Context, p id.Partition) (*Latest, error) {

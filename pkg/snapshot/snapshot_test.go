@@ -279,7 +279,10 @@ func TestRetries(t *testing.T) {
 	_, _, err := open(2).Create(t.Context(), part, w.source(100, base))
 	wants(t, err, errs.Unavailable, "try again")
 	clear(f.asked)
-	r := open(3)
+	r := open(2)
+	policy := snapshot.Default().Retry
+	policy.Initial, policy.MaxAttempts = time.Millisecond, 3
+	r.SetRetry(policy) // worker.snapshots.object-store-retry-policy is live
 	w.create(r, 100, base)
 	l := w.create(r, 200, with(base, "000004.sst", "FOUR"))
 	w.holds(r, l.Ref, with(base, "000004.sst", "FOUR"))

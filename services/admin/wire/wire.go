@@ -88,6 +88,10 @@ func NewSQL(ctx context.Context, n *node.Node, scans query.Partitions) (sql SQL,
 	if err != nil {
 		return SQL{}, err
 	}
+	n.Live.OnChange(func(c *config.Config) {
+		rate, burst := c.Admin.QueryEngine.RateLimiting.Bucket()
+		engine.SetLimits(int64(c.Admin.QueryEngine.MemoryBytes), rate, burst)
+	})
 	sql = SQL{Handler: engine, Parts: []lifecycle.Part{engine}, Register: rpc.NewQueryServer(engine).Register}
 	at, ok := n.Config.PostgresEndpoint()
 	if !ok {

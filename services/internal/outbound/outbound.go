@@ -64,7 +64,7 @@ func Lambda(cfg *config.Config) (*lambda.Client, error) {
 	c := lambda.Default()
 	c.Profile, c.ExternalID = w.AWSProfile, w.AWSExternalID
 	c.CompressBytesMin = w.CompressBytesMin.Int()
-	c.ResponseBytesMax = cfg.InvokerMessageSizeLimit() + lambdaRoomBytes
+	c.ResponseBytesMax = LambdaResponseBytes(cfg)
 	c.ConnectTimeout = w.ConnectTimeout.D()
 	client, err := lambda.NewClient(c)
 	if err != nil {
@@ -72,3 +72,6 @@ func Lambda(cfg *config.Config) (*lambda.Client, error) {
 	}
 	return client, nil
 }
+
+// LambdaResponseBytes is how large the answer of a function may be.
+func LambdaResponseBytes(cfg *config.Config) int { return cfg.InvokerMessageSizeLimit() + lambdaRoomBytes }

@@ -40,6 +40,9 @@ func (w *Worker) snapshots(n *node.Node) (processor.Snapshots, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.Live.OnChange(func(c *config.Config) { r.SetRetained(int(c.Worker.Snapshots.Retained)) })
+	n.Live.OnChange(func(c *config.Config) {
+		r.SetRetained(int(c.Worker.Snapshots.Retained))
+		r.SetRetry(c.Worker.Snapshots.Retry.Policy())
+	})
 	return r, nil
 }

@@ -116,7 +116,8 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 		return nil, errors.Join(err, w.Close())
 	}
 	n.Live.OnChange(func(c *config.Config) {
-		w.Node.SetInvokerLimits(int(c.Worker.Invoker.ConcurrentMax), int64(c.Worker.Invoker.MemoryBytes))
+		w.Node.SetInvokerLimits(int(c.Worker.Invoker.ConcurrentMax), int64(c.Worker.Invoker.MemoryBytes), sizes(c))
+		functions.SetResponseBytesMax(outbound.LambdaResponseBytes(c))
 		w.Node.SetPolicy(policy(c))
 		w.Node.SetMemory(memory.Budget{Bytes: c.Memory().WorkerMemtables, NoReclaim: c.Worker.Storage.DisableReclaimer})
 		dbstat.SetBudget(n.Host, "partitions", c.Memory().WorkerMemtables)
@@ -206,7 +207,7 @@ func processorConfig(cfg *config.Config) processor.Config {
 
 // policy is what may change while the worker runs.
 func policy(cfg *config.Config) processor.Policy {
-	p := processor.Policy{Durability: placement.Durability(cfg.Worker.DurabilityMode), TrimDelay: cfg.Worker.TrimDelay.D()}
+	p := processor.Policy{Durability: placement.Durability(cfg.Worker.DurabilityMode), TrimDelay: cfg.Worker.TrimDelay.D(), SnapshotsMax: int(cfg.Worker.Snapshots.ExportConcurrency)}
 	if n := cfg.Worker.Snapshots.IntervalRecords; n != nil {
 		p.SnapshotRecords = *n
 	}
@@ -216,15 +217,21 @@ func policy(cfg *config.Config) processor.Policy {
 	return p
 }
 
+// sizes of the messages of attempts, which may change while the worker runs.
+func sizes(cfg *config.Config) invoker.Sizes {
+	return invoker.Sizes{
+		MessageBytesMax: uint32(cfg.InvokerMessageSizeLimit()), MessageWarnBytes: cfg.Worker.Invoker.MessageSizeWarning.Int(),
+		EagerStateBytesMax: cfg.EagerStateSizeLimit(), InvocationBytesMax: cfg.InvocationMemoryLimit(),
+	}
+}
+
 func invokerConfig(cfg *config.Config, functions *lambda.Client, h host.Host) (invoker.Config, error) {
 	c := invoker.Default()
 	w := &cfg.Worker.Invoker
 	c.ConcurrentMax = int(w.ConcurrentMax)
-	c.MessageBytesMax = uint32(cfg.InvokerMessageSizeLimit())
-	c.MessageWarnBytes = w.MessageSizeWarning.Int()
+	c.Sizes = sizes(cfg)
 	c.MemoryBytesMax = int64(w.MemoryBytes)
-	c.InvocationBytesMax, c.InvocationBytesFirst = cfg.InvocationMemoryLimit(), w.InvocationBytesFirst.Int()
-	c.EagerStateBytesMax = cfg.EagerStateSizeLimit()
+	c.InvocationBytesFirst = w.InvocationBytesFirst.Int()
 	if cfg.ProtocolV7 {
 		c.ProtocolMax = serviceproto.MaxVersion
 	}
