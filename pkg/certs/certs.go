@@ -27,8 +27,9 @@ type Config struct {
 
 	Protocols []string // of ALPN, in the order of preference
 
-	peers bool     // both sides show certificates that CA signed, and this one is shown by either: see Mutual
-	names []string // of those who may connect, and be connected to under any host
+	peers  bool     // both sides show certificates that CA signed, and this one is shown by either: see Mutual
+	client bool     // there may be no certificate
+	names  []string // of those who may connect, and be connected to under any host
 }
 
 var clientAuths = map[string]tls.ClientAuthType{
@@ -80,7 +81,9 @@ func Open(cfg Config, key string, h host.Host) (*Certs, error) {
 
 func (c *Certs) take(k *keys) {
 	c.current.Store(k)
-	c.metrics.ends.WithLabelValues(c.key).Set(float64(k.cert.Leaf.NotAfter.Unix()))
+	if k.cert.Leaf != nil {
+		c.metrics.ends.WithLabelValues(c.key).Set(float64(k.cert.Leaf.NotAfter.Unix()))
+	}
 }
 
 func (c *Certs) read() (*keys, error) {
@@ -91,7 +94,7 @@ func (c *Certs) read() (*keys, error) {
 	}
 	for i, f := range []struct{ key, path string }{{"cert", c.cfg.Cert}, {"key", c.cfg.Key}, {"ca", c.cfg.CA}} {
 		if f.path == "" {
-			if f.key != "ca" || c.cfg.peers {
+			if optional := f.key == "ca" && !c.cfg.peers || c.cfg.client && c.cfg.Cert == c.cfg.Key; !optional { // both are empty
 				faults = append(faults, fmt.Errorf("%s.%s: name a file in PEM", c.key, f.key))
 			}
 			continue
@@ -132,6 +135,31 @@ func (c *Certs) Server() *tls.Config {
 	}
 }
 
+// OpenClient reads the files of a client: what it shows, or nothing, and what those whom it connects to must show. Codes: Invalid.
+func OpenClient(cfg Config, key string, h host.Host) (*Certs, error) {
+	cfg.client = true
+	return Open(cfg, key, h)
+}
+
+// ClientConfig is what a client connects with.
+func (c *Certs) ClientConfig() *tls.Config {
+	return &tls.Config{
+		MinVersion:           tls.VersionTLS12,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.current.Load().cert, nil },
+		// It is verified below, against the authorities of now.
+		InsecureSkipVerify: true, //nolint:gosec // see the line above
+		VerifyConnection: func(s tls.ConnectionState) error {
+			if len(s.PeerCertificates) == 0 {
+				return errors.New("it showed no certificate")
+			}
+			if err := c.verify(c.current.Load(), s.PeerCertificates, x509.ExtKeyUsageServerAuth); err != nil {
+				return err
+			}
+			return s.PeerCertificates[0].VerifyHostname(s.ServerName)
+		},
+	}
+}
+
 // Run follows the files until ctx ends, and complains of a certificate that ends soon.
 func (c *Certs) Run(ctx context.Context) error {
 	timer := c.host.Clock.NewTimer(followInterval)
@@ -165,12 +193,16 @@ func (c *Certs) follow() {
 	}
 	c.complaint, c.complained = "", time.Time{}
 	c.take(k)
+	if k.cert.Leaf == nil {
+		c.host.Log.Info("read another authority", slog.String(logkey.File, c.cfg.CA))
+		return
+	}
 	c.host.Log.Info("read another certificate", slog.String(logkey.File, c.cfg.Cert), slog.Time(logkey.Until, k.cert.Leaf.NotAfter))
 }
 
 func (c *Certs) checkExpiry() {
 	leaf, now := c.current.Load().cert.Leaf, c.host.Clock.Now()
-	if leaf.NotAfter.Sub(now) > expirySoon || !c.complained.IsZero() && now.Sub(c.complained) < expiryPause {
+	if leaf == nil || leaf.NotAfter.Sub(now) > expirySoon || !c.complained.IsZero() && now.Sub(c.complained) < expiryPause {
 		return
 	}
 	c.complained = now

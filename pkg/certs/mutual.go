@@ -100,6 +100,21 @@ func (m *Mutual) CheckHost(host string) error {
 		m.key, m.cfg.Cert, strings.Join(namesOf(leaf), ", "), host, m.key)
 }
 
+// SharedName is for those who look for the name of a host in the certificates of others, as etcd does: "" where this process's own is for
+// its host, and else the allowed name that it has instead, as all the others will.
+func (m *Mutual) SharedName(host string) string {
+	leaf := m.current.Load().cert.Leaf
+	if leaf.VerifyHostname(host) == nil {
+		return ""
+	}
+	for _, n := range m.cfg.names {
+		if leaf.VerifyHostname(n) == nil {
+			return n
+		}
+	}
+	return ""
+}
+
 // serverConfig asks for a certificate, which an HTTP client may leave out: the listener decides what it gets then. gRPC, which
 // speaks HTTP/2 alone, and whoever comes to a port that is only for daemons, is told in the handshake that it must have one.
 func (m *Mutual) serverConfig(onlyDaemons bool) *tls.Config {

@@ -236,7 +236,11 @@ func bounded(b *Bytes, limit Bytes) int {
 }
 
 // EtcdMember is where this process's etcd member listens and how others find it.
-type EtcdMember struct{ PeerURL, ClientURL, ListenPeer, ListenClient string }
+type EtcdMember struct {
+	PeerURL, ClientURL, ListenPeer, ListenClient string
+	PeerSchemes                                  []string // of the peer URLs that others are told from now on
+	InitialCluster                               []string // of a new cluster, name=peer URL
+}
 
 // EtcdMember derives the member's addresses; host is that of the advertised fabric address.
 func (c *Config) EtcdMember(host string) EtcdMember {
@@ -246,10 +250,29 @@ func (c *Config) EtcdMember(host string) EtcdMember {
 		ip = at.Addr().String()
 	}
 	peer, client := strconv.Itoa(int(c.MetadataServer.PeerPort)), strconv.Itoa(int(c.MetadataServer.ClientPort))
-	return EtcdMember{
-		PeerURL: "http://" + net.JoinHostPort(host, peer), ClientURL: "http://" + net.JoinHostPort(host, client),
+	m := EtcdMember{
+		ClientURL:  c.Fabric().Scheme() + net.JoinHostPort(host, client),
 		ListenPeer: net.JoinHostPort(ip, peer), ListenClient: net.JoinHostPort(ip, client),
 	}
+	scheme := "http://" // of a new cluster: also the members that have no TLS yet must reach this one
+	switch t := &c.Networking.TLS; {
+	case t.Strict():
+		scheme, m.PeerSchemes = "https://", []string{"https"}
+	case t.On():
+		m.PeerSchemes = []string{"http", "https"}
+	default:
+		m.PeerSchemes = []string{"http"}
+	}
+	m.PeerURL = scheme + net.JoinHostPort(host, peer)
+	for _, entry := range c.MetadataServer.InitialCluster {
+		if name, u, ok := strings.Cut(entry, "="); ok {
+			if _, rest, ok := strings.Cut(u, "://"); ok {
+				entry = name + "=" + scheme + rest
+			}
+		}
+		m.InitialCluster = append(m.InitialCluster, entry)
+	}
+	return m
 }
 
 // Policy is r as those take it who repeat something.

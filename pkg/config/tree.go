@@ -157,6 +157,9 @@ type ClientTLS struct {
 	CA   string `toml:"ca" ours:"y" else:"those of the system"` // file in PEM: what certificates of members are signed with
 }
 
+// On tells whether there is TLS.
+func (t *ClientTLS) On() bool { return *t != ClientTLS{} }
+
 // MetadataServer is the etcd member in a metadata daemon. Its times must be the same on all members.
 type MetadataServer struct {
 	AutoJoin         bool     `toml:"auto-join"`                              // become a member by itself

@@ -276,6 +276,10 @@ func (c *Config) checkMetadata() []error {
 		}
 	}
 	bad(c.MetadataClient.Type == "etcd" && len(c.MetadataClient.Addresses) == 0, "metadata-client.addresses is empty: name the members of the external etcd")
+	for _, a := range c.MetadataClient.Addresses {
+		bad(c.MetadataClient.Type == "etcd" && c.MetadataClient.TLS.On() && strings.HasPrefix(a, "http://"),
+			"metadata-client.addresses has %q, and metadata-client.tls is set: write https://", a)
+	}
 	m := &c.MetadataServer
 	bad(m.HeartbeatTicks > 0 && m.ElectionTicks < 5*m.HeartbeatTicks,
 		"metadata-server.raft-election-tick is %d: it must be at least five times metadata-server.raft-heartbeat-tick (%d)", m.ElectionTicks, m.HeartbeatTicks)
@@ -315,6 +319,9 @@ func (c *Config) doubts() []string {
 	}
 	if t := &c.Networking.TLS; !t.On() && t.Cert != "" {
 		out = append(out, "networking.tls names files, and networking.tls.mode is off: daemons speak without TLS")
+	}
+	if c.EmbeddedMetadata() && c.MetadataClient.TLS.On() {
+		out = append(out, "metadata-client.tls is for an external etcd (metadata-client.type = \"etcd\"): towards that in metadata daemons it is networking.tls")
 	}
 	return out
 }

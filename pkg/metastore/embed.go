@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
@@ -42,6 +43,10 @@ type EmbedConfig struct {
 	SnapshotCount            uint64        // 0: etcd's own
 	RequestBytesMax          uint          // 0: 32 MiB
 	ReadyTimeout             time.Duration // 0: 60 s
+	// PeerSchemes are those of the URLs under which other members are to find this one from now on: http, https or both. A running
+	// cluster is told of a change. Empty: as it is.
+	PeerSchemes []string
+	Secure      *Secure // nil: no TLS
 }
 
 const (
@@ -66,6 +71,8 @@ type Embedded struct {
 	guests *guest.Book
 	closed sync.Once
 	served *served
+	doors  *doors   // nil: etcd listens itself, or nowhere
+	told   []string // EmbedConfig.PeerSchemes
 }
 
 // OpenEmbedded starts the server and returns once it has a leader. A member of a new cluster of
@@ -78,23 +85,34 @@ func OpenEmbedded(ctx context.Context, cfg EmbedConfig, h host.Host) (*Embedded,
 	guests := guest.NewBook() // who watches, or keeps a lease
 	s := newServed(h)
 	ec.GRPCAdditionalServerOptions = append(guests.Options(), grpc.ChainUnaryInterceptor(s.intercept))
-	e, err := embed.StartEtcd(ec)
+	d, err := openDoors(ctx, cfg)
 	if err != nil {
 		return nil, startError(cfg, err)
 	}
+	e, err := embed.StartEtcd(ec)
+	if err != nil {
+		d.close()
+		return nil, startError(cfg, err)
+	}
+	d.servePeers(e)
 	wait := cfg.ReadyTimeout
 	if wait == 0 {
 		wait = defaultReadyTimeout
 	}
 	if err := awaitQuorum(ctx, e, wait, h); err != nil {
 		e.Close()
+		d.close()
 		return nil, fmt.Errorf("embedded etcd in %s: %w", cfg.Dir, err)
 	}
+	d.serveClients(e)
 	c := v3client.New(e.Server)
 	kv := newEtcd(c, h.Clock)
 	kv.own = uint64(e.Server.MemberID())
+	if cfg.Secure != nil {
+		kv.dial = cfg.Secure.Dial
+	}
 	h.Metrics.MustRegister(memberMetrics{e.Server}, etcdMetrics{prometheus.DefaultGatherer})
-	return &Embedded{etcd: e, client: c, kv: kv, clock: h.Clock, guests: guests, served: s}, nil
+	return &Embedded{etcd: e, client: c, kv: kv, clock: h.Clock, guests: guests, served: s, doors: d, told: cfg.PeerSchemes}, nil
 }
 
 // startError names the setting to change, where there is one.
@@ -144,6 +162,9 @@ func (e *Embedded) KV() KV { return newCounted(e.kv, e.served.clock, e.served.op
 
 // ClientAddrs are the addresses on which it serves clients; none for a lone member.
 func (e *Embedded) ClientAddrs() []string {
+	if e.doors != nil {
+		return []string{e.doors.client.Addr().String()}
+	}
 	addrs := make([]string, len(e.etcd.Clients))
 	for i, l := range e.etcd.Clients {
 		addrs[i] = l.Addr().String()
@@ -162,9 +183,18 @@ func (e *Embedded) Learns() bool { return e.etcd.Server.IsLearner() }
 
 // Run watches the server until ctx ends; a server that stops by itself ends the process.
 func (e *Embedded) Run(ctx context.Context) error {
+	g := lifecycle.NewGroup(ctx)
+	g.Go("peer URLs", e.tellPeerURLs)
+	g.Go("server", e.watch)
+	return g.Wait()
+}
+
+func (e *Embedded) watch(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
+	case err := <-e.doors.failures():
+		return fmt.Errorf("embedded etcd: %w", err)
 	case err := <-e.etcd.Err():
 		return fmt.Errorf("embedded etcd: %w", err)
 	case <-e.etcd.Server.StopNotify():
@@ -179,7 +209,9 @@ func (e *Embedded) Close() (err error) {
 		err = e.kv.Close()
 		e.handOver()
 		e.guests.ShowOut()
+		e.doors.closeClients(e.clock)
 		e.etcd.Close()
+		e.doors.close()
 	})
 	return err
 }
@@ -225,7 +257,12 @@ func embedConfig(cfg EmbedConfig, h host.Host) (*embed.Config, error) {
 		return nil, fmt.Errorf("peer URL %q", cfg.PeerURL)
 	}
 	ec.AdvertisePeerUrls = []url.URL{*peer}
-	if cfg.ListenPeer != "" {
+	if cfg.Secure != nil {
+		ec.PeerTLSInfo = transport.TLSInfo{
+			CertFile: cfg.Secure.Cert, KeyFile: cfg.Secure.Key, TrustedCAFile: cfg.Secure.CA, ServerName: cfg.Secure.ServerName, ClientCertAuth: true,
+		}
+	}
+	if cfg.ListenPeer != "" && cfg.Secure == nil {
 		ec.ListenPeerUrls = []url.URL{{Scheme: "http", Host: cfg.ListenPeer}}
 	}
 	if cfg.ListenClient != "" {
@@ -233,7 +270,9 @@ func embedConfig(cfg EmbedConfig, h host.Host) (*embed.Config, error) {
 		if err != nil || client.Host == "" {
 			return nil, fmt.Errorf("client URL %q", cfg.ClientURL)
 		}
-		ec.ListenClientUrls = []url.URL{{Scheme: "http", Host: cfg.ListenClient}}
+		if cfg.Secure == nil {
+			ec.ListenClientUrls = []url.URL{{Scheme: "http", Host: cfg.ListenClient}}
+		}
 		ec.AdvertiseClientUrls = []url.URL{*client}
 	}
 	ec.InitialCluster = strings.Join(cfg.InitialCluster, ",")

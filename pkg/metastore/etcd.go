@@ -2,15 +2,21 @@ package metastore
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	"reprise/pkg/errs"
@@ -24,6 +30,40 @@ type ClientConfig struct {
 	KeepAlive        time.Duration // ping when silent for this long, default 5 s; etcd refuses less
 	KeepAliveTimeout time.Duration // default 5 s
 	RequestBytesMax  int           // default 32 MiB
+	// Dial connects to a member at host:port; what URLs say is of no account then. nil: as etcd does it.
+	Dial Dialer
+	TLS  *tls.Config // towards https:// and addresses without a scheme, if Dial is nil; nil: as etcd does it
+}
+
+// Dialer connects to host:port.
+type Dialer func(ctx context.Context, address string) (net.Conn, error)
+
+// options are for clients of etcd that connect in this way.
+func (d Dialer) options() []grpc.DialOption {
+	if d == nil {
+		return nil
+	}
+	return []grpc.DialOption{grpc.WithContextDialer(d), grpc.WithTransportCredentials(insecure.NewCredentials())} // it has the credentials
+}
+
+// endpoints are the URLs as etcd's client is to be told of them.
+func (d Dialer) endpoints(urls []string) []string {
+	out := slices.Clone(urls)
+	for i, u := range out {
+		if d != nil {
+			out[i] = place(u)
+		}
+	}
+	return out
+}
+
+// place is a URL without its scheme: a member that gets TLS stays where it was.
+func place(url string) string {
+	_, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		return url
+	}
+	return rest
 }
 
 // releaseTimeout bounds giving back a lease at the end of a hold: a lease not given back expires.
@@ -42,6 +82,7 @@ type Etcd struct {
 	// silent and opens are how long the member that a watch runs at may say nothing, and take to begin it: one that hangs would
 	// tell of no change for as long as it does, such as of who leads instead of it.
 	silent, opens limit
+	dial          Dialer // nil: as etcd does it
 	own           uint64 // member in this process, which the client asks directly; 0: none
 }
 
@@ -50,17 +91,21 @@ var _ KV = (*Etcd)(nil)
 // Dial returns a client of an etcd cluster. It connects when it is used.
 func Dial(cfg ClientConfig, h host.Host) (*Etcd, error) {
 	c, err := clientv3.New(clientv3.Config{
-		Endpoints:            cfg.Endpoints,
+		Endpoints:            cfg.Dial.endpoints(cfg.Endpoints),
 		DialTimeout:          cfg.ConnectTimeout,
 		DialKeepAliveTime:    cfg.KeepAlive,
 		DialKeepAliveTimeout: cfg.KeepAliveTimeout,
 		MaxCallSendMsgSize:   cfg.RequestBytesMax,
 		Logger:               newZap(h.Log),
+		DialOptions:          cfg.Dial.options(),
+		TLS:                  cfg.TLS,
 	})
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "etcd client of %v: %w", cfg.Endpoints, err)
 	}
-	return newEtcd(c, h.Clock), nil
+	e := newEtcd(c, h.Clock)
+	e.dial = cfg.Dial
+	return e, nil
 }
 
 func newEtcd(c *clientv3.Client, clock host.Clock) *Etcd {
@@ -71,7 +116,7 @@ func newEtcd(c *clientv3.Client, clock host.Clock) *Etcd {
 }
 
 // SetEndpoints says where the members are now.
-func (e *Etcd) SetEndpoints(urls []string) { e.client.SetEndpoints(urls...) }
+func (e *Etcd) SetEndpoints(urls []string) { e.client.SetEndpoints(e.dial.endpoints(urls)...) }
 
 // Close ends watches and holds.
 func (e *Etcd) Close() error {
@@ -286,13 +331,16 @@ func (e *Etcd) ask(ctx context.Context, m *Member) {
 		url = m.ClientURLs[0]
 	}
 	client := e.client
+	if url != "" {
+		url = e.dial.endpoints([]string{url})[0]
+	}
 	switch {
 	case m.ID == e.own:
 	case url == "":
 		m.Err = errs.Newf(errs.Unavailable, "it has never started, or clients can not reach it")
 		return
 	case e.own != 0: // a client of this process's member knows no other
-		other, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, Logger: zap.NewNop()})
+		other, err := clientv3.New(clientv3.Config{Endpoints: []string{url}, Logger: zap.NewNop(), DialOptions: e.dial.options()})
 		if err != nil {
 			m.Err = err
 			return

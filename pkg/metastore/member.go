@@ -40,7 +40,7 @@ func (s *Store) AddMember(ctx context.Context, peerURL string, decide func([]Mem
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(members, func(m Member) bool { return slices.Contains(m.PeerURLs, peerURL) }) {
+		if slices.ContainsFunc(members, func(m Member) bool { return m.IsAt(peerURL) }) {
 			return nil
 		}
 		if err := decide(members); err != nil {

@@ -89,7 +89,7 @@ func startDaemon(ctx context.Context, t *testing.T, g *lifecycle.Group, cfg conf
 	var kv metastore.KV
 	var parts []lifecycle.Part
 	if roles[0] == metastore.RoleMetadata {
-		ec := rpc.MetadataMember(&cfg, filepath.Join(cfg.DataDir(), "metadata"), cfg.Fabric().Host(ln.Addr()), false)
+		ec := rpc.MetadataMember(&cfg, nil, filepath.Join(cfg.DataDir(), "metadata"), cfg.Fabric().Host(ln.Addr()), false)
 		e, err := metastore.OpenEmbedded(ctx, ec, h)
 		check(err)
 		t.Cleanup(func() { check(e.Close()) })
@@ -97,7 +97,7 @@ func startDaemon(ctx context.Context, t *testing.T, g *lifecycle.Group, cfg conf
 		status.SetMetadata(func() []string { return node.EtcdClientUrls })
 		kv, parts = e.KV(), append(parts, e)
 	} else {
-		c, urls, err := rpc.DialMetadata(ctx, &cfg, nil, h)
+		c, urls, err := rpc.DialMetadata(ctx, &cfg, nil, nil, h)
 		check(err)
 		t.Cleanup(func() { check(c.Close()) })
 		status.SetMetadata(func() []string { return urls })
@@ -158,7 +158,7 @@ func TestDaemonsFindEachOther(t *testing.T) {
 func TestMetadataMemberTiming(t *testing.T) {
 	cfg := config.Default()
 	cfg.NodeName = "n"
-	e := rpc.MetadataMember(&cfg, "/d", "me", true)
+	e := rpc.MetadataMember(&cfg, nil, "/d", "me", true)
 	if e.Tick != 20*time.Millisecond || e.Election != 200*time.Millisecond || e.ListenPeer != "" || e.PeerURL != "http://me:"+strconv.Itoa(2380) {
 		t.Errorf("got %+v", e)
 	}

@@ -25,13 +25,14 @@ import (
 
 // Daemon is what a role gets from its main.
 type Daemon struct {
-	Role   string
-	Config config.Config // at the start
-	Live   *config.Live  // now
-	Host   host.Host
-	Log    *telemetry.Recent // the last lines of its log
-	Banner io.Writer         // for people; io.Discard with --no-logo
-	Secure *certs.Mutual     // towards other daemons, once the process joins; nil: no TLS
+	Role     string
+	Config   config.Config // at the start
+	Live     *config.Live  // now
+	Host     host.Host
+	Log      *telemetry.Recent // the last lines of its log
+	Banner   io.Writer         // for people; io.Discard with --no-logo
+	Secure   *certs.Mutual     // towards other daemons, once the process joins; nil: no TLS
+	External *certs.Certs      // towards an external etcd, likewise
 }
 
 // Main runs a daemon and returns its exit code: 0 after a signal, 1 after a failure, 2 for a wrong command line.

@@ -14,7 +14,6 @@ import (
 	"reprise/pkg/certs"
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
-	"reprise/pkg/host"
 	"reprise/pkg/lifecycle"
 	"reprise/pkg/logkey"
 	"reprise/pkg/membership"
@@ -47,7 +46,7 @@ type Store func(ctx context.Context, d *daemon.Daemon, host string) (kv metastor
 
 // Dial is the Store of a daemon that finds the metadata daemons, or an external etcd.
 func Dial(ctx context.Context, d *daemon.Daemon, _ string) (metastore.KV, []string, io.Closer, error) {
-	kv, urls, err := rpc.DialMetadata(ctx, &d.Config, d.Secure, d.Host)
+	kv, urls, err := rpc.DialMetadata(ctx, &d.Config, d.Secure, d.External, d.Host)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -64,7 +63,7 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	if n.Secure, err = openSecure(cfg, h); err != nil {
+	if err = n.openCerts(); err != nil {
 		return n, err
 	}
 	folder, err := membership.OpenFolder(h.FS, cfg.DataDir(), cfg.ClusterName, cfg.NodeName)
@@ -128,13 +127,18 @@ func Join(ctx context.Context, d daemon.Daemon, open Store, describe func(*store
 	return n, nil
 }
 
-// openSecure reads the certificates between daemons.
-func openSecure(cfg *config.Config, h host.Host) (*certs.Mutual, error) {
-	t := &cfg.Networking.TLS
-	if !t.On() {
-		return nil, nil //nolint:nilnil // nil is no TLS, as certs says
+// openCerts reads the certificates that this process shows to other daemons, and to an external etcd. All faults are reported at once.
+func (n *Node) openCerts() (err error) {
+	if t := &n.Config.Networking.TLS; t.On() {
+		c := certs.MutualConfig{Cert: t.Cert, Key: t.Key, CA: t.CA, Names: t.Names, Strict: t.Strict()}
+		n.Secure, err = certs.OpenMutual(c, "networking.tls", n.Host)
 	}
-	return certs.OpenMutual(certs.MutualConfig{Cert: t.Cert, Key: t.Key, CA: t.CA, Names: t.Names, Strict: t.Strict()}, "networking.tls", h)
+	if t := &n.Config.MetadataClient.TLS; t.On() && !n.Config.EmbeddedMetadata() {
+		var errExternal error
+		n.External, errExternal = certs.OpenClient(certs.Config{Cert: t.Cert, Key: t.Key, CA: t.CA}, "metadata-client.tls", n.Host)
+		err = errors.Join(err, errExternal)
+	}
+	return err
 }
 
 // Nodes are the nodes as this process knows them now.
@@ -148,6 +152,9 @@ func (n *Node) Parts() []lifecycle.Part {
 	parts := []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host)}
 	if n.Secure != nil {
 		parts = append(parts, n.Secure)
+	}
+	if n.External != nil {
+		parts = append(parts, n.External)
 	}
 	if n.members != nil {
 		parts = append(parts, lifecycle.Func(n.followMembers))

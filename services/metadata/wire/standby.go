@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -123,7 +122,10 @@ func (s *standby) awaitMembership(ctx context.Context, n *node.Node, peerURL str
 		members, err := s.client.Members(ctx)
 		if err == nil {
 			all, mine, err := initialCluster(members, s.cfg.Name, peerURL)
-			if mine || err != nil {
+			if mine != "" {
+				s.cfg.PeerURL = mine // it may have been let in while it had no TLS
+			}
+			if mine != "" || err != nil {
 				return all, err
 			}
 		}
@@ -133,21 +135,21 @@ func (s *standby) awaitMembership(ctx context.Context, n *node.Node, peerURL str
 	}
 }
 
-// initialCluster writes members as etcd wants to be told of them; mine: one of them is to be this one.
-func initialCluster(members []metastore.Member, name, peerURL string) (all []string, mine bool, err error) {
+// initialCluster writes members as etcd wants to be told of them; mine is the URL of the one that is to be this one, or "".
+func initialCluster(members []metastore.Member, name, peerURL string) (all []string, mine string, err error) {
 	for _, m := range members {
-		me := slices.Contains(m.PeerURLs, peerURL)
+		me := m.IsAt(peerURL)
 		if me && m.Name != "" {
-			return nil, false, errs.Newf(errs.Invalid, "the metadata member %s has been started before, and this data folder is not its own: put that back, or run 'reprisectl metadata-server remove-node' for it and start with a new node-name", m.Name)
+			return nil, "", errs.Newf(errs.Invalid, "the metadata member %s has been started before, and this data folder is not its own: put that back, or run 'reprisectl metadata-server remove-node' for it and start with a new node-name", m.Name)
 		}
 		for _, u := range m.PeerURLs {
 			if me {
+				mine = u
 				all = append(all, name+"="+u)
 			} else {
 				all = append(all, fmt.Sprintf("%s=%s", m.Name, u))
 			}
 		}
-		mine = mine || me
 	}
 	return all, mine, nil
 }

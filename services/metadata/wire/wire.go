@@ -106,7 +106,7 @@ func (m *Member) Open(ctx context.Context, d *daemon.Daemon, host string) (metas
 		m.urls = urls
 		return kv, urls, closer, err
 	}
-	c := rpc.MetadataMember(&d.Config, filepath.Join(d.Config.DataDir(), "metadata"), host, m.Alone)
+	c := rpc.MetadataMember(&d.Config, d.Secure, filepath.Join(d.Config.DataDir(), "metadata"), host, m.Alone)
 	if !m.Alone {
 		m.peerURL = c.PeerURL
 		comes, err := stands(ctx, d, c)

@@ -89,7 +89,7 @@ func (r *runner) app() *cli.App {
 		HideHelpCommand:        true,
 		HideVersion:            true, // version is a command
 		UseShortOptionHandling: true,
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringFlag{
 				Name: "address", Aliases: []string{"s"}, Value: "http://localhost:5122", EnvVars: []string{"RESTATECTL_ADDRESS"},
 				Usage: "`URLS` of the fabric ports of nodes, with commas: any daemon of the cluster will do",
@@ -102,8 +102,7 @@ func (r *runner) app() *cli.App {
 			&cli.BoolFlag{Name: "yes", Aliases: []string{"y"}, Usage: "answer every question with yes"},
 			&cli.Int64Flag{Name: "connect-timeout", Value: 3000, Usage: "`MILLISECONDS` until a node answers at all"},
 			&cli.Int64Flag{Name: "request-timeout", Value: 13000, Usage: "`MILLISECONDS` until a request is answered"},
-			&cli.BoolFlag{Name: "insecure-skip-tls-verify", Usage: "trust any certificate where --address has https"},
-		},
+		}, tlsFlags()...),
 		Commands: commands,
 		Action:   orHelp(cli.ShowAppHelp),
 	}
@@ -230,7 +229,11 @@ func health(c *cli.Context, env Env) error {
 	if err != nil {
 		return argv.Usagef("invalid value '%s' for '--address': %s", address, err)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	client, err := httpClient(c)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("%s does not answer: %w", address, err)
 	}

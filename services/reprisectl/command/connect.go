@@ -2,7 +2,6 @@ package command
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -55,8 +54,11 @@ func firstAddress(c *cli.Context) string {
 func dial(c *cli.Context, address string) (*grpc.ClientConn, error) {
 	creds, target := insecure.NewCredentials(), address
 	if rest, ok := strings.CutPrefix(address, "https://"); ok {
-		target = rest
-		creds = credentials.NewTLS(&tls.Config{InsecureSkipVerify: c.Bool("insecure-skip-tls-verify")}) //nolint:gosec // on demand
+		t, err := tlsConfig(c)
+		if err != nil {
+			return nil, err
+		}
+		target, creds = rest, credentials.NewTLS(t)
 	}
 	conn, err := grpc.NewClient("passthrough:///"+target, grpc.WithTransportCredentials(creds), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(answerMax)))
 	if err != nil {
@@ -98,7 +100,7 @@ func (r *runner) ask(c *cli.Context, once bool, q question) error {
 		}
 		if !c.Bool("single-address") {
 			for _, n := range peers {
-				if a := normal(n.Address); slices.Contains(n.Roles, metadataRole) && !slices.Contains(tried, a) && !slices.Contains(todo, a) {
+				if a := known(c, n.Address); slices.Contains(n.Roles, metadataRole) && !slices.Contains(tried, a) && !slices.Contains(todo, a) {
 					todo = append(todo, a)
 				}
 			}
@@ -170,7 +172,7 @@ func (r *runner) idents(c *cli.Context, nodes []*storedv1.Node) ([]*clusterv1.Id
 	g := lifecycle.NewGroup(c.Context)
 	for i, n := range nodes {
 		g.Go("ident", func(ctx context.Context) error {
-			conn, err := dial(c, normal(n.Address))
+			conn, err := dial(c, known(c, n.Address))
 			if err != nil {
 				return nil //nolint:nilerr // shown as a node that does not answer
 			}

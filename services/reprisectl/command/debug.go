@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -113,7 +112,7 @@ func (r *runner) clusterState(c *cli.Context, a *archive) ([]source, error) {
 	}
 	out := make([]source, len(v.Nodes))
 	for i, n := range v.Nodes {
-		out[i] = source{fileName(n.Name), normal(n.Address)}
+		out[i] = source{fileName(n.Name), known(c, n.Address)}
 	}
 	return out, nil
 }
@@ -158,10 +157,10 @@ func (a *archive) node(c *cli.Context, s source) error {
 	if err != nil {
 		return err
 	}
-	client := http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: c.Bool("insecure-skip-tls-verify")}, //nolint:gosec // on demand
-	}}
-	defer client.CloseIdleConnections()
+	client, err := httpClient(c)
+	if err != nil {
+		return err
+	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return err

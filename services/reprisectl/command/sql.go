@@ -12,8 +12,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/ipc"
 	"github.com/urfave/cli/v2"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
 	workerv1 "reprise/api/worker/v1"
@@ -42,9 +40,9 @@ func sqlAction(c *cli.Context, env Env) error {
 	ctx, cancel := context.WithTimeout(c.Context, time.Duration(c.Int64("request-timeout"))*time.Millisecond)
 	defer cancel()
 	address := firstAddress(c)
-	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := dial(c, address)
 	if err != nil {
-		return argv.Usagef("invalid value '%s' for '--address': %s", c.String("address"), err)
+		return err
 	}
 	defer func() { _ = conn.Close() }() // all was received
 	stream, err := workerv1.NewClusterQueryClient(conn).Query(ctx, &workerv1.QueryRequest{Query: c.Args().First()})

@@ -106,7 +106,7 @@ func (r *runner) compact(c *cli.Context) error {
 }
 
 func compactAt(ctx context.Context, c *cli.Context, n *storedv1.Node, databases []string) (*clusterv1.CompactResponse, error) {
-	conn, err := dial(c, normal(n.Address))
+	conn, err := dial(c, known(c, n.Address))
 	if err != nil {
 		return nil, err
 	}
@@ -118,7 +118,7 @@ func compactAt(ctx context.Context, c *cli.Context, n *storedv1.Node, databases 
 	}
 	a, err := clusterv1.NewNodeServiceClient(conn).Compact(ctx, &clusterv1.CompactRequest{Databases: databases})
 	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", plain(n.Id), explained(normal(n.Address), err))
+		return nil, fmt.Errorf("node %s: %w", plain(n.Id), explained(known(c, n.Address), err))
 	}
 	return a, nil
 }
