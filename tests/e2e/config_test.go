@@ -70,6 +70,7 @@ func TestConfigurationFileIsFollowed(t *testing.T) {
 	write("[ingress]\nrequest-size-limit = \"1 MiB\"\nlisten-mode = \"unix\"\n")
 	ok(t, p.Signal(syscall.SIGHUP))
 	says("the new configuration file is refused")
+	says("databases are compacted")
 	if got := post(2048); got != http.StatusRequestEntityTooLarge {
 		t.Errorf("with a bad file: %d", got)
 	}

@@ -33,6 +33,8 @@ type Daemon struct {
 	Banner   io.Writer         // for people; io.Discard with --no-logo
 	Secure   *certs.Mutual     // towards other daemons, once the process joins; nil: no TLS
 	External *certs.Certs      // towards an external etcd, likewise
+	// Hangups gets one for each SIGHUP, on which databases are compacted. Nil: none comes.
+	Hangups <-chan struct{}
 }
 
 // Main runs a daemon and returns its exit code: 0 after a signal, 1 after a failure, 2 for a wrong command line.
@@ -131,6 +133,8 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 	if c.Bool("no-logo") {
 		d.Banner = io.Discard
 	}
+	w := newWatcher(live, h)
+	d.Hangups = w.hangups
 	d.sayStart()
 	mem := followMemory(os.DirFS("/"), os.Getenv("GOMEMLIMIT"), live, h.Log)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -149,7 +153,7 @@ func start(c *cli.Context, role string, run func(context.Context, Daemon) error)
 		return err
 	}
 	d.Host.Spans = tracing.Recorder()
-	err = d.beside(ctx, mem, tracing, func() error { return run(ctx, d) })
+	err = d.beside(ctx, mem, w, tracing, func() error { return run(ctx, d) })
 	if err == nil {
 		h.Log.Info("stopped")
 	}
@@ -184,7 +188,7 @@ func (d *Daemon) sayStart() {
 }
 
 // beside runs a role, and until it ends what looks after its memory, its configuration file and signals, and what sends its spans.
-func (d *Daemon) beside(ctx context.Context, mem memoryBounds, tracing *telemetry.Tracing, run func() error) error {
+func (d *Daemon) beside(ctx context.Context, mem memoryBounds, w *watcher, tracing *telemetry.Tracing, run func() error) error {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // spans are sent until the role has ended
 	signals := make(chan os.Signal, signalsMax)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGUSR2)
@@ -194,7 +198,6 @@ func (d *Daemon) beside(ctx context.Context, mem memoryBounds, tracing *telemetr
 		g.Go("tracing", tracing.Run)
 	}
 	g.Go("give memory back", func(ctx context.Context) error { return giveMemoryBack(ctx, d.Host.Clock) })
-	w := newWatcher(d.Live, d.Host)
 	g.Go("configuration and signals", func(ctx context.Context) error {
 		return w.run(ctx, signals, func(s os.Signal) { d.dump(os.Stderr, s, mem) })
 	})

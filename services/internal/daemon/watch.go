@@ -22,16 +22,18 @@ type watcher struct {
 	live *config.Live
 	host host.Host
 	read func() ([]byte, error)
+	// hangups gets one for each SIGHUP; one that waits stands for all.
+	hangups chan struct{}
 
 	last   []byte // what was read before, if that is not in effect
 	failed string // why it could not be read before
 }
 
 func newWatcher(live *config.Live, h host.Host) *watcher {
-	return &watcher{live: live, host: h, read: live.Read}
+	return &watcher{live: live, host: h, read: live.Read, hangups: make(chan struct{}, 1)}
 }
 
-// run watches until ctx ends. SIGHUP reads the file at once; dump does what the other signals ask for.
+// run watches until ctx ends. SIGHUP reads the file at once and is passed on; dump does what the other signals ask for.
 func (w *watcher) run(ctx context.Context, signals <-chan os.Signal, dump func(os.Signal)) error {
 	timer := w.host.Clock.NewTimer(watchInterval)
 	defer timer.Stop()
@@ -45,6 +47,10 @@ func (w *watcher) run(ctx context.Context, signals <-chan os.Signal, dump func(o
 				continue
 			}
 			w.reread()
+			select {
+			case w.hangups <- struct{}{}:
+			default:
+			}
 		case <-timer.C():
 			if w.live.File() != "" {
 				w.look()

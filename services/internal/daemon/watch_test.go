@@ -139,7 +139,7 @@ func TestFileThatIsGone(t *testing.T) {
 	x.filter("debug")
 }
 
-// The file is read every second, SIGHUP reads it at once, and other signals are passed on.
+// The file is read every second, SIGHUP reads it at once and is passed on, without waiting for who takes it, and other signals are passed on.
 func TestWatchAndSignals(t *testing.T) {
 	x := newWatched(t, "log-filter = \"info\"\n")
 	clock := hosttest.NewClock()
@@ -171,6 +171,15 @@ func TestWatchAndSignals(t *testing.T) {
 	<-reads
 	<-changed
 	x.filter("debug")
+	<-x.w.hangups
+	for range 3 { // nobody takes them
+		signals <- syscall.SIGHUP
+		<-reads
+	}
+	signals <- syscall.SIGUSR2
+	if s := <-asked; s != syscall.SIGUSR2 || len(x.w.hangups) != 1 {
+		t.Errorf("asked for %v, and %d hangups wait", s, len(x.w.hangups))
+	}
 	cancel()
 	if err := g.Wait(); err != nil {
 		t.Error(err)

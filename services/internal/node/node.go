@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	clusterv1 "reprise/api/cluster/v1"
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/certs"
 	"reprise/pkg/config"
@@ -149,7 +150,7 @@ func (n *Node) Fingerprint() uint64 { return n.Member.Cluster.Fingerprint }
 
 // Parts are those that every daemon begins with.
 func (n *Node) Parts() []lifecycle.Part {
-	parts := []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host)}
+	parts := []lifecycle.Part{n.View, membership.NewPresence(n.Member.ID, n.Meta, n.View, n.Host), lifecycle.Func(n.compactOnHangup)}
 	if n.Secure != nil {
 		parts = append(parts, n.Secure)
 	}
@@ -160,6 +161,30 @@ func (n *Node) Parts() []lifecycle.Part {
 		parts = append(parts, lifecycle.Func(n.followMembers))
 	}
 	return parts
+}
+
+// compactOnHangup compacts the databases of the process, one after the other, on each SIGHUP. One that comes meanwhile is seen to afterwards.
+func (n *Node) compactOnHangup(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.Hangups:
+		}
+		begun := n.Host.Clock.Now()
+		n.Host.Log.Info("compaction begins")
+		done, err := n.Status.Compact(ctx, &clusterv1.CompactRequest{})
+		took := slog.Duration(logkey.Elapsed, n.Host.Clock.Now().Sub(begun))
+		if err != nil {
+			n.Host.Log.Warn("compaction broke off", slog.Any(logkey.Err, err), took)
+			continue
+		}
+		var bytes uint64
+		for _, d := range done.Databases {
+			bytes += d.BytesAfter
+		}
+		n.Host.Log.Info("databases are compacted", slog.Int(logkey.Count, len(done.Databases)), slog.Uint64(logkey.Bytes, bytes), took)
+	}
 }
 
 // followMembers tells the client of the metadata store of all metadata daemons: when it was made, few were known.

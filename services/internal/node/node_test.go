@@ -1,12 +1,58 @@
 package node
 
 import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
 	"reprise/pkg/config"
+	"reprise/pkg/host/hosttest"
+	"reprise/pkg/lifecycle"
 	"reprise/pkg/rpc"
+	"reprise/services/internal/daemon"
 )
+
+// SIGHUP compacts all databases of the process; what goes wrong is logged, and the next one tries again.
+func TestHangupCompacts(t *testing.T) {
+	cfg := config.Default()
+	h := hosttest.New(hosttest.NewClock(), 1)
+	var log bytes.Buffer
+	h.Log = slog.New(slog.NewTextHandler(&log, nil))
+	hangups := make(chan struct{})
+	n := &Node{Daemon: daemon.Daemon{Host: h, Hangups: hangups}, Status: rpc.NewNodeStatus(&cfg, nil, "1", h)}
+	asked, answers := make(chan string), make(chan error)
+	for _, name := range []string{"a", "b"} {
+		n.Status.AddDatabase(rpc.Database{Name: name, Compact: func(context.Context) (before, after uint64, err error) {
+			asked <- name
+			return 9, 4, <-answers
+		}})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	g := lifecycle.NewGroup(ctx)
+	g.Go("compact", n.compactOnHangup)
+	for _, fails := range []error{errors.New("disk"), nil} {
+		hangups <- struct{}{}
+		for _, name := range []string{"a", "b"} {
+			if got := <-asked; got != name {
+				t.Errorf("%s is compacted, want %s", got, name)
+			}
+			if answers <- fails; fails != nil {
+				break
+			}
+		}
+	}
+	cancel()
+	if err := g.Wait(); err != nil {
+		t.Error(err)
+	}
+	if got := log.String(); !strings.Contains(got, "compaction broke off\" err=disk") || !strings.Contains(got, "databases are compacted\" count=2 bytes=8") {
+		t.Errorf("said %s", got)
+	}
+}
 
 // networking.* says how other daemons are connected to; without settings it is as was measured.
 func TestKeysOfNetworkingAct(t *testing.T) {
