@@ -5,15 +5,12 @@ import (
 	"strings"
 	"testing"
 
-	"go.opentelemetry.io/otel/codes"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/command"
 	"reprise/pkg/id"
 	"reprise/pkg/partition/partitiontest"
 	"reprise/pkg/span"
+	"reprise/pkg/span/spantest"
 )
 
 const parentOfTest = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -35,8 +32,7 @@ func TestTraceHeaders(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var told []string
-			done := tracetest.NewInMemoryExporter()
-			provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(done), sdktrace.WithIDGenerator(span.IDs{}))
+			done := &spantest.Sink{}
 			l := newLoop(t, endpoint(t, func(p *peer) {
 				h := p.Request.Header
 				told = append(told, h.Get("traceparent"))
@@ -51,7 +47,7 @@ func TestTraceHeaders(t *testing.T) {
 			}, false), func(l *loop, d *storedv1.Deployment) {
 				d.Http1 = row.http1
 				if row.tracing {
-					l.spans = span.New(provider.Tracer("test"), nil, 1)
+					l.spans = span.New(done, nil, 1)
 				}
 			})
 			i := id.NewInvocation(1, [16]byte{15: 7, 0: 9})
@@ -81,14 +77,14 @@ func TestTraceHeaders(t *testing.T) {
 				}
 				spans[parts[2]] = true
 			}
-			checkAttempts(t, done.GetSpans(), told, row.parent != "")
+			checkAttempts(t, done.Taken(), told, row.parent != "")
 		})
 	}
 }
 
 // checkAttempts looks at the spans of an attempt that failed and one that did not: they are those that the endpoint was told of, below the
 // span of the invocation. parentOfTest is not sampled.
-func checkAttempts(t *testing.T, got tracetest.SpanStubs, told []string, unsampled bool) {
+func checkAttempts(t *testing.T, got []span.Span, told []string, unsampled bool) {
 	t.Helper()
 	if unsampled {
 		if len(got) != 0 {
@@ -100,12 +96,12 @@ func checkAttempts(t *testing.T, got tracetest.SpanStubs, told []string, unsampl
 		t.Fatalf("%d spans", len(got))
 	}
 	for i, s := range got {
-		if want := strings.Split(told[i], "-")[2]; s.SpanContext.SpanID().String() != want || s.SpanContext.TraceID() != s.Parent.TraceID() ||
-			s.Parent.SpanID().String() != "0000000000000007" || s.Name != "attempt S/h" {
-			t.Errorf("span %d: %s %v, parent %v, told %s", i, s.Name, s.SpanContext, s.Parent, want)
+		if want := strings.Split(told[i], "-")[2]; s.At.String()[36:52] != want || s.At.Trace != s.Parent.Trace ||
+			s.Parent.String()[36:52] != "0000000000000007" || s.Name != "attempt S/h" {
+			t.Errorf("span %d: %s %v, parent %v, told %s", i, s.Name, s.At, s.Parent, want)
 		}
 	}
-	if got[0].Status.Code != codes.Error || len(got[0].Events) != 1 || got[0].Events[0].Name != "retry" || got[1].Status.Code == codes.Error || len(got[1].Events) != 0 {
+	if got[0].Outcome.Failure == "" || got[0].Event != "retry" || got[1].Outcome.Failure != "" || got[1].Event != "" {
 		t.Errorf("%+v", got)
 	}
 }

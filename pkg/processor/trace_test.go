@@ -5,21 +5,19 @@ import (
 	"strings"
 	"testing"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-
 	"reprise/pkg/span"
+	"reprise/pkg/span/spantest"
 )
 
 // drawn draws the operations that were recorded and have this name, with their parts in the order in which these ended.
-func drawn(all tracetest.SpanStubs, name string) (out []string) {
+func drawn(all []span.Span, name string) (out []string) {
 	for i := range all {
-		if all[i].Name != name || all[i].Parent.IsValid() {
+		if all[i].Name != name || all[i].Parent.Valid() {
 			continue
 		}
 		line := name
 		for k := range all {
-			if all[k].Parent.SpanID() == all[i].SpanContext.SpanID() {
+			if all[k].Parent.Span == all[i].At.Span {
 				line += " > " + all[k].Name
 			}
 		}
@@ -31,8 +29,8 @@ func drawn(all tracetest.SpanStubs, name string) (out []string) {
 // A snapshot that is made or restored is one trace of the engine.
 func TestSpansOfSnapshots(t *testing.T) {
 	w := newWorld(t, 1, 1)
-	done := tracetest.NewInMemoryExporter()
-	w.host.Spans = span.New(nil, sdktrace.NewTracerProvider(sdktrace.WithSyncer(done), sdktrace.WithIDGenerator(span.IDs{})).Tracer("runtime"), 1)
+	done := &spantest.Sink{}
+	w.host.Spans = span.New(nil, done, 1)
 	w.withSnapshots(1)
 	a := w.start("a")
 	x := add(w.keyIn(0, 0))
@@ -44,7 +42,7 @@ func TestSpansOfSnapshots(t *testing.T) {
 	a = w.start("a")
 	a.count(x, 11, 11)
 	a.stop()
-	all := done.GetSpans()
+	all := done.Taken()
 	if got := drawn(all, "snapshot create"); !slices.Contains(got, "snapshot create > snapshot checkpoint > snapshot upload") {
 		t.Errorf("made: %q", got)
 	}

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
 
 	"reprise/pkg/id"
 )
@@ -45,9 +44,9 @@ func (o *Operation) End(now time.Time, err error, attributes ...attribute.KeyVal
 	if o.recorder == nil {
 		return
 	}
-	rec := &record{name: o.name, kind: trace.SpanKindInternal, at: o.at, parent: o.parent, from: o.from, to: now, attributes: attributes}
+	rec := &Span{Name: o.name, Kind: Internal, At: o.at, Parent: o.parent, From: o.from, To: now, Attributes: attributes}
 	if err != nil {
-		rec.outcome.Failure = err.Error()
+		rec.Outcome.Failure = err.Error()
 	}
 	o.recorder.emit(o.recorder.runtime, rec)
 }

@@ -1,26 +1,50 @@
 package span
 
 import (
-	"context"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
-	"go.opentelemetry.io/otel/trace"
 
 	"reprise/pkg/id"
 )
 
-// Recorder hands spans to a tracer. Nil records nothing. It is safe for concurrent use, and never blocks if the tracer does not.
+// Sink takes spans that have ended and are sampled. It is safe for concurrent use and does not block.
+type Sink interface {
+	Take(s Span)
+}
+
+// Span is one that has ended.
+type Span struct {
+	Name            string
+	Kind            Kind
+	At, Parent      Context // Parent is invalid for the root of a trace
+	From, To        time.Time
+	Attributes      []attribute.KeyValue
+	Event           string // at its end; "": none
+	EventAttributes []attribute.KeyValue
+	Outcome         Outcome
+}
+
+// Kind is what a span is to those beside it, by the numbers of OTLP.
+type Kind uint8
+
+// The kinds that there are here.
+const (
+	Internal Kind = 1
+	Server   Kind = 2
+	Client   Kind = 3
+)
+
+// Recorder hands spans to sinks. Nil records nothing. It is safe for concurrent use, and never blocks if the sinks do not.
 type Recorder struct {
-	services trace.Tracer // nil: requests, invocations and attempts are not recorded
-	runtime  trace.Tracer // nil: what the engine does is not
+	services Sink // nil: requests, invocations and attempts are not recorded
+	runtime  Sink // nil: what the engine does is not
 	ratio    float64
 }
 
-// New returns a recorder. The tracers must take ids from IDs. ratio is how many traces are sampled that begin here, 0 to 1; of others whoever
+// New returns a recorder. ratio is how many traces are sampled that begin here, 0 to 1; of others whoever
 // began them has decided.
-func New(services, runtime trace.Tracer, ratio float64) *Recorder {
+func New(services, runtime Sink, ratio float64) *Recorder {
 	return &Recorder{services: services, runtime: runtime, ratio: ratio}
 }
 
@@ -39,15 +63,20 @@ type Target struct {
 	ID                    id.Invocation
 }
 
-func (t *Target) attributes() []attribute.KeyValue {
-	out := []attribute.KeyValue{
+// attributes are those of the target, whose path was made before, with room for more.
+func (t *Target) attributes(path string, more ...attribute.KeyValue) []attribute.KeyValue {
+	out := make([]attribute.KeyValue, 0, attributesCommon+len(more))
+	out = append(out,
 		attribute.String("restate.invocation.id", t.ID.String()),
-		attribute.String("restate.invocation.target", t.path()),
+		attribute.String("restate.invocation.target", path),
 		attribute.String("rpc.service", t.Service),
 		attribute.String("rpc.method", t.Handler),
-	}
-	return out
+	)
+	return append(out, more...)
 }
+
+// attributesCommon is how many attributes a target has, and the code of a failure.
+const attributesCommon = 5
 
 // path is service/key/handler, or service/handler.
 func (t *Target) path() string {
@@ -74,9 +103,10 @@ func (r *Recorder) Request(c, parent Context, t *Target, send bool, from, to tim
 	if send {
 		kind = "send"
 	}
-	r.emit(r.services, &record{
-		name: "ingress_invoke " + t.path(), kind: trace.SpanKindServer, at: c, parent: parent, from: from, to: to, outcome: o,
-		attributes: append(t.attributes(), attribute.String("restate.invocation.kind", kind)),
+	path := t.path()
+	r.emit(r.services, &Span{
+		Name: "ingress_invoke " + path, Kind: Server, At: c, Parent: parent, From: from, To: to, Outcome: o,
+		Attributes: t.attributes(path, attribute.String("restate.invocation.kind", kind)),
 	})
 }
 
@@ -86,9 +116,8 @@ func (r *Recorder) Invocation(traceparent, state string, t *Target, from, to tim
 	if !c.Sampled {
 		return
 	}
-	r.emit(r.services, &record{
-		name: "invoke " + t.path(), kind: trace.SpanKindInternal, at: c, parent: parent, from: from, to: to, outcome: o, attributes: t.attributes(),
-	})
+	path := t.path()
+	r.emit(r.services, &Span{Name: "invoke " + path, Kind: Internal, At: c, Parent: parent, From: from, To: to, Outcome: o, Attributes: t.attributes(path)})
 }
 
 // Attempt is one exchange with a service.
@@ -119,76 +148,34 @@ func (r *Recorder) Attempt(a *Attempt) {
 	if !a.Context.Sampled {
 		return
 	}
-	rec := &record{
-		name: "attempt " + a.Target.path(), kind: trace.SpanKindClient, at: a.Context, parent: a.Parent, from: a.From, to: a.To, outcome: a.Outcome,
-		attributes: append(a.Target.attributes(),
+	path := a.Target.path()
+	rec := &Span{
+		Name: "attempt " + path, Kind: Client, At: a.Context, Parent: a.Parent, From: a.From, To: a.To, Outcome: a.Outcome,
+		Attributes: a.Target.attributes(path,
 			attribute.Int64("restate.attempt", int64(a.Number)),
 			attribute.String("restate.deployment.id", a.Deployment),
 			attribute.String("restate.deployment.address", a.Address)),
 	}
 	switch {
 	case a.Suspended:
-		rec.event = "suspended"
+		rec.Event = "suspended"
 	case a.CutOff:
-		rec.event = "cut off"
+		rec.Event = "cut off"
 	case a.Retried:
-		rec.event, rec.eventAttributes = "retry", []attribute.KeyValue{attribute.Int64("restate.retry.after_ms", a.RetryAfter.Milliseconds())}
+		rec.Event, rec.EventAttributes = "retry", []attribute.KeyValue{attribute.Int64("restate.retry.after_ms", a.RetryAfter.Milliseconds())}
 	}
 	r.emit(r.services, rec)
 }
 
-// record is a span that has ended.
-type record struct {
-	name            string
-	kind            trace.SpanKind
-	at, parent      Context
-	from, to        time.Time
-	attributes      []attribute.KeyValue
-	event           string // at its end; "": none
-	eventAttributes []attribute.KeyValue
-	outcome         Outcome
-}
-
-func (r *Recorder) emit(t trace.Tracer, s *record) {
-	if t == nil || !s.at.Sampled || !s.at.Valid() {
+func (r *Recorder) emit(to Sink, s *Span) {
+	if to == nil || !s.At.Sampled || !s.At.Valid() {
 		return
 	}
-	ctx := context.WithValue(context.Background(), idsKey{}, s.at)
-	if s.parent.Valid() {
-		state, _ := trace.ParseTraceState(s.parent.State) // one that is malformed is not passed on
-		ctx = trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(trace.SpanContextConfig{
-			TraceID: trace.TraceID(s.parent.Trace), SpanID: trace.SpanID(s.parent.Span), TraceFlags: trace.FlagsSampled, TraceState: state, Remote: true,
-		}))
+	if s.To.Before(s.From) { // the clock was set back
+		s.To = s.From
 	}
-	if s.to.Before(s.from) { // the clock was set back
-		s.to = s.from
+	if s.Outcome.Failure != "" && s.Outcome.Code != 0 {
+		s.Attributes = append(s.Attributes, attribute.Int64("restate.failure.code", int64(s.Outcome.Code)))
 	}
-	_, span := t.Start(ctx, s.name, trace.WithSpanKind(s.kind), trace.WithTimestamp(s.from), trace.WithAttributes(s.attributes...))
-	if s.event != "" {
-		span.AddEvent(s.event, trace.WithTimestamp(s.to), trace.WithAttributes(s.eventAttributes...))
-	}
-	if s.outcome.Failure != "" {
-		span.SetStatus(codes.Error, s.outcome.Failure)
-		if s.outcome.Code != 0 {
-			span.SetAttributes(attribute.Int64("restate.failure.code", int64(s.outcome.Code)))
-		}
-	}
-	span.End(trace.WithTimestamp(s.to))
-}
-
-type idsKey struct{}
-
-// IDs is the generator of a tracer provider: spans have the ids that were decided before.
-type IDs struct{}
-
-// NewIDs implements sdktrace.IDGenerator.
-func (IDs) NewIDs(ctx context.Context) (trace.TraceID, trace.SpanID) {
-	c, _ := ctx.Value(idsKey{}).(Context)
-	return trace.TraceID(c.Trace), trace.SpanID(c.Span)
-}
-
-// NewSpanID implements sdktrace.IDGenerator.
-func (IDs) NewSpanID(ctx context.Context, _ trace.TraceID) trace.SpanID {
-	c, _ := ctx.Value(idsKey{}).(Context)
-	return trace.SpanID(c.Span)
+	to.Take(*s)
 }

@@ -6,12 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/codes"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-
 	"reprise/pkg/id"
 	"reprise/pkg/span"
+	"reprise/pkg/span/spantest"
 )
 
 func TestParse(t *testing.T) {
@@ -64,9 +61,8 @@ func TestOfInvocation(t *testing.T) {
 }
 
 func TestRecorder(t *testing.T) {
-	done := tracetest.NewInMemoryExporter()
-	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(done), sdktrace.WithIDGenerator(span.IDs{}))
-	r := span.New(provider.Tracer("services"), provider.Tracer("runtime"), 1)
+	services, runtime := &spantest.Sink{}, &spantest.Sink{}
+	r := span.New(services, runtime, 1)
 	target := span.Target{Service: "S", Handler: "h", Key: "k", ID: id.NewInvocation(1, [16]byte{0: 9, 15: 7})}
 	const client = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	from, to := time.UnixMilli(1000), time.UnixMilli(2000)
@@ -83,40 +79,42 @@ func TestRecorder(t *testing.T) {
 	part.End(to, errors.New("broken"))
 	whole.End(to, nil, span.Partition(7))
 
-	got := done.GetSpans()
-	if len(got) != 5 {
+	got := services.Taken()
+	if len(got) != 3 {
 		t.Fatalf("%d spans", len(got))
 	}
-	for i, want := range []struct{ name, above, at string }{
-		{"ingress_invoke S/k/h", "b7ad6b7169203331", "0100000000000000"},
-		{"invoke S/k/h", "0100000000000000", "0000000000000007"},
-		{"attempt S/k/h", "0000000000000007", "0200000000000000"},
+	for i, want := range []struct {
+		name, above, at string
+		kind            span.Kind
+		attributes      int
+	}{
+		{"ingress_invoke S/k/h", "b7ad6b7169203331", "0100000000000000", span.Server, 5},
+		{"invoke S/k/h", "0100000000000000", "0000000000000007", span.Internal, 5}, // with the code
+		{"attempt S/k/h", "0000000000000007", "0200000000000000", span.Client, 7},
 	} {
 		s := got[i]
-		if s.Name != want.name || s.Parent.SpanID().String() != want.above || s.SpanContext.SpanID().String() != want.at ||
-			s.SpanContext.TraceID().String() != client[3:35] || s.SpanContext.TraceState().String() != "a=b" {
-			t.Errorf("%s %v below %v, want %v", s.Name, s.SpanContext, s.Parent, want)
+		if s.Name != want.name || s.Parent.String()[36:52] != want.above || s.At.String()[36:52] != want.at || s.Kind != want.kind || len(s.Attributes) != want.attributes ||
+			s.At.Trace != s.Parent.Trace || s.At.String()[:35] != client[:35] || s.Parent.State != "a=b" {
+			t.Errorf("%s %v below %v, want %v", s.Name, s.At, s.Parent, want)
 		}
 	}
-	if got[1].Status.Code != codes.Error || got[1].Status.Description != "no" || !got[1].StartTime.Equal(from) || !got[1].EndTime.Equal(to) {
+	if got[1].Outcome.Failure != "no" || !got[1].From.Equal(from) || !got[1].To.Equal(to) {
 		t.Errorf("%+v", got[1])
 	}
-	if got[2].EndTime.Before(got[2].StartTime) || got[2].Events[0].Name != "retry" {
+	if got[2].To.Before(got[2].From) || got[2].Event != "retry" {
 		t.Errorf("%+v", got[2])
 	}
-	if got[3].Name != "part" || got[3].Parent.SpanID() != got[4].SpanContext.SpanID() || got[3].Status.Description != "broken" {
-		t.Errorf("%+v", got[3])
+	got = runtime.Taken()
+	if len(got) != 2 || got[0].Name != "part" || got[0].Parent != got[1].At || got[0].Outcome.Failure != "broken" ||
+		got[1].Name != "whole" || got[1].Parent.Valid() || got[1].Attributes[0].Value.AsInt64() != 7 {
+		t.Errorf("%+v", got)
 	}
-	if got[4].Name != "whole" || got[4].Parent.IsValid() || got[4].SpanContext.TraceID() != got[3].SpanContext.TraceID() || got[4].Attributes[0].Value.AsInt64() != 7 {
-		t.Errorf("%+v", got[4])
-	}
-	done.Reset()
-	never := span.New(nil, provider.Tracer("runtime"), 0)
+	never := span.New(nil, runtime, 0)
 	ctx, whole = never.Operate(t.Context(), "whole", random, from)
 	_, part = r.Operate(ctx, "part", random, from) // the whole decides
 	part.End(to, nil)
 	whole.End(to, nil)
-	if got := done.GetSpans(); len(got) != 0 {
+	if got := runtime.Taken(); len(got) != 2 {
 		t.Errorf("not sampled: %v", got)
 	}
 	var off *span.Recorder
@@ -133,8 +131,7 @@ func TestRecorder(t *testing.T) {
 // What an attempt costs, without sending its span: in a trace that is sampled, and in one that is not, which allocates the traceparent that
 // its service is told and nothing else.
 func BenchmarkAttempt(b *testing.B) {
-	provider := sdktrace.NewTracerProvider(sdktrace.WithIDGenerator(span.IDs{}))
-	r := span.New(provider.Tracer("services"), nil, 1)
+	r := span.New(nowhere{}, nil, 1)
 	i := id.NewInvocation(1, [16]byte{0: 9, 15: 7})
 	for _, row := range []struct{ name, traceparent string }{
 		{"sampled", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, {"not", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"},
@@ -149,3 +146,8 @@ func BenchmarkAttempt(b *testing.B) {
 		})
 	}
 }
+
+// nowhere is a sink that keeps nothing.
+type nowhere struct{}
+
+func (nowhere) Take(span.Span) {}

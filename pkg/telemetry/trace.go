@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/url"
+	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/trace"
+	commonv1 "go.opentelemetry.io/proto/otlp/common/v1"
+	resourcev1 "go.opentelemetry.io/proto/otlp/resource/v1"
 
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
@@ -38,15 +36,17 @@ const (
 	exportTimeout = 10 * time.Second
 	// flushTimeout bounds what a stop waits for the collector.
 	flushTimeout = 3 * time.Second
+	// stopTimeout bounds how long its client may take to close, with nothing on its way.
+	stopTimeout = time.Second
 	// complaintPause lies between two log lines about a collector.
 	complaintPause = time.Minute
 )
 
 // Tracing sends spans to OTLP collectors.
 type Tracing struct {
-	providers []*sdktrace.TracerProvider
-	recorder  *span.Recorder
-	host      host.Host
+	pipes    []*pipe
+	recorder *span.Recorder
+	host     host.Host
 }
 
 var _ lifecycle.Part = (*Tracing)(nil)
@@ -71,34 +71,32 @@ func NewTracing(ctx context.Context, cfg *config.Config, version string, environ
 	res := resourceOf(cfg, version, environ)
 	t := &Tracing{host: h}
 	m := newTraceMetrics(h.Metrics)
-	tracers := map[string]trace.Tracer{"": nil}
+	sinks := map[string]span.Sink{"": nil}
 	for _, e := range []struct{ key, url string }{{"tracing-services-endpoint", services}, {"tracing-runtime-endpoint", runtime}} {
-		if _, known := tracers[e.url]; known {
+		if _, known := sinks[e.url]; known {
 			continue
 		}
-		exporter, err := newExporter(ctx, e.url, c.Headers)
+		client, err := newClient(e.url, c.Headers)
+		if err == nil {
+			err = client.Start(ctx)
+		}
 		if err != nil {
 			if c.Endpoint == e.url {
 				e.key = "tracing-endpoint"
 			}
-			return nil, errors.Join(errs.Newf(errs.Invalid, "%s: %w", e.key, err), t.shutdown(ctx))
+			return nil, errors.Join(errs.Newf(errs.Invalid, "%s: %w", e.key, err), t.stop(ctx))
 		}
-		p := sdktrace.NewTracerProvider(
-			sdktrace.WithResource(res), sdktrace.WithIDGenerator(span.IDs{}), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.AlwaysSample())),
-			sdktrace.WithRawSpanLimits(sdktrace.SpanLimits{AttributeValueLengthLimit: 4 << 10, AttributeCountLimit: 32, EventCountLimit: 32, LinkCountLimit: 1, AttributePerEventCountLimit: 8, AttributePerLinkCountLimit: 1}),
-			sdktrace.WithSpanProcessor(m.counting(sdktrace.NewBatchSpanProcessor(&watched{SpanExporter: exporter, metrics: m, host: h, url: redacted(e.url)},
-				sdktrace.WithMaxQueueSize(spansQueuedMax), sdktrace.WithMaxExportBatchSize(spansBatchMax), sdktrace.WithBatchTimeout(spansBatchDelay), sdktrace.WithExportTimeout(exportTimeout)))),
-		)
-		t.providers = append(t.providers, p)
-		tracers[e.url] = p.Tracer("reprise")
+		p := newPipe(client, redacted(e.url), res, m, h)
+		t.pipes = append(t.pipes, p)
+		sinks[e.url] = p
 	}
-	t.recorder = span.New(tracers[services], tracers[runtime], c.SamplingRatio)
+	t.recorder = span.New(sinks[services], sinks[runtime], c.SamplingRatio)
 	return t, nil
 }
 
 // resourceOf describes the process; what OTEL_RESOURCE_ATTRIBUTES says besides is kept.
-func resourceOf(cfg *config.Config, version string, environ []string) *resource.Resource {
-	var given []attribute.KeyValue
+func resourceOf(cfg *config.Config, version string, environ []string) *resourcev1.Resource {
+	all := map[string]string{}
 	for _, e := range environ {
 		text, ok := strings.CutPrefix(e, "OTEL_RESOURCE_ATTRIBUTES=")
 		if !ok {
@@ -107,20 +105,22 @@ func resourceOf(cfg *config.Config, version string, environ []string) *resource.
 		for pair := range strings.SplitSeq(text, ",") {
 			key, value, ok := strings.Cut(pair, "=")
 			if decoded, err := url.PathUnescape(strings.TrimSpace(value)); ok && err == nil && strings.TrimSpace(key) != "" {
-				given = append(given, attribute.String(strings.TrimSpace(key), decoded))
+				all[clipped(strings.TrimSpace(key))] = clipped(decoded)
 			}
 		}
 	}
-	own := []attribute.KeyValue{
-		attribute.String("service.name", "reprise"), attribute.String("service.namespace", cfg.ClusterName),
-		attribute.String("service.instance.id", cfg.ClusterName+"/"+cfg.NodeName), attribute.String("service.version", version),
+	all["service.name"], all["service.namespace"] = "reprise", cfg.ClusterName
+	all["service.instance.id"], all["service.version"] = cfg.ClusterName+"/"+cfg.NodeName, version
+	r := &resourcev1.Resource{}
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		r.Attributes = append(r.Attributes, &commonv1.KeyValue{Key: key, Value: &commonv1.AnyValue{Value: &commonv1.AnyValue_StringValue{StringValue: all[key]}}})
 	}
-	return resource.NewSchemaless(append(given, own...)...) // of two of one key the last counts
+	return r
 }
 
-// newExporter makes a client of http://host:4317 and https://, which are gRPC, or of otlp+http://host:4318/v1/traces and otlp+https://. Variables of
+// newClient makes a client of http://host:4317 and https://, which are gRPC, or of otlp+http://host:4318/v1/traces and otlp+https://. Variables of
 // OpenTelemetry have no effect on it.
-func newExporter(ctx context.Context, text string, headers map[string]string) (*otlptrace.Exporter, error) {
+func newClient(text string, headers map[string]string) (otlptrace.Client, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" {
 		return nil, fmt.Errorf("%q is no URL such as http://host:4317 or otlp+http://host:4318/v1/traces", redacted(text))
@@ -135,7 +135,7 @@ func newExporter(ctx context.Context, text string, headers map[string]string) (*
 		if u.Scheme == "http" {
 			options = append(options, otlptracegrpc.WithInsecure())
 		}
-		return otlptracegrpc.New(ctx, options...)
+		return otlptracegrpc.NewClient(options...), nil
 	case "otlp+http", "otlp+https":
 		path := u.Path
 		if path == "" || path == "/" {
@@ -148,7 +148,7 @@ func newExporter(ctx context.Context, text string, headers map[string]string) (*
 		if u.Scheme == "otlp+http" {
 			options = append(options, otlptracehttp.WithInsecure())
 		}
-		return otlptracehttp.New(ctx, options...)
+		return otlptracehttp.NewClient(options...), nil
 	default:
 		return nil, fmt.Errorf("the scheme of %q is none of http, https (both gRPC), otlp+http, otlp+https", redacted(text))
 	}
@@ -171,73 +171,25 @@ func (t *Tracing) Recorder() *span.Recorder {
 	return t.recorder
 }
 
-// Run waits until ctx ends, and sends what is left.
+// Run sends until ctx ends, and then what is left.
 func (t *Tracing) Run(ctx context.Context) error {
-	<-ctx.Done()
-	if err := t.shutdown(context.WithoutCancel(ctx)); err != nil {
-		t.host.Log.Warn("some spans were not sent", slog.Any(logkey.Err, err))
+	g := lifecycle.NewGroup(ctx)
+	for _, p := range t.pipes {
+		g.Go("spans", p.Run)
 	}
-	return nil
+	err := g.Wait()
+	if serr := t.stop(context.WithoutCancel(ctx)); serr != nil {
+		t.host.Log.Warn("the client of a collector was not stopped", slog.Any(logkey.Err, serr))
+	}
+	return err
 }
 
-func (t *Tracing) shutdown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
+func (t *Tracing) stop(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
 	var all error
-	for _, p := range t.providers {
-		all = errors.Join(all, p.Shutdown(ctx))
+	for _, p := range t.pipes {
+		all = errors.Join(all, p.client.Stop(ctx))
 	}
 	return all
-}
-
-type traceMetrics struct {
-	recorded, exported, failed prometheus.Counter
-}
-
-func newTraceMetrics(reg prometheus.Registerer) *traceMetrics {
-	m := &traceMetrics{
-		recorded: prometheus.NewCounter(prometheus.CounterOpts{Name: "reprise_tracing_spans_recorded_total", Help: "Spans that ended."}),
-		exported: prometheus.NewCounter(prometheus.CounterOpts{Name: "reprise_tracing_spans_exported_total", Help: "Spans that a collector took."}),
-		failed:   prometheus.NewCounter(prometheus.CounterOpts{Name: "reprise_tracing_spans_failed_total", Help: "Spans that no collector took; those that are neither wait, or were dropped since too many did."}),
-	}
-	reg.MustRegister(m.recorded, m.exported, m.failed)
-	return m
-}
-
-// counting counts what ends.
-func (m *traceMetrics) counting(p sdktrace.SpanProcessor) sdktrace.SpanProcessor {
-	return counted{p, m}
-}
-
-type counted struct {
-	sdktrace.SpanProcessor
-	metrics *traceMetrics
-}
-
-func (c counted) OnEnd(s sdktrace.ReadOnlySpan) {
-	c.metrics.recorded.Inc()
-	c.SpanProcessor.OnEnd(s)
-}
-
-// watched counts what was sent and complains of a collector that does not take it, now and then.
-type watched struct {
-	sdktrace.SpanExporter
-	metrics *traceMetrics
-	host    host.Host
-	url     string
-	quiet   atomic.Int64 // Unix ms until which nothing is said
-}
-
-func (w *watched) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	err := w.SpanExporter.ExportSpans(ctx, spans)
-	if err == nil {
-		w.metrics.exported.Add(float64(len(spans)))
-		return nil
-	}
-	w.metrics.failed.Add(float64(len(spans)))
-	if now := host.Millis(w.host.Clock); now >= w.quiet.Load() {
-		w.quiet.Store(now + complaintPause.Milliseconds())
-		w.host.Log.Warn("a collector did not take spans", slog.String(logkey.Peer, w.url), slog.Int(logkey.Count, len(spans)), slog.Any(logkey.Err, err))
-	}
-	return nil // it was told
 }

@@ -1,0 +1,2 @@
+// Package spantest keeps spans for tests.
+package spantest
