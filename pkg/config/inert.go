@@ -26,7 +26,11 @@ var inert = []struct {
 	{"a metadata daemon calls who is to recover a log, and at once", []string{"bifrost.auto-recovery-interval"}},
 	{"spans go to collectors: tracing-endpoint", []string{"tracing-json-path"}},
 	{"messages between daemons are never compressed", []string{"networking.disable-compression"}},
+	{"a message that comes in is bounded by networking.message-size-limit, what is on its way by networking.data-stream-window-size, and what waits by the pools of its service", []string{
+		"networking.fabric-memory-limit",
+	}},
 	{"logs are always kept by log-servers, if only by one", []string{"bifrost.default-provider", "bifrost.local."}},
+	{"metadata is kept by etcd, which has no memtables: their hundredth stays unused", []string{"metadata-server.rocksdb-memory-budget", "metadata-server.rocksdb-memory-ratio"}},
 	{"recent records are read from the operating system's cache (ADR 13)", []string{"bifrost.record-cache-memory-size"}},
 	{"a record holds what one request or one message of a handler holds: their limits bound it", []string{"bifrost.record-size-limit"}},
 	{"one writer of the process sends what all partitions have in one frame, up to 4 MiB, and one frame at a time", []string{
@@ -36,14 +40,14 @@ var inert = []struct {
 	{"reads are bounded by their bytes: bifrost.replicated-loglet.read-batch-size", []string{
 		"bifrost.replicated-loglet.readahead-records", "bifrost.replicated-loglet.readahead-trigger-ratio",
 	}},
-	{"queues are bounded by their bytes: worker.self-proposal-queue-memory-limit", []string{"worker.internal-queue-length", "worker.data-service-memory-limit"}},
+	{"queues are bounded by their bytes: worker.self-proposal-queue-memory-limit", []string{"worker.internal-queue-length"}},
 	{"rows are written every 20 ms or 1 MiB, whatever comes first", []string{"worker.max-command-batch-bytes"}},
 	{"messages to another partition go out as they come, together with what waits", []string{"worker.shuffle.request-batch-size"}},
 	{"timers of the next two minutes are in memory, some 60 bytes each", []string{"worker.num-timers-in-memory-limit"}},
 	{"there are no Kafka subscriptions yet", []string{"ingress.ingestion.", "ingress.kafka-clusters"}},
 	{"there is one way to do this here", []string{
 		"hlc-max-drift", "disable-config-sql-table", "metadata-server.status-update-interval", "metadata-server.request-queue-length",
-		"networking.http2-adaptive-window", "networking.fabric-memory-limit", "log-server.incoming-network-queue-length",
+		"networking.http2-adaptive-window", "log-server.incoming-network-queue-length",
 		"worker.rule-book-poll-interval", "worker.disable-scheduler", "worker.snapshots.enable-cleanup", "worker.invoker.in-memory-queue-length-limit",
 		"worker.invoker.tmp-dir", "worker.invoker.http2-initial-max-send-streams", "admin.disable-cluster-controller", "ingress.http2-max-concurrent-streams",
 		"metadata-client.path", "metadata-client.table", "metadata-client.aws-",

@@ -205,7 +205,7 @@ func (t *Mutual) Strict() bool { return t.Mode == "strict" }
 // LogServer is about the store of the log. Log-servers read it.
 type LogServer struct {
 	MemoryRatio         float64 `toml:"rocksdb-memory-ratio" ratio:"y"`                           // share of the memtables
-	MemoryBudget        *Bytes  `toml:"rocksdb-memory-budget" min:"1 MiB" else:"the ratio's"`     // memory of memtables, instead of the ratio
+	MemoryBudget        *Bytes  `toml:"rocksdb-memory-budget" min:"1 MiB" else:"the ratio's"`     // memory of memtables, instead of the ratio; from the next start on
 	DisableFsync        bool    `toml:"rocksdb-disable-wal-fsync"`                                // answer before records are on the disk: a machine that dies loses them. For tests only
 	WALDir              string  `toml:"rocksdb-wal-dir" else:"beside the store"`                  // folder for the records that come in, such as one on a disk of its own
 	BatchRecordsMax     Limit   `toml:"write-batch-commit-count"`                                 // records that are stored with one sync

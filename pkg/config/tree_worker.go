@@ -9,7 +9,7 @@ type Worker struct {
 	TimersMax            Limit     `toml:"num-timers-in-memory-limit"`                                                                                                                                        // timers in memory
 	DurabilityMode       string    `toml:"durability-mode" live:"y" enum:"none,snapshot-and-replica-set,balanced,replica-set-only,snapshot-only" else:"balanced with several workers, else replica-set-only"` // where the state must be before records are taken off a log
 	TrimDelay            Duration  `toml:"trim-delay-interval" live:"y"`                                                                                                                                      // how much longer records stay then
-	DataServiceBytesMax  Bytes     `toml:"data-service-memory-limit"`                                                                                                                                         // memory of requests from other nodes
+	DataServiceBytesMax  Bytes     `toml:"data-service-memory-limit" live:"y" min:"1 MiB"`                                                                                                                    // memory of all requests that wait to be committed and applied, and as much again of messages between partitions; above, callers are told to try again
 	SelfProposalBytesMax Bytes     `toml:"self-proposal-queue-memory-limit" min:"1 MiB"`                                                                                                                      // memory of the requests of a partition that wait to be committed; above, callers are told to try again
 	Shuffle              Shuffle   `toml:"shuffle"`
 	Storage              Storage   `toml:"storage"`

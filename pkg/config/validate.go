@@ -316,6 +316,9 @@ func (c *Config) doubts() []string {
 	var out []string
 	if sum := c.Worker.Storage.MemoryRatio + c.LogServer.MemoryRatio; sum > 1 && c.Worker.Storage.MemoryBudget == nil && c.LogServer.MemoryBudget == nil {
 		out = append(out, fmt.Sprintf("worker.storage.rocksdb-memory-ratio and log-server.rocksdb-memory-ratio add up to %v: a process with both roles may use more than rocksdb-total-memory-size", sum))
+	} else if m := c.Memory(); Bytes(m.BlockCache+m.WorkerMemtables+m.LogServerMemtables) > c.MemoryTotal && (c.Worker.Storage.MemoryBudget != nil || c.LogServer.MemoryBudget != nil) {
+		out = append(out, fmt.Sprintf("block cache (%s), memtables of workers (%s) and of log-servers (%s) are more than rocksdb-total-memory-size (%s): a process with both roles may use more; lower worker.storage.rocksdb-memory-budget or log-server.rocksdb-memory-budget",
+			Bytes(m.BlockCache), Bytes(m.WorkerMemtables), Bytes(m.LogServerMemtables), c.MemoryTotal))
 	}
 	if t := &c.Networking.TLS; !t.On() && t.Cert != "" {
 		out = append(out, "networking.tls names files, and networking.tls.mode is off: daemons speak without TLS")

@@ -88,8 +88,8 @@ func options(cfg Config, h host.Host, cache *pebble.Cache, stat *dbstat.Stat) *p
 		FormatMajorVersion: pebbleFormat,
 		MemTableSize:       cfg.MemtableBytes,
 		// The reserve of free space and the sequencers' single frame bound what comes in. A stall
-		// would hold up all loglets, so its thresholds are out of reach.
-		MemTableStopWritesThreshold: 64,
+		// would hold up all loglets, so its thresholds are hardly ever reached.
+		MemTableStopWritesThreshold: cfg.MemtablesMax,
 		L0CompactionThreshold:       32, // trims may come first, and a loglet's records are hardly read
 		L0StopWritesThreshold:       1 << 20,
 		LBaseMaxBytes:               256 << 20,

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/cockroachdb/pebble/v2"
 )
 
 // Config bounds a Store.
@@ -47,27 +46,4 @@ func (c Config) Validate() error {
 		}
 	}
 	return errors.Join(all...)
-}
-
-// Shared is what all stores of a process share: the cache of blocks and the open files.
-type Shared struct {
-	blocks *pebble.Cache
-	files  *pebble.FileCache
-}
-
-const (
-	fileCacheShards = 4
-	openFilesMax    = 2000
-)
-
-// NewShared returns what stores share, with a block cache of that size. Close it after them.
-func NewShared(blockCacheBytes int64) *Shared {
-	return &Shared{blocks: pebble.NewCache(blockCacheBytes), files: pebble.NewFileCache(fileCacheShards, openFilesMax)}
-}
-
-// Close gives the caches back.
-func (s *Shared) Close() error {
-	s.files.Unref()
-	s.blocks.Unref()
-	return nil
 }

@@ -11,7 +11,7 @@
 //	}
 //
 // The owner reads what is not committed, too. What others read is committed first: they read through a
-// Snapshot, and may call Flush, Unflushed, Held and DurableLSN.
+// Snapshot, and may call Flush, Unflushed, Held, TableBytes and DurableLSN.
 //
 // # Key map (format 1)
 //

@@ -20,7 +20,7 @@ import (
 )
 
 // Store is the state of one partition. Its owner's goroutine calls everything but Flush, Checkpoint,
-// Unflushed, Held, DurableLSN and what Snapshot returned.
+// Unflushed, Held, TableBytes, DurableLSN and what Snapshot returned.
 type Store struct {
 	cfg         Config
 	host        host.Host
@@ -238,6 +238,12 @@ func (s *Store) Held() int64 {
 		durable = lsn.LSN(s.durable.Load())
 	}
 	return s.tally.held(uint64(durable))
+}
+
+// TableBytes is how large the memtables are, however full. Any goroutine may ask.
+func (s *Store) TableBytes() int64 {
+	m := s.db.Metrics()
+	return int64(m.MemTable.Size + m.MemTable.ZombieSize)
 }
 
 // KnownDurable is DurableLSN as somebody saw it last. It reads nothing.

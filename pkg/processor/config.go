@@ -23,6 +23,9 @@ type Config struct {
 	CallBytesMax int
 	// DeliveryBytesMax does so for what other partitions send (default 64 MiB).
 	DeliveryBytesMax int
+	// RequestBytesMax bounds the bytes of new requests of all partitions together, and as much again of what other partitions send
+	// (default 256 MiB).
+	RequestBytesMax int
 	// BatchCommandsMax is how many commands of one partition are applied in a turn (default 256).
 	BatchCommandsMax int
 	// InlineReplayBytesMax is the largest journal and state that the loop itself reads for an attempt; larger
@@ -82,6 +85,7 @@ func Default(cores int) Config {
 		CallsMax:             10000,
 		CallBytesMax:         64 << 20,
 		DeliveryBytesMax:     64 << 20,
+		RequestBytesMax:      256 << 20,
 		BatchCommandsMax:     256,
 		InlineReplayBytesMax: 64 << 10,
 		ReplayBudget:         60000,
@@ -118,6 +122,7 @@ func (c Config) Validate() error {
 	positive("calls-max", int64(c.CallsMax))
 	positive("call-bytes-max", int64(c.CallBytesMax))
 	positive("delivery-bytes-max", int64(c.DeliveryBytesMax))
+	positive("request-bytes-max", int64(c.RequestBytesMax))
 	positive("batch-commands-max", int64(c.BatchCommandsMax))
 	positive("inline-replay-bytes-max", int64(c.InlineReplayBytesMax))
 	positive("replay-budget", c.ReplayBudget)

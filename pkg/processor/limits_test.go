@@ -5,12 +5,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
+	"reprise/pkg/processor"
 )
 
 // Requests that the log does not commit are bounded; who comes too late is told so, and nothing is lost.
@@ -210,4 +212,63 @@ func TestMessagesOverBadConnections(t *testing.T) {
 			w.log.fail(id.Partition(l.draw(4)), 1)
 		}
 	})
+}
+
+// All partitions of a node together hold a bounded number of bytes, of requests and apart from them of messages. It may change while the
+// node runs, and what was held is given back, also by a partition that is not led any more.
+func TestNodeHoldsABoundedNumberOfBytes(t *testing.T) {
+	const partitions = 4
+	w := newWorld(t, partitions, 2)
+	w.cfg.RequestBytesMax = 10_000
+	n := w.start("a")
+	input := strings.Repeat("x", 4_000)
+	fill := func(round string, fit int) []<-chan answer {
+		t.Helper()
+		var taken []<-chan answer
+		for p := range id.Partition(partitions) {
+			ch := make(chan answer, 1)
+			err := n.Submit(nil, 0, echo.request(w.nameIn(p, echo, round), input, command.WantCompleted), func(o *command.Outcome, err error) { ch <- answer{o, err} })
+			if len(taken) < fit {
+				must(t, err)
+				taken = append(taken, ch)
+			} else if !errs.Is(err, errs.Unavailable) || !strings.Contains(err.Error(), "of this node") {
+				t.Errorf("%s: request %d: %v", round, p, err)
+			}
+		}
+		return taken
+	}
+	done := func(taken []<-chan answer) {
+		t.Helper()
+		for _, ch := range taken {
+			if a := n.answerOf(ch); a.err != nil || string(a.outcome.Result.GetValue()) != input {
+				t.Errorf("%v", a.err)
+			}
+		}
+	}
+	w.log.hold(true)
+	taken := fill("first", 2)
+	if got := n.series("restate_memory_pool_usage_bytes")["/partition-leader-rpc"]; got < 8_000 || got > 10_000 {
+		t.Errorf("%v bytes are shown", got)
+	}
+	policy := processor.Policy{RequestBytesMax: 1 << 20, TrimDelay: time.Hour}
+	n.SetPolicy(policy)
+	n.shows("restate_memory_pool_capacity_bytes", "/partition-leader-rpc", 1<<20)
+	more := fill("second", partitions)
+	for p := range id.Partition(partitions) {
+		n.Depose(p, func() {})
+	}
+	for _, ch := range append(taken, more...) {
+		if a := n.answerOf(ch); a.err == nil {
+			t.Error("a request of a lost tenure was answered")
+		}
+	}
+	w.log.hold(false)
+	eventually(t, "all is given back", func() bool { return n.series("restate_memory_pool_usage_bytes")["/partition-leader-rpc"] == 0 })
+	eventually(t, "all are led again", func() bool { return n.gauge("reprise_processor_led_partitions") == partitions })
+	policy.RequestBytesMax = 10_000
+	n.SetPolicy(policy)
+	w.log.hold(true)
+	taken = fill("third", 2)
+	w.log.hold(false)
+	done(taken)
 }

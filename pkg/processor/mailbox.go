@@ -2,6 +2,7 @@ package processor
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"reprise/pkg/errs"
 	"reprise/pkg/id"
@@ -68,7 +69,17 @@ func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 // errNotLed is what a caller gets from a partition that is not led here: nothing happened.
 var errNotLed = errs.Newf(errs.NotLeader, "the partition is not led by this node")
 
-var errFull = errs.Newf(errs.Unavailable, "too many requests wait for this partition")
+var errFull = errs.Newf(errs.Unavailable, "too many requests wait for this partition, or for all of this node")
+
+// waiting is how many bytes of all partitions of a node are held until they are applied.
+type waiting struct{ calls, deliveries atomic.Int64 }
+
+func (w *waiting) add(l load) {
+	w.calls.Add(int64(l.callBytes))
+	w.deliveries.Add(int64(l.deliveryBytes))
+}
+
+func (w *waiting) take(l load) { w.add(load{callBytes: -l.callBytes, deliveryBytes: -l.deliveryBytes}) }
 
 func (m *mailbox) markLocked(p *part) {
 	if !p.inbox.dirty {
@@ -103,13 +114,16 @@ func (m *mailbox) record(p *part, rec []byte, c *call) error {
 	}
 	if c != nil {
 		c.bytes = len(rec)
-		if m.fullLocked(in, c, &p.loop.node.cfg) {
+		if m.fullLocked(in, c, p.loop.node) {
 			m.mu.Unlock()
 			p.loop.node.metrics.refused.Inc()
 			p.loop.node.metrics.rejected.Add(float64(len(rec)))
 			return errFull
 		}
 		in.load.add(c)
+		var one load
+		one.add(c)
+		p.loop.node.waiting.add(one)
 		p.loop.node.metrics.accepted.Add(float64(len(rec)))
 		if !c.internal {
 			m.calls++
@@ -128,27 +142,15 @@ func (m *mailbox) record(p *part, rec []byte, c *call) error {
 	return nil
 }
 
-// fullLocked tells whether the class of c has no room. One record has always room, however long it is.
-func (m *mailbox) fullLocked(in *inbox, c *call, limits *Config) bool {
+// fullLocked tells whether the class of c has no room, in its partition or in the node, where loops may be one record each above the
+// limit. One record has always room, however long it is.
+func (m *mailbox) fullLocked(in *inbox, c *call, n *Node) bool {
+	over := func(held, limit int64) bool { return held > 0 && held+int64(c.bytes) > limit }
+	all := int64(n.policy().RequestBytesMax)
 	if c.internal {
-		return in.load.deliveryBytes > 0 && in.load.deliveryBytes+c.bytes > limits.DeliveryBytesMax
+		return over(int64(in.load.deliveryBytes), int64(n.cfg.DeliveryBytesMax)) || over(n.waiting.deliveries.Load(), all)
 	}
-	return m.calls >= limits.CallsMax || in.load.callBytes > 0 && in.load.callBytes+c.bytes > limits.CallBytesMax
-}
-
-// held is how many bytes of requests wait for those of the partitions that are of this loop.
-func (m *mailbox) held(parts *[]*part) (bytes int64) {
-	if parts == nil {
-		return 0
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, p := range *parts {
-		if p.loop.mail == m {
-			bytes += int64(p.inbox.load.callBytes + p.inbox.load.deliveryBytes)
-		}
-	}
-	return bytes
+	return m.calls >= n.cfg.CallsMax || over(int64(in.load.callBytes), int64(n.cfg.CallBytesMax)) || over(n.waiting.calls.Load(), all)
 }
 
 // release gives back the room of what was applied or refused.
@@ -163,6 +165,7 @@ func (m *mailbox) release(p *part, freed load) {
 	in.callBytes -= freed.callBytes
 	in.deliveryBytes -= freed.deliveryBytes
 	m.calls -= freed.calls
+	p.loop.node.waiting.take(freed)
 }
 
 // post has the loop handle an event of its invoker.
@@ -260,6 +263,7 @@ func (m *mailbox) closeInbox(p *part) []note {
 	in := &p.inbox
 	notes := in.notes
 	m.calls -= in.load.calls
+	p.loop.node.waiting.take(in.load)
 	in.open, in.buf, in.count, in.notes, in.load = false, nil, 0, nil, load{}
 	in.loglet, in.committed = 0, 0
 	return notes

@@ -10,8 +10,10 @@ import (
 // stores are the partition stores of a node, as the memory controller sees them.
 type stores struct{ n *Node }
 
-// Standing implements memory.Stores. A store that is being closed is left out: to wait for it could take as long as a flush.
+// Standing implements memory.Stores. A store that is being closed is left out: to wait for it could take as long as a flush. What
+// memtables do not take now is kept from the cache of blocks.
 func (s stores) Standing() (open []memory.Standing) {
+	tables := int64(0)
 	parts := s.n.parts.Load()
 	if parts == nil {
 		return nil
@@ -23,10 +25,12 @@ func (s stores) Standing() (open []memory.Standing) {
 		if store := p.opened.Load(); store != nil {
 			applied := store.AppliedLSN() // first: what is written meanwhile is not flushed
 			bytes := store.Held()
+			tables += store.TableBytes()
 			open = append(open, memory.Standing{ID: p.id, Bytes: bytes, Written: uint64(applied), Flushed: min(uint64(store.KnownDurable()), uint64(applied))})
 		}
 		p.using.RUnlock()
 	}
+	s.n.shared.TablesTake(tables)
 	return open
 }
 

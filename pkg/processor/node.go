@@ -128,6 +128,7 @@ type Node struct {
 	metrics    *metrics
 	ready      chan struct{}
 	ended      chan struct{} // closed when Run has ended: nobody takes what is left in a mailbox
+	waiting    waiting
 	full       atomic.Bool   // no new requests are taken: the disk is nearly full
 	replays    chan struct{} // one slot for each partition that may be replayed at a time
 	calls      sync.Pool     // of *call that were answered: none is left with a loop then

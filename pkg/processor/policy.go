@@ -13,6 +13,7 @@ type Policy struct {
 	SnapshotsMax     int // made at a time
 	Durability       placement.Durability
 	TrimDelay        time.Duration
+	RequestBytesMax  int
 }
 
 // SetPolicy replaces the policy: what is looked at from now on is held against it.
@@ -26,5 +27,7 @@ func (n *Node) policy() Policy { return *n.current.Load() }
 
 // policy of the start.
 func (c *Config) policy() Policy {
-	return Policy{SnapshotRecords: c.SnapshotRecords, SnapshotInterval: c.SnapshotInterval, SnapshotsMax: c.SnapshotsMax, Durability: c.Durability, TrimDelay: c.TrimDelay}
+	return Policy{SnapshotRecords: c.SnapshotRecords, SnapshotInterval: c.SnapshotInterval, SnapshotsMax: c.SnapshotsMax, Durability: c.Durability, TrimDelay: c.TrimDelay,
+		RequestBytesMax: c.RequestBytesMax,
+	}
 }

@@ -108,18 +108,7 @@ func quantiles(ch chan<- prometheus.Metric, d *prometheus.Desc, all []float64) {
 
 // addPools shows the memory that requests take which wait to be committed and applied.
 func (n *Node) addPools() {
-	capacity := func() int64 {
-		parts := n.parts.Load()
-		if parts == nil {
-			return 0
-		}
-		return int64(len(*parts)) * int64(n.cfg.CallBytesMax+n.cfg.DeliveryBytesMax)
-	}
-	usage := func() (bytes int64) {
-		for _, l := range n.loops {
-			bytes += l.mail.held(n.parts.Load())
-		}
-		return bytes
-	}
-	host.AddPool(n.host.Metrics, "partition-leader-rpc", capacity, usage)
+	capacity := func() int64 { return int64(n.policy().RequestBytesMax) }
+	host.AddPool(n.host.Metrics, "partition-leader-rpc", capacity, n.waiting.calls.Load)
+	host.AddPool(n.host.Metrics, "partition-messages", capacity, n.waiting.deliveries.Load)
 }

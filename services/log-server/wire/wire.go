@@ -80,12 +80,15 @@ func serverConfig(cfg *config.Config) logserver.Config {
 const (
 	memtableMin = 1 << 20
 	memtableMax = 16 << 20
+	// memtablesMin may be full before writes wait, memtablesMax however large the budget is.
+	memtablesMin, memtablesMax = 4, 64
 )
 
 func storeConfig(cfg *config.Config) logstore.Config {
 	c := logstore.Default()
 	m := cfg.Memory()
 	c.MemtableBytes = uint64(min(max(m.LogServerMemtables/4, memtableMin), memtableMax)) // up to four wait for their flush
+	c.MemtablesMax = min(max(int(m.LogServerMemtables/int64(c.MemtableBytes)), memtablesMin), memtablesMax)
 	c.CacheBytes = min(m.BlockCache/8, c.CacheBytes)
 	t := &c.Tuning
 	t.BlockBytes, t.FileBytes, t.L0Layers, t.CompactionsMax = cfg.LogServer.Database.Over(cfg.Database).Tuning()

@@ -84,7 +84,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 	w := &Worker{
 		logs:   logServers,
 		writer: sequencer.NewWriter(writes, n.Member.ID, logServers, n.Host),
-		shared: partitionstore.NewShared(cfg.Memory().BlockCache / 2),
+		shared: partitionstore.NewShared(cfg.Memory().BlockCache/2 + cfg.Memory().WorkerMemtables),
 	}
 	functions, err := outbound.Lambda(cfg)
 	if err != nil {
@@ -119,6 +119,7 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 		w.Node.SetInvokerLimits(int(c.Worker.Invoker.ConcurrentMax), int64(c.Worker.Invoker.MemoryBytes), sizes(c))
 		functions.SetResponseBytesMax(outbound.LambdaResponseBytes(c))
 		w.Node.SetPolicy(policy(c))
+		w.shared.KeepBlocks(c.Memory().BlockCache / 2)
 		w.Node.SetMemory(memory.Budget{Bytes: c.Memory().WorkerMemtables, NoReclaim: c.Worker.Storage.DisableReclaimer})
 		dbstat.SetBudget(n.Host, "partitions", c.Memory().WorkerMemtables)
 	})
@@ -188,7 +189,7 @@ func processorConfig(cfg *config.Config) processor.Config {
 	c.LaneBytesMax = cfg.Worker.Shuffle.InflightBytes.Int()
 	c.CleanupInterval = cfg.Worker.CleanupInterval.D()
 	now := policy(cfg)
-	c.SnapshotRecords, c.SnapshotInterval, c.Durability, c.TrimDelay = now.SnapshotRecords, now.SnapshotInterval, now.Durability, now.TrimDelay
+	c.RequestBytesMax, c.SnapshotRecords, c.SnapshotInterval, c.Durability, c.TrimDelay = now.RequestBytesMax, now.SnapshotRecords, now.SnapshotInterval, now.Durability, now.TrimDelay
 	// Who wants it done soon does not wait for what is looked at twice a minute.
 	c.TrimInterval = min(c.TrimInterval, max(c.TrimDelay, time.Second))
 	c.TrimFirst = min(c.TrimFirst, 2*c.TrimInterval)
@@ -207,7 +208,10 @@ func processorConfig(cfg *config.Config) processor.Config {
 
 // policy is what may change while the worker runs.
 func policy(cfg *config.Config) processor.Policy {
-	p := processor.Policy{Durability: placement.Durability(cfg.Worker.DurabilityMode), TrimDelay: cfg.Worker.TrimDelay.D(), SnapshotsMax: int(cfg.Worker.Snapshots.ExportConcurrency)}
+	p := processor.Policy{
+		Durability: placement.Durability(cfg.Worker.DurabilityMode), TrimDelay: cfg.Worker.TrimDelay.D(), SnapshotsMax: int(cfg.Worker.Snapshots.ExportConcurrency),
+		RequestBytesMax: cfg.Worker.DataServiceBytesMax.Int(),
+	}
 	if n := cfg.Worker.Snapshots.IntervalRecords; n != nil {
 		p.SnapshotRecords = *n
 	}
