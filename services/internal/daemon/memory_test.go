@@ -49,7 +49,7 @@ func limitedTo(limit string) fstest.MapFS {
 
 // A budget of the stores above 90 % of the limit of the cgroup is a warning, one above all of it an error; both name the key and
 // both sizes.
-func TestBudgetAgainstTheLimitOfTheCgroup(t *testing.T) {
+func TestMemoryPageWarnsAbove90PercentOfTheCgroupAndErrsAbove100(t *testing.T) {
 	for _, row := range []struct {
 		limit int64
 		level string

@@ -81,10 +81,11 @@ const aloneTimeout = 30 * time.Second
 func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worker, error) {
 	cfg := &n.Config
 	writes := writerConfig(cfg, peers == nil)
+	cache, _ := cacheBytes(cfg.Memory())
 	w := &Worker{
 		logs:   logServers,
 		writer: sequencer.NewWriter(writes, n.Member.ID, logServers, n.Host),
-		shared: partitionstore.NewShared(cfg.Memory().BlockCache/2 + cfg.Memory().WorkerMemtables),
+		shared: partitionstore.NewShared(cache),
 	}
 	functions, err := outbound.Lambda(cfg)
 	if err != nil {
@@ -119,7 +120,8 @@ func New(n *node.Node, logServers *rpc.LogDialer, peers processor.Peers) (*Worke
 		w.Node.SetInvokerLimits(int(c.Worker.Invoker.ConcurrentMax), int64(c.Worker.Invoker.MemoryBytes), sizes(c))
 		functions.SetResponseBytesMax(outbound.LambdaResponseBytes(c))
 		w.Node.SetPolicy(policy(c))
-		w.shared.KeepBlocks(c.Memory().BlockCache / 2)
+		_, blocks := cacheBytes(c.Memory())
+		w.shared.KeepBlocks(blocks)
 		w.Node.SetMemory(memory.Budget{Bytes: c.Memory().WorkerMemtables, NoReclaim: c.Worker.Storage.DisableReclaimer})
 		dbstat.SetBudget(n.Host, "partitions", c.Memory().WorkerMemtables)
 	})
@@ -177,6 +179,13 @@ func (w *Worker) Close() error {
 		err = errors.Join(err, w.objects.Close())
 	}
 	return err
+}
+
+// cacheBytes is how large the cache of the partition stores is, and how much of it blocks may take: half of what there is for
+// blocks, as the log store of a process with both roles has a small one.
+func cacheBytes(m config.Memory) (all, blocks int64) {
+	blocks = m.BlockCache / 2
+	return blocks + m.WorkerMemtables, blocks
 }
 
 // memTableMax has room for a few thousand commands: the replay budget has it flushed before it is larger.
