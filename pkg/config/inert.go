@@ -31,7 +31,7 @@ var inert = []struct {
 	}},
 	{"logs are always kept by log-servers, if only by one", []string{"bifrost.default-provider", "bifrost.local."}},
 	{"metadata is kept by etcd, which has no memtables: their hundredth stays unused", []string{"metadata-server.rocksdb-memory-budget", "metadata-server.rocksdb-memory-ratio"}},
-	{"recent records are read from the operating system's cache (ADR 13)", []string{"bifrost.record-cache-memory-size"}},
+	{"recent records are read from the memtables of the log store (ADR 13)", []string{"bifrost.record-cache-memory-size"}},
 	{"a record holds what one request or one message of a handler holds: their limits bound it", []string{"bifrost.record-size-limit"}},
 	{"one writer of the process sends what all partitions have in one frame, up to 4 MiB, and one frame at a time", []string{
 		"bifrost.replicated-loglet.maximum-inflight-records",

@@ -204,13 +204,13 @@ func (t *Mutual) Strict() bool { return t.Mode == "strict" }
 
 // LogServer is about the store of the log. Log-servers read it.
 type LogServer struct {
-	MemoryRatio         float64 `toml:"rocksdb-memory-ratio" ratio:"y"`                           // share of the memtables
-	MemoryBudget        *Bytes  `toml:"rocksdb-memory-budget" min:"1 MiB" else:"the ratio's"`     // memory of memtables, instead of the ratio; from the next start on
-	DisableFsync        bool    `toml:"rocksdb-disable-wal-fsync"`                                // answer before records are on the disk: a machine that dies loses them. For tests only
-	WALDir              string  `toml:"rocksdb-wal-dir" else:"beside the store"`                  // folder for the records that come in, such as one on a disk of its own
-	BatchRecordsMax     Limit   `toml:"write-batch-commit-count"`                                 // records that are stored with one sync
-	BatchBytesMax       *Bytes  `toml:"write-batch-commit-bytes" min:"4 KiB" else:"32.0 MiB"`     // bytes that are stored with one sync
-	DataServiceBytesMax *Bytes  `toml:"data-service-memory-limit" else:"bounded by their number"` // memory of records that wait to be stored; never below networking.message-size-limit
+	MemoryRatio         float64 `toml:"rocksdb-memory-ratio" ratio:"y"`                              // share of the memtables
+	MemoryBudget        *Bytes  `toml:"rocksdb-memory-budget" min:"1 MiB" else:"the ratio's"`        // memory of memtables, instead of the ratio; from the next start on
+	DisableFsync        bool    `toml:"rocksdb-disable-wal-fsync"`                                   // answer before records are on the disk: a machine that dies loses them. For tests only
+	WALDir              string  `toml:"rocksdb-wal-dir" else:"beside the store"`                     // folder for the records that come in, such as one on a disk of its own
+	BatchRecordsMax     Limit   `toml:"write-batch-commit-count"`                                    // records that are stored with one sync
+	BatchBytesMax       *Bytes  `toml:"write-batch-commit-bytes" min:"4 KiB" else:"32.0 MiB"`        // bytes that are stored with one sync
+	DataServiceBytesMax *Bytes  `toml:"data-service-memory-limit" else:"a quarter of the memtables"` // memory of records that wait to be stored; never below networking.message-size-limit
 	Database
 }
 

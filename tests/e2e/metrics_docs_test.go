@@ -22,7 +22,7 @@ var labelBounds = map[string]string{
 	"direction":    "incoming, outgoing",
 	"invoker_id":   "0: the invoker of the process",
 	"leader":       "0, 1",
-	"name":         "pools of memory: 3",
+	"name":         "pools of memory: 4",
 	"node_id":      "log-servers of the cluster",
 	"outcome":      "completed, failed, cancelled",
 	"partition":    "partitions of the cluster",

@@ -40,6 +40,8 @@ func TestMemoryPageRecordsThatWaitAtALogServer(t *testing.T) {
 		env  []string
 		want int
 	}{
+		{nil, 228170137}, // a quarter of the memtables
+		{[]string{"RESTATE_LOG_SERVER__ROCKSDB_MEMORY_BUDGET=4 MiB"}, 32 << 20},
 		{[]string{"RESTATE_LOG_SERVER__DATA_SERVICE_MEMORY_LIMIT=64 MiB"}, 64 << 20},
 		{[]string{"RESTATE_LOG_SERVER__DATA_SERVICE_MEMORY_LIMIT=1 MiB"}, 32 << 20}, // never below the largest message
 		{[]string{"RESTATE_LOG_SERVER__DATA_SERVICE_MEMORY_LIMIT=1 MiB", "RESTATE_NETWORKING__MESSAGE_SIZE_LIMIT=2 MiB"}, 2 << 20},

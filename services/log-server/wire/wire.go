@@ -70,9 +70,11 @@ func serverConfig(cfg *config.Config) logserver.Config {
 	if l.BatchBytesMax != nil {
 		c.BatchBytesMax = l.BatchBytesMax.Int()
 	}
+	c.QueueBytesMax = int(cfg.Memory().LogServerMemtables / 4) // all that waits is in one more memtable soon
 	if l.DataServiceBytesMax != nil {
-		c.QueueBytesMax = max(l.DataServiceBytesMax.Int(), cfg.Networking.MessageSizeLimit.Int())
+		c.QueueBytesMax = l.DataServiceBytesMax.Int()
 	}
+	c.QueueBytesMax = max(c.QueueBytesMax, cfg.Networking.MessageSizeLimit.Int())
 	return c
 }
 
