@@ -250,7 +250,7 @@ func TestNodeHoldsABoundedNumberOfBytes(t *testing.T) {
 	if got := n.series("restate_memory_pool_usage_bytes")["/partition-leader-rpc"]; got < 8_000 || got > 10_000 {
 		t.Errorf("%v bytes are shown", got)
 	}
-	policy := processor.Policy{RequestBytesMax: 1 << 20, TrimDelay: time.Hour}
+	policy := processor.Policy{RequestBytesMax: 1 << 20, TrimDelay: time.Hour, SnapshotsMax: 1}
 	n.SetPolicy(policy)
 	n.shows("restate_memory_pool_capacity_bytes", "/partition-leader-rpc", 1<<20)
 	more := fill("second", partitions)

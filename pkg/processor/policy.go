@@ -27,7 +27,8 @@ func (n *Node) policy() Policy { return *n.current.Load() }
 
 // policy of the start.
 func (c *Config) policy() Policy {
-	return Policy{SnapshotRecords: c.SnapshotRecords, SnapshotInterval: c.SnapshotInterval, SnapshotsMax: c.SnapshotsMax, Durability: c.Durability, TrimDelay: c.TrimDelay,
+	return Policy{
+		SnapshotRecords: c.SnapshotRecords, SnapshotInterval: c.SnapshotInterval, SnapshotsMax: c.SnapshotsMax, Durability: c.Durability, TrimDelay: c.TrimDelay,
 		RequestBytesMax: c.RequestBytesMax,
 	}
 }
