@@ -2,18 +2,26 @@ package processor
 
 import (
 	"context"
+	"time"
 
 	"reprise/pkg/id"
 	"reprise/pkg/memory"
 )
 
-// stores are the partition stores of a node, as the memory controller sees them.
-type stores struct{ n *Node }
+// stores are the partition stores of a node, as the memory controller sees them. Its goroutine alone calls Standing.
+type stores struct {
+	n       *Node
+	askedAt time.Time // when Pebble was asked how large memtables are
+}
+
+// tablesInterval is how often it is asked at most: that costs more than all the rest.
+const tablesInterval = time.Second
 
 // Standing implements memory.Stores. A store that is being closed is left out: to wait for it could take as long as a flush. What
 // memtables do not take now is kept from the cache of blocks.
-func (s stores) Standing() (open []memory.Standing) {
-	tables := int64(0)
+func (s *stores) Standing() (open []memory.Standing) {
+	tables, now := int64(0), s.n.host.Clock.Now()
+	asks := s.askedAt.IsZero() || now.Sub(s.askedAt) >= tablesInterval || now.Before(s.askedAt) // the clock may be set back
 	parts := s.n.parts.Load()
 	if parts == nil {
 		return nil
@@ -25,17 +33,22 @@ func (s stores) Standing() (open []memory.Standing) {
 		if store := p.opened.Load(); store != nil {
 			applied := store.AppliedLSN() // first: what is written meanwhile is not flushed
 			bytes := store.Held()
-			tables += store.TableBytes()
+			if asks {
+				tables += store.TableBytes()
+			}
 			open = append(open, memory.Standing{ID: p.id, Bytes: bytes, Written: uint64(applied), Flushed: min(uint64(store.KnownDurable()), uint64(applied))})
 		}
 		p.using.RUnlock()
 	}
-	s.n.shared.TablesTake(tables)
+	if asks {
+		s.askedAt = now
+		s.n.shared.TablesTake(tables)
+	}
 	return open
 }
 
 // Flush implements memory.Stores.
-func (s stores) Flush(ctx context.Context, p id.Partition) error {
+func (s *stores) Flush(ctx context.Context, p id.Partition) error {
 	part, err := s.n.part(p)
 	if err != nil {
 		return err

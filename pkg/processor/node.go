@@ -155,7 +155,7 @@ func New(cfg Config, parts Parts, h host.Host) (*Node, error) {
 	}
 	h.Metrics.MustRegister(standing{n})
 	var err error
-	if n.memory, err = memory.New(cfg.Memory, stores{n}, h); err != nil {
+	if n.memory, err = memory.New(cfg.Memory, &stores{n: n}, h); err != nil {
 		return nil, err
 	}
 	n.addPools()
