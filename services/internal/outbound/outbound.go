@@ -74,4 +74,6 @@ func Lambda(cfg *config.Config) (*lambda.Client, error) {
 }
 
 // LambdaResponseBytes is how large the answer of a function may be.
-func LambdaResponseBytes(cfg *config.Config) int { return cfg.InvokerMessageSizeLimit() + lambdaRoomBytes }
+func LambdaResponseBytes(cfg *config.Config) int {
+	return cfg.InvokerMessageSizeLimit() + lambdaRoomBytes
+}
