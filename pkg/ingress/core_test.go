@@ -1,13 +1,16 @@
 package ingress_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
@@ -452,6 +455,42 @@ func TestLimits(t *testing.T) {
 	want := `restate_ingress_requests_total{rpc_service="",rpc_type="",status="rate-limited"} 2`
 	if text := exposition(t, h); !strings.Contains(text, want) {
 		t.Errorf("%s is not in\n%s", want, text)
+	}
+}
+
+// A request that fails here is logged with its invocation: one in ten seconds as a warning, the others for who wants details. What a handler
+// answers is not.
+func TestFailuresAreLogged(t *testing.T) {
+	c := newCluster()
+	clock := hosttest.NewClock()
+	var log bytes.Buffer
+	h := hosttest.New(clock, 1)
+	h.Log = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	core, _ := newCoreAt(t, ingress.Parts{Partitions: c}, h, ingress.Default())
+	fail := func() {
+		c.refuse = []error{errs.Newf(errs.Internal, "x")}
+		ask(core, "POST", "/Greeter/Greet/send", "1", withJSON()...)
+	}
+	ask(core, "POST", "/Greeter/fail", "500 x", withJSON()...)
+	ask(core, "POST", "/Greeter/Greet", "1")
+	if log.Len() > 0 {
+		t.Errorf("said %s", log.String())
+	}
+	fail()
+	fail()
+	clock.Advance(10 * time.Second)
+	fail()
+	var levels []string
+	for line := range strings.Lines(log.String()) {
+		_, line, _ = strings.Cut(line, "level=")
+		level, rest, _ := strings.Cut(line, " ")
+		levels = append(levels, level)
+		if !strings.HasPrefix(rest, `msg="request failed" target=Greeter/Greet code=500 err=`) || !strings.Contains(rest, "invocation=inv_1") {
+			t.Errorf("said %s", rest)
+		}
+	}
+	if got := strings.Join(levels, " "); got != "WARN DEBUG WARN" {
+		t.Errorf("levels %s in\n%s", got, log.String())
 	}
 }
 

@@ -249,7 +249,11 @@ func newCore(t testing.TB, c ingress.Partitions, clock host.Clock, cfg ingress.C
 // newCoreOf adds what parts lack.
 func newCoreOf(t testing.TB, parts ingress.Parts, clock host.Clock, cfg ingress.Config) (*ingress.Ingress, host.Host) {
 	t.Helper()
-	h := hosttest.New(clock, 1)
+	return newCoreAt(t, parts, hosttest.New(clock, 1), cfg)
+}
+
+func newCoreAt(t testing.TB, parts ingress.Parts, h host.Host, cfg ingress.Config) (*ingress.Ingress, host.Host) {
+	t.Helper()
 	reg := schema.NewRegistry(testSchema(), schema.Defaults{})
 	parts.Schema = func() *schema.Registry { return reg }
 	if parts.Routes == nil {

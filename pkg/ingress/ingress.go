@@ -55,8 +55,9 @@ type Ingress struct {
 	// What a request is held against; both may change at any time.
 	requestBytesMax, requestsMax atomic.Int64
 
-	inFlight atomic.Int64
-	scratch  sync.Pool // of *scratch
+	inFlight     atomic.Int64
+	complainNext atomic.Int64 // Unix ms from which the next failure is a warning
+	scratch      sync.Pool    // of *scratch
 }
 
 // New checks cfg and builds an Ingress.

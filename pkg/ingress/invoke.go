@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,6 +13,7 @@ import (
 	"reprise/pkg/command"
 	"reprise/pkg/host"
 	"reprise/pkg/id"
+	"reprise/pkg/logkey"
 	"reprise/pkg/schema"
 	"reprise/pkg/serviceproto"
 	"reprise/pkg/span"
@@ -157,7 +159,26 @@ func (x *exchange) invoke(ctx context.Context, to goal, bad *failure) (Response,
 	resp, f := x.checkAndInvoke(ctx, to, m)
 	m.done(resp, f, x.g.host.Clock.Now().Sub(start))
 	x.record(to, x.id, start, &resp, f)
+	if f != nil && f.status >= statusInternal && ctx.Err() == nil {
+		x.complain(ctx, to, f)
+	}
 	return resp, f
+}
+
+// complaintPause lies between two requests that are told of at the level of warnings.
+const complaintPause = 10 * time.Second
+
+// complain logs a request that failed here, not in its handler: each for who wants details, one now and then for who watches.
+func (x *exchange) complain(ctx context.Context, to goal, f *failure) {
+	level, now := slog.LevelDebug, host.Millis(x.g.host.Clock)
+	if next := x.g.complainNext.Load(); now >= next && x.g.complainNext.CompareAndSwap(next, now+complaintPause.Milliseconds()) {
+		level = slog.LevelWarn
+	}
+	attrs := append(make([]slog.Attr, 0, 4), slog.String(logkey.Target, to.service.Name+"/"+to.handler), slog.Int(logkey.Code, int(f.status)), slog.String(logkey.Err, f.message))
+	if x.id != (id.Invocation{}) {
+		attrs = append(attrs, slog.String(logkey.Invocation, x.id.String()))
+	}
+	x.g.host.Log.LogAttrs(ctx, level, "request failed", attrs...)
 }
 
 func (x *exchange) checkAndInvoke(ctx context.Context, to goal, m *requestMetrics) (Response, *failure) {

@@ -2,7 +2,8 @@ package logkey
 
 // The keys. A value is never a payload or user state.
 const (
-	Role       = "role"       // of a daemon: worker, log-server, ...
+	Role       = "role"       // of a daemon: worker, log-server, ...; in each of its lines
+	Roles      = "roles"      // of a node, as others know it
 	Node       = "node"       // N1 or N1:3
 	Peer       = "peer"       // the other side of a connection: a node or an address
 	Partition  = "partition"  // number

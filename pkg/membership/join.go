@@ -87,7 +87,7 @@ func join(ctx context.Context, cfg Config, store Store, f *Folder, h host.Host) 
 	if err != nil {
 		return Member{}, err
 	}
-	h.Log.Info("joined the cluster", slog.String(logkey.Node, me.String()), slog.Any(logkey.Role, node.Roles))
+	h.Log.Info("joined the cluster", slog.String(logkey.Node, me.String()), slog.Any(logkey.Roles, node.Roles))
 	return Member{ID: me, Node: node, Cluster: cluster}, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -133,7 +134,7 @@ func (n *Node) catchUp(ctx context.Context, p *part, chain *storedv1.Chain, tail
 		return nil
 	}
 	n.host.Log.LogAttrs(ctx, slog.LevelDebug, "partition replayed", slog.Int(logkey.Partition, int(p.id)),
-		slog.Uint64(logkey.Count, uint64(tail-from)), slog.Int64(logkey.Elapsed, host.Millis(n.host.Clock)-started))
+		slog.Uint64(logkey.Count, uint64(tail-from)), slog.Duration(logkey.Elapsed, time.Duration(host.Millis(n.host.Clock)-started)*time.Millisecond))
 	return nil
 }
 
@@ -169,7 +170,7 @@ func (l *Loop) adopt(p *part, w won, lost func(led bool, cause error)) {
 
 // lead begins to act: the Announce is applied and stored, so everything older is known.
 func (l *Loop) lead(p *part) {
-	t := p.tenure
+	t, starting := p.tenure, l.node.starting()
 	t.leading = true
 	p.latest.Store(nil) // others may have made snapshots since
 	l.node.metrics.stages[stageAnnounce].Observe(l.node.host.Clock.Now().Sub(t.began).Seconds())
@@ -179,7 +180,7 @@ func (l *Loop) lead(p *part) {
 	l.node.led(true)
 	l.node.metrics.led(p.id)
 	level := slog.LevelInfo
-	if l.node.starting() {
+	if starting {
 		level = slog.LevelDebug // one line will tell of all
 	}
 	l.node.host.Log.LogAttrs(l.ctx, level, "partition is led here",

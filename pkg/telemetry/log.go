@@ -35,11 +35,19 @@ func NewHandler(w io.Writer, cfg config.Logging, colour bool) (*Handler, error) 
 		return nil, err
 	}
 	if cfg.LogFormat == "json" {
-		h.next = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.Level(math.MinInt32)})
+		h.next = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.Level(math.MinInt32), ReplaceAttr: withUnit})
 		return h, nil
 	}
 	h.next = &lineHandler{colour: colour && !cfg.LogDisableANSI, compact: cfg.LogFormat == "compact", out: &output{w: w}}
 	return h, nil
+}
+
+// withUnit writes a duration as text, as the other formats do: a number would not say of what.
+func withUnit(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.StringValue(a.Value.Duration().String())
+	}
+	return a
 }
 
 // SetFilter replaces the filter, for all loggers of the handler.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"reprise/pkg/config"
 	"reprise/pkg/errs"
@@ -109,7 +110,7 @@ func TestLinesAreWhole(t *testing.T) {
 		for range 8 {
 			all.Go(func() {
 				for range 50 {
-					slog.New(h).Info("several", "err", "one\ntwo \x1b[31m", "count", 1)
+					slog.New(h).Info("several", "err", "one\ntwo \x1b[31m", "count", 1, "elapsed", 1500*time.Millisecond)
 				}
 			})
 		}
@@ -119,7 +120,7 @@ func TestLinesAreWhole(t *testing.T) {
 			t.Errorf("%s: %d lines", format, len(lines))
 		}
 		for _, l := range lines {
-			if format == "json" && !json.Valid([]byte(l)) || !strings.Contains(l, "several") {
+			if format == "json" && !json.Valid([]byte(l)) || !strings.Contains(l, "several") || !strings.Contains(l, "1.5s") {
 				t.Errorf("%s: %q", format, l)
 			}
 		}
