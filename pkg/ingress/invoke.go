@@ -174,7 +174,7 @@ func (x *exchange) complain(ctx context.Context, to goal, f *failure) {
 	if next := x.g.complainNext.Load(); now >= next && x.g.complainNext.CompareAndSwap(next, now+complaintPause.Milliseconds()) {
 		level = slog.LevelWarn
 	}
-	attrs := append(make([]slog.Attr, 0, 4), slog.String(logkey.Target, to.service.Name+"/"+to.handler), slog.Int(logkey.Code, int(f.status)), slog.String(logkey.Err, f.message))
+	attrs := append(make([]slog.Attr, 0, 4), slog.String(logkey.Target, to.service.Name+"/"+to.handler), slog.Int(logkey.Code, f.status), slog.String(logkey.Err, f.message))
 	if x.id != (id.Invocation{}) {
 		attrs = append(attrs, slog.String(logkey.Invocation, x.id.String()))
 	}
