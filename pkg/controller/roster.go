@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"reprise/pkg/host"
 	"reprise/pkg/id"
 	"reprise/pkg/lifecycle"
@@ -40,6 +42,7 @@ type Roster struct {
 	probe     Probe
 	deadAfter time.Duration
 	beats     atomic.Uint64
+	deaths    prometheus.Counter
 
 	// mu guards what follows. It is a leaf.
 	mu      sync.Mutex
@@ -62,7 +65,12 @@ type Visit struct {
 
 // NewRoster returns a roster; Run looks after it.
 func NewRoster(probe Probe, h host.Host) *Roster {
-	return &Roster{host: h, probe: probe, deadAfter: deadAfterDefault, visits: map[id.Node]*Visit{}, changed: make(chan struct{})}
+	return &Roster{
+		host: h, probe: probe, deadAfter: deadAfterDefault, visits: map[id.Node]*Visit{}, changed: make(chan struct{}),
+		deaths: host.Register(h.Metrics, prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "reprise_controller_deaths_total", Help: "Processes that this metadata daemon declared dead: they were silent for too long, or nobody listened at their port any more.",
+		})),
+	}
 }
 
 // SetDeadAfter says how long a process may be silent (gossip-tick-interval times gossip-failure-threshold, 1 s). Call it before
@@ -150,6 +158,7 @@ func (r *Roster) declare(v *Visit, why string) {
 		return
 	}
 	v.dead = true
+	r.deaths.Inc()
 	r.changeLocked()
 	r.host.Log.Warn("a process is dead", slog.String(logkey.Peer, v.id.String()), slog.String(logkey.Err, why))
 }

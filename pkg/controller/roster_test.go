@@ -3,8 +3,12 @@ package controller_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"reprise/pkg/controller"
 	"reprise/pkg/host/hosttest"
@@ -43,12 +47,14 @@ type roster struct {
 	t     *testing.T
 	clock *hosttest.Clock
 	answers
+	metrics prometheus.Gatherer
 }
 
 func newRoster(t *testing.T) *roster {
 	t.Helper()
 	r := &roster{t: t, clock: hosttest.NewClock(), answers: answers{asked: make(chan id.Node), answer: make(chan bool)}}
-	r.Roster = controller.NewRoster(r.probe, hosttest.New(r.clock, 1))
+	h := hosttest.New(r.clock, 1)
+	r.Roster, r.metrics = controller.NewRoster(r.probe, h), h.Metrics
 	return r
 }
 
@@ -124,6 +130,14 @@ func TestSilenceOfASecondIsDeath(t *testing.T) {
 	r.want("after its next beat", gen(1, 1), gen(2, 1))
 	if !fired(changed) {
 		t.Error("nobody was told that it lives")
+	}
+	r.Look(0)
+	if err := testutil.GatherAndCompare(r.metrics, strings.NewReader(`
+# HELP reprise_controller_deaths_total Processes that this metadata daemon declared dead: they were silent for too long, or nobody listened at their port any more.
+# TYPE reprise_controller_deaths_total counter
+reprise_controller_deaths_total 1
+`), "reprise_controller_deaths_total"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -62,6 +62,7 @@ type Attendance struct {
 	host     host.Host
 	leaving  atomic.Bool
 	left     chan struct{} // closed with leaving, which is told at once
+	metrics  *beatMetrics
 
 	// What Detector shows: beats told, calls heard, daemons to attend at, and connections to them.
 	told, called     atomic.Uint64
@@ -70,7 +71,7 @@ type Attendance struct {
 
 // NewAttendance returns the part; worker is nil where the process is none.
 func NewAttendance(me id.GenerationalNode, view View, metadata Metadata, worker Worker, h host.Host) *Attendance {
-	return &Attendance{me: me, view: view, metadata: metadata, worker: worker, interval: beatIntervalDefault, host: h, left: make(chan struct{})}
+	return &Attendance{me: me, view: view, metadata: metadata, worker: worker, interval: beatIntervalDefault, host: h, left: make(chan struct{}), metrics: newBeatMetrics(h.Metrics)}
 }
 
 // SetInterval says how often the metadata daemons are told that this process lives (two times gossip-tick-interval, 200 ms). Call
@@ -203,7 +204,7 @@ func (a *Attendance) meet(ctx context.Context, n id.Node) error {
 func (a *Attendance) beat(ctx context.Context, m Meeting) error {
 	timer := a.host.Clock.NewTimer(0)
 	defer timer.Stop()
-	left := a.left
+	left, due := a.left, a.host.Clock.Now()
 	for {
 		var statuses []placement.Status
 		if a.worker != nil {
@@ -213,12 +214,15 @@ func (a *Attendance) beat(ctx context.Context, m Meeting) error {
 			return err
 		}
 		a.told.Add(1)
+		now := a.host.Clock.Now()
+		a.metrics.observe(now.Sub(due))
+		due = now.Add(a.interval)
 		timer.Reset(a.interval)
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-left:
-			left = nil // it is told at once, once
+			left, due = nil, a.host.Clock.Now() // it is told at once, once
 		case <-timer.C():
 		}
 	}

@@ -3,9 +3,13 @@ package membership_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	storedv1 "reprise/api/stored/v1"
 	"reprise/pkg/host/hosttest"
@@ -123,11 +127,15 @@ type laborer struct {
 	role   placement.Role
 	called chan call
 	err    error
+	takes  func() // what Status takes time for
 }
 
 func (w *laborer) Status() []placement.Status {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.takes != nil {
+		w.takes()
+	}
 	return []placement.Status{{Role: w.role}}
 }
 
@@ -150,6 +158,8 @@ type attending struct {
 	view   *shown
 	desks  *desks
 	worker *laborer
+
+	metrics prometheus.Gatherer
 }
 
 func newAttending(t *testing.T, w *laborer) *attending {
@@ -164,7 +174,9 @@ func newAttending(t *testing.T, w *laborer) *attending {
 		w.called = make(chan call)
 		worker = w
 	}
-	a.Attendance = membership.NewAttendance(id.GenerationalNode{Node: 3, Generation: 1}, a.view, a.desks, worker, hosttest.New(a.clock, 1))
+	h := hosttest.New(a.clock, 1)
+	a.metrics = h.Metrics
+	a.Attendance = membership.NewAttendance(id.GenerationalNode{Node: 3, Generation: 1}, a.view, a.desks, worker, h)
 	return a
 }
 
@@ -219,6 +231,32 @@ func TestBeats(t *testing.T) {
 		if b := a.told(m, false); len(b.statuses) != 1 || b.statuses[0].Role != placement.Leads {
 			t.Errorf("told %v", b.statuses)
 		}
+	}
+}
+
+// The lag of a beat is from when it was due until the connection took it.
+func TestTheLagOfBeats(t *testing.T) {
+	w := &laborer{}
+	a := newAttending(t, w)
+	w.takes = func() { a.clock.Advance(70 * time.Millisecond) } // to say how its partitions stand
+	a.run(a.Attendance)
+	m := a.met(1)
+	a.clock.Await(1)
+	w.mu.Lock()
+	w.takes = nil
+	w.mu.Unlock()
+	a.clock.Advance(200 * time.Millisecond) // this one is in time
+	a.told(m, false)
+	a.clock.Await(1)
+	if err := testutil.GatherAndCompare(a.metrics, strings.NewReader(`
+# HELP reprise_membership_beat_lag_max_seconds The longest lag of a beat since this process started.
+# TYPE reprise_membership_beat_lag_max_seconds gauge
+reprise_membership_beat_lag_max_seconds 0.07
+`), "reprise_membership_beat_lag_max_seconds"); err != nil {
+		t.Error(err)
+	}
+	if n, err := testutil.GatherAndCount(a.metrics, "reprise_membership_beat_lag_seconds"); n != 1 || err != nil {
+		t.Errorf("%d histograms of the lag: %v", n, err)
 	}
 }
 
