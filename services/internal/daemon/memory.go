@@ -22,6 +22,9 @@ type memoryBounds struct {
 
 // followMemory bounds the memory of the process by the settings now, and anew when those about memory change.
 func followMemory(root fs.FS, goMemLimit string, live *config.Live, log *slog.Logger) (mem memoryBounds) {
+	if !returnLargeBlocks() {
+		log.Warn("the C library keeps large blocks of memory that are freed")
+	}
 	var was config.Memory
 	live.OnChange(func(cfg *config.Config) {
 		if now := cfg.Memory(); now != was {
