@@ -135,8 +135,12 @@ func (f *Form) WaitSettled(ctx context.Context) error {
 				lacks[p.Partition] |= map[string]int{"Leader": 1, "Follower": 2}[p.Mode]
 			}
 		}
-		if len(lacks) < partitions {
-			return fmt.Errorf("%d of %d partitions are held", len(lacks), partitions)
+		want := f.Partitions
+		if want == 0 {
+			want = partitions
+		}
+		if len(lacks) < want {
+			return fmt.Errorf("%d of %d partitions are held", len(lacks), want)
 		}
 		for p, has := range lacks {
 			if has != 3 {
@@ -147,7 +151,7 @@ func (f *Form) WaitSettled(ctx context.Context) error {
 	})
 }
 
-// partitions is how many a new cluster has.
+// partitions is how many a new cluster has, unless its settings say otherwise.
 const partitions = 24
 
 // Ingresses are the URLs of all ingresses, with the processes that they belong to.

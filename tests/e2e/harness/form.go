@@ -18,6 +18,8 @@ type Form struct {
 	Fabric    string // URL of the standalone process
 	Dir       string // folder of all its processes, with their logs
 	Processes []*Process
+	// Partitions is how many its settings say that there are; 0: the default.
+	Partitions int
 
 	bins    *Binaries
 	members *members // of which it was made; nil: of one process
