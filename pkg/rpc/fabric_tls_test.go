@@ -24,7 +24,7 @@ import (
 // loopback has a certificate for every daemon of these tests.
 var loopback = certstest.Leaf{Name: "node", Hosts: []string{"127.0.0.1"}}
 
-func openMutual(t *testing.T, f certstest.Files, strict bool) *certs.Mutual {
+func openMutual(t testing.TB, f certstest.Files, strict bool) *certs.Mutual {
 	t.Helper()
 	m, err := certs.OpenMutual(certs.MutualConfig{Cert: f.Cert, Key: f.Key, CA: f.CA, Strict: strict}, "networking.tls", hosttest.Real(1))
 	if err != nil {

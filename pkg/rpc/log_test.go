@@ -11,6 +11,7 @@ import (
 
 	logv1 "reprise/api/log/v1"
 	storedv1 "reprise/api/stored/v1"
+	"reprise/pkg/certs"
 	"reprise/pkg/command"
 	"reprise/pkg/errs"
 	"reprise/pkg/host"
@@ -30,7 +31,11 @@ const logCluster = 0xfeed
 var logWriter = id.GenerationalNode{Node: 7, Generation: 3}
 
 // logFabric serves the log-servers of a cluster on loopback and returns the nodes of its metadata.
-func logFabric(t *testing.T, c *logservertest.Cluster, n int) []*storedv1.Node {
+func logFabric(t testing.TB, c *logservertest.Cluster, n int) []*storedv1.Node {
+	return secureLogFabric(t, c, n, nil)
+}
+
+func secureLogFabric(t testing.TB, c *logservertest.Cluster, n int, m *certs.Mutual) []*storedv1.Node {
 	t.Helper()
 	var nodes []*storedv1.Node
 	for i := range n {
@@ -42,25 +47,36 @@ func logFabric(t *testing.T, c *logservertest.Cluster, n int) []*storedv1.Node {
 		srv := grpc.NewServer(rpc.FabricServerOptions()...)
 		rpc.NewLogService(c.At(node), logCluster).Register(srv)
 		g := lifecycle.NewGroup(context.Background())
-		g.Go("grpc", func(context.Context) error { return srv.Serve(lis) })
+		g.Go("grpc", func(context.Context) error { return srv.Serve(m.Listener(lis, true)) })
 		t.Cleanup(func() {
 			srv.Stop()
 			if err := g.Wait(); err != nil {
 				t.Error(err)
 			}
 		})
+		scheme := "http://"
+		if m != nil {
+			scheme = "https://"
+		}
 		nodes = append(nodes, &storedv1.Node{
-			Id: uint32(node), Generation: 1, Address: "http://" + lis.Addr().String(), StorageState: storedv1.StorageState_STORAGE_STATE_READ_WRITE,
+			Id: uint32(node), Generation: 1, Address: scheme + lis.Addr().String(), StorageState: storedv1.StorageState_STORAGE_STATE_READ_WRITE,
 		})
 	}
 	return nodes
 }
 
 // logDialer runs a dialer until the test ends.
-func logDialer(t *testing.T, self id.GenerationalNode, cluster uint64, nodes []*storedv1.Node, parts ...func(*rpc.LogDialer) lifecycle.Part) *rpc.LogDialer {
+func logDialer(t testing.TB, self id.GenerationalNode, cluster uint64, nodes []*storedv1.Node, parts ...func(*rpc.LogDialer) lifecycle.Part) *rpc.LogDialer {
+	t.Helper()
+	return secureLogDialer(t, self, cluster, nodes, nil, parts...)
+}
+
+func secureLogDialer(t testing.TB, self id.GenerationalNode, cluster uint64, nodes []*storedv1.Node, m *certs.Mutual, parts ...func(*rpc.LogDialer) lifecycle.Part) *rpc.LogDialer {
 	t.Helper()
 	all := func() []*storedv1.Node { return nodes }
-	peers := rpc.NewLogPeers(all)
+	cfg := rpc.DefaultPeers()
+	cfg.TLS = m
+	peers := rpc.NewPeers(cfg, all)
 	d := rpc.NewLogDialer(self, cluster, all, peers, nil)
 	run := []lifecycle.Part{d}
 	for _, p := range parts {
@@ -90,7 +106,7 @@ func (e *logEvents) Committed(_ id.Loglet, tail lsn.Offset) { e.tails <- tail }
 func (e *logEvents) Failed(_ id.Loglet, err error)          { e.failed <- err }
 
 // upTo waits for a tail.
-func (e *logEvents) upTo(t *testing.T, want lsn.Offset) {
+func (e *logEvents) upTo(t testing.TB, want lsn.Offset) {
 	t.Helper()
 	for {
 		select {

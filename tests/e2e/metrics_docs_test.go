@@ -111,7 +111,7 @@ server has all of them.
 
 Each daemon serves ` + "`GET /metrics`" + ` on its fabric port (5122) in Prometheus' text format 0.0.4, unless ` + "`disable-prometheus`" + ` is set. Every series has the labels
 ` + "`cluster_name`" + ` and ` + "`node_name`" + `. How often it is scraped does not matter: metrics are gathered ten times a second at most, and scrapes that come closer together get
-the same answer. Families ` + "`reprise_tracing_`" + ` are there where spans are exported. Dashboards and alerts that use them are in [deploy/](../deploy/README.md).
+the same answer. Families ` + "`reprise_tracing_`" + ` are there where spans are exported, ` + "`reprise_certs_`" + ` where there is TLS. Dashboards and alerts that use them are in [deploy/](../deploy/README.md).
 
 Names that begin with ` + "`restate_`" + ` are those of the contract, kept so that existing dashboards work; summaries there are histograms here, whose ` + "`_sum`" + ` and ` + "`_count`" + ` are the same.
 A database engine's names (` + "`restate_rocksdb_`" + `) tell of Pebble. Names that begin with ` + "`reprise_`" + ` are ours. Six names do not follow the rules that Prometheus' linter has, for the sake of

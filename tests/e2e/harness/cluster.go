@@ -20,12 +20,17 @@ const askLimit = 5 * time.Second
 // is nil.
 func (f *Form) Control(ctx context.Context, out any, command ...string) error {
 	var at []string
+	scheme := "http://"
+	if len(f.ControlFlags) > 0 {
+		scheme = "https://"
+	}
 	for _, p := range f.Processes {
 		if p.PID() != 0 {
-			at = append(at, "http://"+p.Addrs[0])
+			at = append(at, scheme+p.Addrs[0])
 		}
 	}
-	args := append([]string{"-s", strings.Join(at, ",")}, command...)
+	args := append(slices.Clone(f.ControlFlags), "-s", strings.Join(at, ","))
+	args = append(args, command...)
 	if out != nil {
 		args = append(args, "--json")
 	}

@@ -20,6 +20,8 @@ type Form struct {
 	Processes []*Process
 	// Partitions is how many its settings say that there are; 0: the default.
 	Partitions int
+	// ControlFlags are for reprisectl; with them it speaks TLS.
+	ControlFlags []string
 
 	bins    *Binaries
 	members *members // of which it was made; nil: of one process
