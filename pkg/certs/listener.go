@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -28,6 +29,9 @@ const (
 	handshakeByte = 0x16
 	// handshakeTimeout is how long a handshake may take.
 	handshakeTimeout = 10 * time.Second
+	// lingerTimeout and lingerBytes are how long a client that was refused may take to go, and how much it may send meanwhile.
+	lingerTimeout = time.Second
+	lingerBytes   = 64 << 10
 )
 
 var (
@@ -112,6 +116,7 @@ func (c *Conn) start() {
 	if err := t.HandshakeContext(ctx); err != nil {
 		c.err = fmt.Errorf("TLS: %w", err)
 		c.l.m.refuse(c.RemoteAddr(), "handshake", err)
+		c.linger()
 		return
 	}
 	c.standing = Anonymous
@@ -120,6 +125,16 @@ func (c *Conn) start() {
 	}
 	c.l.m.metrics.accepted.WithLabelValues(c.standing.String()).Inc()
 	c.use(t)
+}
+
+// linger lets the client read why it was refused. It may have sent what it would say first by then: closing before that has come would reset
+// the connection, and the alert with it.
+func (c *Conn) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.SetReadDeadline(c.l.m.host.Clock.Now().Add(lingerTimeout)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // until the client has gone, or it is enough
 }
 
 func (c *Conn) use(n net.Conn) {
