@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -141,23 +143,39 @@ func OpenClient(cfg Config, key string, h host.Host) (*Certs, error) {
 	return Open(cfg, key, h)
 }
 
-// ClientConfig is what a client connects with.
-func (c *Certs) ClientConfig() *tls.Config {
-	return &tls.Config{
-		MinVersion:           tls.VersionTLS12,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.current.Load().cert, nil },
-		// It is verified below, against the authorities of now.
-		InsecureSkipVerify: true, //nolint:gosec // see the line above
-		VerifyConnection: func(s tls.ConnectionState) error {
-			if len(s.PeerCertificates) == 0 {
-				return errors.New("it showed no certificate")
-			}
-			if err := c.verify(c.current.Load(), s.PeerCertificates, x509.ExtKeyUsageServerAuth); err != nil {
-				return err
-			}
-			return s.PeerCertificates[0].VerifyHostname(s.ServerName)
-		},
+// Client shakes hands as a client with a host. conn is closed if that fails.
+func (c *Certs) Client(ctx context.Context, conn net.Conn, host string) (net.Conn, error) {
+	t := tls.Client(conn, c.clientConfig(host))
+	if err := t.HandshakeContext(ctx); err != nil {
+		_ = conn.Close() // that it failed is the news
+		return nil, fmt.Errorf("TLS with %s: %w", host, err)
 	}
+	return t, nil
+}
+
+// clientConfig is what a client of a host connects with. The host is not what ConnectionState calls the server's name, which is empty for addresses.
+func (c *Certs) clientConfig(host string) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2"}, ServerName: host,
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &c.current.Load().cert, nil },
+		// It is verified below, against the roots of now, and a name may do that is not the host's.
+		InsecureSkipVerify: true, //nolint:gosec // see the line above
+		VerifyConnection:   func(s tls.ConnectionState) error { return c.verifyServer(s, host) },
+	}
+}
+
+func (c *Certs) verifyServer(s tls.ConnectionState, host string) error {
+	if len(s.PeerCertificates) == 0 {
+		return errors.New("it showed no certificate")
+	}
+	leaf := s.PeerCertificates[0]
+	if err := c.verify(c.current.Load(), s.PeerCertificates, x509.ExtKeyUsageServerAuth); err != nil {
+		return fmt.Errorf("its certificate for %s: %w", strings.Join(namesOf(leaf), ", "), err)
+	}
+	if named(leaf, c.cfg.names) {
+		return nil
+	}
+	return leaf.VerifyHostname(host)
 }
 
 // Run follows the files until ctx ends, and complains of a certificate that ends soon.

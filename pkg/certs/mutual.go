@@ -1,10 +1,8 @@
 package certs
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -137,41 +135,6 @@ func (m *Mutual) serverConfig(onlyDaemons bool) *tls.Config {
 		}
 		return c, nil
 	}}
-}
-
-// Client shakes hands as a client with a daemon at a host. conn is closed if that fails.
-func (m *Mutual) Client(ctx context.Context, conn net.Conn, host string) (net.Conn, error) {
-	c := tls.Client(conn, m.ClientConfig(host, "h2"))
-	if err := c.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // that it failed is the news
-		return nil, fmt.Errorf("TLS with %s: %w", host, err)
-	}
-	return c, nil
-}
-
-// ClientConfig is what a client of daemons connects with.
-func (m *Mutual) ClientConfig(host string, protocols ...string) *tls.Config {
-	return &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: protocols, ServerName: host,
-		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &m.current.Load().cert, nil },
-		// It is verified below, against the roots of now, and a name may do that is not the host's.
-		InsecureSkipVerify: true, //nolint:gosec // see the line above
-		VerifyConnection:   func(s tls.ConnectionState) error { return m.verifyServer(s, host) },
-	}
-}
-
-func (m *Mutual) verifyServer(s tls.ConnectionState, host string) error {
-	if len(s.PeerCertificates) == 0 {
-		return errors.New("it showed no certificate")
-	}
-	leaf := s.PeerCertificates[0]
-	if err := m.verify(m.current.Load(), s.PeerCertificates, x509.ExtKeyUsageServerAuth); err != nil {
-		return fmt.Errorf("its certificate for %s: %w", strings.Join(namesOf(leaf), ", "), err)
-	}
-	if named(leaf, m.cfg.names) {
-		return nil
-	}
-	return leaf.VerifyHostname(host)
 }
 
 // named tells whether a certificate has one of the names, of which those that begin with *. stand for one label more.

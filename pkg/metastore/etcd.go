@@ -2,7 +2,6 @@ package metastore
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -32,7 +31,6 @@ type ClientConfig struct {
 	RequestBytesMax  int           // default 32 MiB
 	// Dial connects to a member at host:port; what URLs say is of no account then. nil: as etcd does it.
 	Dial Dialer
-	TLS  *tls.Config // towards https:// and addresses without a scheme, if Dial is nil; nil: as etcd does it
 }
 
 // Dialer connects to host:port.
@@ -98,7 +96,6 @@ func Dial(cfg ClientConfig, h host.Host) (*Etcd, error) {
 		MaxCallSendMsgSize:   cfg.RequestBytesMax,
 		Logger:               newZap(h.Log),
 		DialOptions:          cfg.Dial.options(),
-		TLS:                  cfg.TLS,
 	})
 	if err != nil {
 		return nil, errs.Newf(errs.Invalid, "etcd client of %v: %w", cfg.Endpoints, err)

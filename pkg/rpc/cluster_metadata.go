@@ -34,10 +34,26 @@ func DialMetadata(ctx context.Context, cfg *config.Config, m *certs.Mutual, exte
 	if cfg.EmbeddedMetadata() {
 		to.Dial = memberDialer(m)
 	} else if external != nil {
-		to.TLS = external.ClientConfig()
+		to.Dial = externalDialer(external)
 	}
 	kv, err := metastore.Dial(to, h)
 	return kv, urls, err
+}
+
+// externalDialer connects to members of an etcd that is not ours.
+func externalDialer(c *certs.Certs) metastore.Dialer {
+	return func(ctx context.Context, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		return c.Client(ctx, conn, host)
+	}
 }
 
 // memberDialer connects to etcd members of metadata daemons. One may have got TLS, or lost it, since it was last heard of, and perhaps it
