@@ -112,7 +112,7 @@ func read(fset *token.FileSet, imports types.Importer, l listed) (*pkg, error) {
 	if len(all) == 0 {
 		return p, nil
 	}
-	conf := types.Config{Importer: imports}
+	conf := types.Config{Importer: imports, FakeImportC: true}
 	p.types, p.err = conf.Check(l.ImportPath, fset, all, p.info)
 	return p, nil
 }
