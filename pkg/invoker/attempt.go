@@ -305,7 +305,7 @@ func (a *attempt) sendLocked(frames []byte) {
 	if a.replaying {
 		a.queue = append(a.queue, frames...)
 		a.half = len(a.queue) > forwardBytesMax
-		a.heldLocked(a.pending)
+		a.heldAgainLocked()
 		return
 	}
 	a.out.Write(frames, false)

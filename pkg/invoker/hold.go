@@ -20,7 +20,7 @@ const (
 func (a *attempt) holdLocked(pending int) *failure {
 	a.pending = pending
 	v := a.v
-	need := pending + len(a.queue) + len(a.partial) + len(a.body) + a.proposed
+	need := a.needLocked(pending)
 	first := v.cfg.InvocationBytesFirst
 	if need <= first && a.held == 0 {
 		return nil
@@ -47,6 +47,24 @@ func (a *attempt) holdLocked(pending int) *failure {
 	}
 	a.held = want
 	return nil
+}
+
+// needLocked is how much the attempt holds if pending waits in the exchange.
+func (a *attempt) needLocked(pending int) int {
+	return pending + len(a.queue) + len(a.partial) + len(a.body) + a.proposed
+}
+
+// mostBytes is how much an attempt may hold.
+func (v *Invoker) mostBytes() int { return v.cfg.InvocationBytesMax + holdSlackBytes }
+
+// heldAgainLocked is heldLocked where nothing was written since what waits in the exchange was measured. That shrinks without a word:
+// it is measured again where the attempt would hold too much.
+func (a *attempt) heldAgainLocked() {
+	pending := a.pending
+	if a.needLocked(pending) > a.v.mostBytes() {
+		pending = a.out.Pending()
+	}
+	a.heldLocked(pending)
 }
 
 // heldLocked is holdLocked where a failure ends the attempt.

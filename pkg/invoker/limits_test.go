@@ -149,6 +149,17 @@ func TestInvocationAboveItsMemory(t *testing.T) {
 	l.wantNothingHeld()
 }
 
+// What the handler has read is held no more, so it may answer with as much.
+func TestInvocationThatReadAllMayAnswerAsMuch(t *testing.T) {
+	const size = 5 << 19 // above half of what it may hold
+	l := newLoop(t, endpoint(t, func(p *peer) {
+		output(p, p.Input())
+	}, false), small(32<<20, 1<<20))
+	in := strings.Repeat("x", size)
+	l.wantValue(l.invoke(service("h"), in), in)
+	l.wantNothingHeld()
+}
+
 // A journal that a function would have to be sent whole is bounded likewise.
 func TestFunctionAboveItsMemory(t *testing.T) {
 	l, aws := function(t, handlers(func(*peer) {}), small(32<<20, 1<<20), func(l *loop, _ *storedv1.Deployment) { l.lazy = true })

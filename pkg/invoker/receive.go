@@ -82,7 +82,7 @@ func (a *attempt) Data(b []byte) {
 		a.out.Credit(len(b) - held)
 	}
 	if !a.deafLocked() {
-		a.heldLocked(a.pending)
+		a.heldAgainLocked()
 	}
 }
 
