@@ -3,7 +3,6 @@ package partitionstore
 import (
 	"errors"
 	"fmt"
-
 )
 
 // Config bounds a Store.
