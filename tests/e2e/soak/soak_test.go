@@ -38,6 +38,9 @@ func TestMain(m *testing.M) {
 func TestSoak(t *testing.T) {
 	total := *timeFlag
 	warm, quiet := total/5, total/12
+	if *outFlag != "" { // half an hour is too late to find out that it is not there
+		ok(t, os.MkdirAll(*outFlag, 0o750))
+	}
 	form, endpoint := start(t)
 	l, control := newLoad(form, *seedFlag), harness.NewClient(form)
 	t.Cleanup(control.Close)
