@@ -8,6 +8,18 @@ import (
 // borrow lends the store to another goroutine than its owner's until that calls back; nil if it is not open.
 func (p *part) borrow() (s *partitionstore.Store, back func()) {
 	p.using.RLock()
+	return p.lentLocked()
+}
+
+// tryBorrow is borrow that gives up where the store is being closed: it is flushed then, and to wait for that would hold up all others.
+func (p *part) tryBorrow() (s *partitionstore.Store, back func()) {
+	if !p.using.TryRLock() {
+		return nil, nil
+	}
+	return p.lentLocked()
+}
+
+func (p *part) lentLocked() (s *partitionstore.Store, back func()) {
 	if s = p.opened.Load(); s == nil {
 		p.using.RUnlock()
 		return nil, nil
@@ -23,17 +35,13 @@ func (p *part) applied() lsn.LSN {
 	return 0
 }
 
-// unflushed is how many commands a restart would have to apply again. A store that is being closed has none: it is flushed then, and
-// to wait for that here would hold up all others.
+// unflushed is how many commands a restart would have to apply again. A store that is being closed has none.
 func (p *part) unflushed() int64 {
-	if !p.using.TryRLock() {
-		return 0
-	}
-	defer p.using.RUnlock()
-	s := p.opened.Load()
+	s, back := p.tryBorrow()
 	if s == nil {
 		return 0
 	}
+	defer back()
 	return s.Unflushed()
 }
 

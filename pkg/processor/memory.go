@@ -27,18 +27,17 @@ func (s *stores) Standing() (open []memory.Standing) {
 		return nil
 	}
 	for _, p := range *parts {
-		if !p.using.TryRLock() {
+		store, back := p.tryBorrow() // one that is being closed is flushed by that
+		if store == nil {
 			continue
 		}
-		if store := p.opened.Load(); store != nil {
-			applied := store.AppliedLSN() // first: what is written meanwhile is not flushed
-			bytes := store.Held()
-			if asks {
-				tables += store.TableBytes()
-			}
-			open = append(open, memory.Standing{ID: p.id, Bytes: bytes, Written: uint64(applied), Flushed: min(uint64(store.KnownDurable()), uint64(applied))})
+		applied := store.AppliedLSN() // first: what is written meanwhile is not flushed
+		bytes := store.Held()
+		if asks {
+			tables += store.TableBytes()
 		}
-		p.using.RUnlock()
+		open = append(open, memory.Standing{ID: p.id, Bytes: bytes, Written: uint64(applied), Flushed: min(uint64(store.KnownDurable()), uint64(applied))})
+		back()
 	}
 	if asks {
 		s.askedAt = now

@@ -69,14 +69,7 @@ func holds(p Property, members []Member) bool {
 		return false
 	}
 	ns, err := NewNodeset(p, members)
-	if err != nil {
-		return false
-	}
-	var all Set
-	for i := range members {
-		all.Add(i)
-	}
-	return ns.WriteQuorum(all)
+	return err == nil && !ns.Short()
 }
 
 func ids(ms []Member) []id.Node {
